@@ -1,0 +1,72 @@
+// The package's install step: builds the native part with cmake-js where a toolchain is present; elsewhere exits 0 and
+// says what is missing and what that costs. --required turns "elsewhere" into a failure; --copy DIR also puts the
+// result there (node-gyp's product directory). Nothing is downloaded: headers come from node-api-headers.
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { delimiter, dirname, join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const required = process.argv.includes('--required');
+const copyAt = process.argv.indexOf('--copy');
+const copyTo = copyAt > 0 ? process.argv[copyAt + 1] : undefined;
+const COST = 'Weir works without it; only `npm run bench` loses its C++ peer.';
+
+function leave(reason) {
+  process.stderr.write(`weir: native part not built: ${reason}. ${COST}\n`);
+  process.exit(required ? 1 : 0);
+}
+
+function onPath(names) {
+  const suffixes = process.platform === 'win32' ? ['.exe', '.cmd', ''] : [''];
+  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+    for (const name of names) {
+      for (const suffix of suffixes) {
+        try {
+          accessSync(join(folder, name + suffix), constants.X_OK);
+          return name;
+        } catch {
+          // Not here; look on.
+        }
+      }
+    }
+  }
+  return undefined;
+}
+
+if (process.env.WEIR_SKIP_NATIVE) leave('WEIR_SKIP_NATIVE is set');
+if (!existsSync(join(root, 'native', 'CMakeLists.txt'))) leave('its sources are not here');
+const missing = [
+  ['a C++ compiler', process.env.CXX ? [process.env.CXX] : ['c++', 'g++', 'clang++', 'cl']],
+  ['cmake', ['cmake']],
+  ['make or ninja', ['make', 'ninja', 'gmake', 'msbuild']],
+]
+  .filter(([, names]) => !onPath(names) && !names.some((n) => existsSync(n)))
+  .map(([name]) => name);
+if (missing.length > 0) leave(`missing ${missing.join(', ')}`);
+
+let cmakeJs;
+try {
+  cmakeJs = join(dirname(createRequire(import.meta.url).resolve('cmake-js/package.json')), 'bin', 'cmake-js');
+} catch {
+  leave('cmake-js is not installed');
+}
+const out = join(root, 'build-cmake');
+const { status, stdout, stderr } = spawnSync(
+  process.execPath,
+  [cmakeJs, 'compile', '--directory', join(root, 'native'), '--out', out, '--log-level', 'error'],
+  { cwd: root, encoding: 'utf8' },
+);
+if (status !== 0) {
+  process.stderr.write(`${stdout}${stderr}\n`);
+  leave('the compiler failed (its words are above)');
+}
+if (copyTo) {
+  mkdirSync(copyTo, { recursive: true });
+  const release = join(out, 'Release');
+  for (const name of readdirSync(release).filter((n) => n.endsWith('.node')))
+    copyFileSync(join(release, name), join(copyTo, name));
+}
+process.stderr.write('weir: native part built\n');

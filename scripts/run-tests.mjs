@@ -1,0 +1,35 @@
+// Runs compiled tests with Node's own runner. Arguments: folders or files below test/ (default: all of them).
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const asked = process.argv.slice(2);
+const places = asked.length > 0 ? asked : ['test'];
+
+function* tests(path) {
+  if (!existsSync(path)) return;
+  if (statSync(path).isFile()) {
+    yield path;
+    return;
+  }
+  for (const name of readdirSync(path).sort()) {
+    const child = join(path, name);
+    if (statSync(child).isDirectory()) yield* tests(child);
+    else if (name.endsWith('.test.js')) yield child;
+  }
+}
+
+const files = places.flatMap((place) => [...tests(join(root, 'dist', place.replace(/\.ts$/, '.js')))]);
+if (files.length === 0) {
+  process.stderr.write(`no tests below ${places.join(', ')}\n`);
+  process.exit(1);
+}
+const { status } = spawnSync(
+  process.execPath,
+  ['--enable-source-maps', '--test', '--test-concurrency=2', '--test-reporter=spec', ...files],
+  { cwd: root, stdio: 'inherit' },
+);
+process.exit(status ?? 1);

@@ -1,0 +1,32 @@
+// The limits that the verifier sets for the C twin, and therefore for both engines.
+// Invariant: nothing in the datapath loops further than a number written here.
+
+export const BOUND = {
+  /** VLAN tags parsed before a frame counts as unsupported. */
+  VLAN_TAGS: 2,
+  /** IPv6 extension headers parsed (Cilium's IPV6_MAX_HEADERS). */
+  EXTENSION_HEADERS: 4,
+  /** Bytes of IPv4 options. */
+  IPV4_OPTION_BYTES: 40,
+  /** Probes of the policy map for one direction of one packet. */
+  POLICY_PROBES: 64,
+  /** Attempts to find a free port for source NAT (Cilium's SNAT_COLLISION_RETRIES). */
+  NAT_ATTEMPTS: 32,
+  /** Conntrack probes of a packet that meets no service. */
+  CT_PROBES: 2,
+  /** Further conntrack probes where a service is involved. */
+  CT_SERVICE_PROBES: 1,
+  /** ipcache lookups a side. */
+  IPCACHE_PROBES: 1,
+  /** Shapes of a policy: one for any protocol, 17 port-prefix lengths of an exact protocol. */
+  POLICY_SHAPES: 18,
+  /** Policies (sets of endpoints with one identity and named ports) that fit the meta array. */
+  POLICIES: 65536,
+  /** Trace records of one run; further ones are counted. */
+  TRACE_RECORDS: 64,
+  /** Events held before the oldest unread are lost and counted. */
+  EVENTS: 16384,
+} as const;
+
+/** Shape number of an entry for any protocol; an exact protocol's shape is its port-prefix length, 0..16. */
+export const SHAPE_ANY_PROTOCOL = 17;

@@ -1,0 +1,312 @@
+// The numbers of the contract: hooks, stages, verdicts, drop reasons, statuses, flags.
+// Drop reasons, verdicts, trace points and reserved identities keep Cilium's numbers and names (v1.20).
+// Invariant: a number, once published, keeps its meaning.
+
+/** Where a packet enters the datapath. */
+export const HOOK = {
+  NONE: 0,
+  XDP: 1,
+  FROM_NETDEV: 2,
+  TO_NETDEV: 3,
+  FROM_HOST: 4,
+  FROM_CONTAINER: 5,
+  TO_CONTAINER: 6,
+  FROM_OVERLAY: 7,
+  TO_OVERLAY: 8,
+  CONNECT: 9,
+  SENDMSG: 10,
+  RECVMSG: 11,
+  GETPEERNAME: 12,
+} as const;
+export type Hook = (typeof HOOK)[keyof typeof HOOK];
+
+/** Printed names of hooks, by number. */
+export const HOOK_NAME: readonly string[] = [
+  'none',
+  'xdp',
+  'from-netdev',
+  'to-netdev',
+  'from-host',
+  'from-container',
+  'to-container',
+  'from-overlay',
+  'to-overlay',
+  'connect',
+  'sendmsg',
+  'recvmsg',
+  'getpeername',
+];
+
+/** The step of a hook in which a verdict fell. */
+export const STAGE = { NONE: 0, PARSE: 1, SERVICE: 2, CONNTRACK: 3, POLICY: 4, NAT: 5, FORWARD: 6 } as const;
+export type Stage = (typeof STAGE)[keyof typeof STAGE];
+
+/** Printed names of stages, by number. */
+export const STAGE_NAME: readonly string[] = ['none', 'parse', 'service', 'conntrack', 'policy', 'nat', 'forward'];
+
+/** Verdicts, numbered as Hubble's `flow.Verdict`. */
+export const VERDICT = {
+  UNKNOWN: 0,
+  FORWARDED: 1,
+  DROPPED: 2,
+  ERROR: 3,
+  AUDIT: 4,
+  REDIRECTED: 5,
+  TRACED: 6,
+  TRANSLATED: 7,
+} as const;
+export type Verdict = (typeof VERDICT)[keyof typeof VERDICT];
+
+/** Printed names of verdicts, by number. */
+export const VERDICT_NAME: readonly string[] = [
+  'UNKNOWN',
+  'FORWARDED',
+  'DROPPED',
+  'ERROR',
+  'AUDIT',
+  'REDIRECTED',
+  'TRACED',
+  'TRANSLATED',
+];
+
+/** What happens to the packet after the hook; each engine maps it to XDP_* or TC_ACT_* of the hook. */
+export const ACTION = {
+  /** Hand to the host's stack. */
+  STACK: 0,
+  /** Free the packet. */
+  DROP: 1,
+  /** Redirect to `outIfindex` (next-hop MACs in the record). */
+  REDIRECT: 2,
+  /** Transmit on the interface it came from (XDP_TX). */
+  TX: 3,
+  /** Deliver to a local endpoint: its `to-container` hook is next. */
+  LOCAL: 4,
+  /** Hand to a proxy on `proxyPort`. */
+  PROXY: 5,
+} as const;
+export type Action = (typeof ACTION)[keyof typeof ACTION];
+
+/** Why the simulator answers UNKNOWN: the missing fact. 0 where the verdict is known. The kernel never writes these. */
+export const UNKNOWN_REASON = {
+  NONE: 0,
+  /** A header was cut by the capture's snap length. */
+  TRUNCATED: 1,
+  /** The capture's link type is not one that Weir reads. */
+  LINK_TYPE: 2,
+  /** No manifests were given. */
+  NO_MANIFESTS: 3,
+  /** The connection began before the capture and its direction cannot be told. */
+  BEGAN_BEFORE: 4,
+  /** The source is masqueraded and no mapping is known. */
+  MASQUERADED: 5,
+  /** Neither end of the packet belongs to the cluster that the manifests describe. */
+  NOT_OURS: 6,
+  /** A rule depends on a DNS name that was never resolved in the capture. */
+  DNS_NAME: 7,
+} as const;
+
+/** Sentences for UNKNOWN_REASON, by number. */
+export const UNKNOWN_TEXT: readonly string[] = [
+  '',
+  'truncated capture',
+  'unsupported link type',
+  'no manifests',
+  'began before the capture',
+  'masqueraded source without a mapping',
+  'no endpoint of the cluster at either end',
+  'a name never resolved in the capture',
+];
+
+/** Conntrack lookup results (Cilium's numbers). */
+export const CT_STATUS = { NEW: 0, ESTABLISHED: 1, REPLY: 2, RELATED: 3, NONE: 255 } as const;
+/** Printed names of conntrack results, by number. */
+export const CT_STATUS_NAME: readonly string[] = ['NEW', 'ESTABLISHED', 'REPLY', 'RELATED'];
+
+/** Flags of a conntrack key. */
+export const CT_KEY = {
+  /** The owner (the pod whose hook this is, or the node) is the higher end of the tuple. */
+  OWNER_HIGH: 1,
+  /** Twin that lets ICMP errors between the two addresses pass (Cilium's TUPLE_F_RELATED). */
+  RELATED: 2,
+  /** The tuple's destination is a service frontend (Cilium's TUPLE_F_SERVICE). */
+  SERVICE: 4,
+  /** The owner is the node: NodePort and host connections. */
+  NODE: 8,
+} as const;
+
+/** Flags of a conntrack entry. Bits 0..10 have Cilium's meaning. */
+export const CT_FLAG = {
+  RX_CLOSING: 1 << 0,
+  TX_CLOSING: 1 << 1,
+  LOOPBACK: 1 << 3,
+  SEEN_NON_SYN: 1 << 4,
+  NODE_PORT: 1 << 5,
+  PROXY_REDIRECT: 1 << 6,
+  DSR_INTERNAL: 1 << 7,
+  FROM_L7LB: 1 << 8,
+  FROM_TUNNEL: 1 << 10,
+  /** The peer of the owner opened the connection (Cilium: TUPLE_F_IN); clear: the owner did (TUPLE_F_OUT). */
+  INBOUND: 1 << 11,
+  /** The other side has answered: the entry lives in the established map. */
+  ANSWERED: 1 << 12,
+  /** The verdict was passed by audit mode. */
+  AUDITED: 1 << 13,
+} as const;
+
+/** Match of a policy decision (Cilium's numbers). */
+export const POLICY_MATCH = { NONE: 0, L3_ONLY: 1, L3_L4: 2, L4_ONLY: 3, ALL: 4, L3_PROTO: 5, PROTO_ONLY: 6 } as const;
+/** Printed names of policy matches, by number, as Hubble prints them. */
+export const POLICY_MATCH_NAME: readonly string[] = [
+  'none',
+  'L3-Only',
+  'L3-L4',
+  'L4-Only',
+  'all',
+  'L3-Proto',
+  'Proto-Only',
+];
+
+/** Verdict byte of a policy precedence: the low 8 bits. */
+export const PRECEDENCE = {
+  PASS: 0,
+  ALLOW: 1,
+  REDIRECT_LOWEST: 2,
+  REDIRECT_HIGHEST: 254,
+  DENY: 255,
+  TOP: 0xffffffff,
+} as const;
+/** Tiers of policy priority; precedence = (LOWEST - priority) << 8 | verdict byte. */
+export const POLICY_TIER = { ADMIN: 100, NORMAL: 200, BASELINE: 250, DEFAULT: 255, LOWEST: 0xffffff } as const;
+
+/** Direction bit of a policy key's shape byte. */
+export const POLICY_DIRECTION = { INGRESS: 0, EGRESS: 0x80 } as const;
+
+/** Flags of a policy's meta entry. */
+export const POLICY_FLAG = { ENFORCE_INGRESS: 1, ENFORCE_EGRESS: 2, AUDIT: 4 } as const;
+
+/** Traffic directions, as in Cilium's metrics. */
+export const DIRECTION = { UNKNOWN: 0, INGRESS: 1, EGRESS: 2, SERVICE: 3 } as const;
+
+/** Service flags: low byte = Cilium's flags, high byte = flags2. */
+export const SERVICE_FLAG = {
+  EXTERNAL_IP: 0x0001,
+  NODE_PORT: 0x0002,
+  EXT_LOCAL: 0x0004,
+  HOST_PORT: 0x0008,
+  AFFINITY: 0x0010,
+  LOAD_BALANCER: 0x0020,
+  ROUTABLE: 0x0040,
+  SOURCE_RANGE: 0x0080,
+  LOCAL_REDIRECT: 0x0100,
+  NAT46X64: 0x0200,
+  L7LB: 0x0400,
+  /** On a master entry: the service may loop back to its own client. */
+  LOOPBACK: 0x0800,
+  INT_LOCAL: 0x1000,
+  TWO_SCOPES: 0x2000,
+  /** Master: source ranges deny. Slot: the backend is quarantined. */
+  DENY_OR_QUARANTINED: 0x4000,
+  FORWARD_DSR: 0x8000,
+} as const;
+
+/** Scope byte of a service key. */
+export const SCOPE = { EXTERNAL: 0, INTERNAL: 1 } as const;
+/** Load-balancing algorithms; 0 means the node's default. */
+export const ALGORITHM = { DEFAULT: 0, RANDOM: 1, MAGLEV: 2, FIRST: 3 } as const;
+/** Backend states; NONE marks an unused slot of the backend array. Active is 1 so that zeroed memory is no backend. */
+export const BACKEND_STATE = { NONE: 0, ACTIVE: 1, TERMINATING: 2, QUARANTINED: 3, MAINTENANCE: 4 } as const;
+
+/** Flags of an endpoint entry. */
+export const ENDPOINT_FLAG = { HOST: 1, AT_HOST_NS: 2, SKIP_MASQUERADE: 4, NO_SOURCE_CHECK: 8 } as const;
+/** Flags of an ipcache entry (Cilium's). */
+export const IPCACHE_FLAG = {
+  SKIP_TUNNEL: 1,
+  HAS_TUNNEL_ENDPOINT: 2,
+  IPV6_TUNNEL_ENDPOINT: 4,
+  REMOTE_CLUSTER: 8,
+} as const;
+
+/** Bits of a decision record's flags. */
+export const RECORD_FLAG = {
+  /** The connection's first packet. */
+  NEW: 1,
+  /** Destination was translated from a frontend to a backend. */
+  DNAT: 2,
+  /** Source was translated back from a backend to its frontend (reverse NAT). */
+  REVERSE_NAT: 4,
+  /** Source was translated to the loopback address: a pod reaching itself through its service. */
+  LOOPBACK: 8,
+  /** Policy would have dropped, audit mode let it pass. */
+  AUDITED: 16,
+  /** A policy lookup was made; clear when a conntrack hit, reply or an unenforced direction decided. */
+  POLICY_LOOKED_UP: 32,
+  /** Direction enforced: a default deny applies to what no rule allows. */
+  ENFORCED: 64,
+  EGRESS: 128,
+  IPV6: 256,
+  SNAT: 512,
+} as const;
+
+/** Feature bits of the configuration; a clear bit costs a packet nothing. */
+export const FEATURE = {
+  IPV4: 1 << 0,
+  IPV6: 1 << 1,
+  SCTP: 1 << 2,
+  FRAGMENTS_V4: 1 << 3,
+  FRAGMENTS_V6: 1 << 4,
+  SOURCE_CHECK: 1 << 5,
+  EXTERNAL_CLUSTER_IP: 1 << 6,
+  /** No backend at all: drop with 158 instead of handing the packet to the stack. */
+  NO_BACKEND_DROP: 1 << 7,
+  /** No backend at all: answer with an ICMP error. */
+  NO_BACKEND_REJECT: 1 << 8,
+  POLICY_DENY_ICMP: 1 << 9,
+  AUDIT: 1 << 10,
+  CT_ACCOUNTING: 1 << 11,
+  ICMP_FRAG_NEEDED: 1 << 12,
+  ICMP_RULES: 1 << 13,
+  TUNNEL: 1 << 14,
+  NODE_PORT: 1 << 15,
+  MASQUERADE: 1 << 16,
+  VLAN_FILTER: 1 << 17,
+  L7_PROXY: 1 << 18,
+  EVENTS: 1 << 19,
+} as const;
+
+/** Reserved security identities (Cilium's numeric identities). */
+export const IDENTITY = {
+  UNKNOWN: 0,
+  HOST: 1,
+  WORLD: 2,
+  UNMANAGED: 3,
+  HEALTH: 4,
+  INIT: 5,
+  REMOTE_NODE: 6,
+  KUBE_APISERVER: 7,
+  INGRESS: 8,
+  WORLD_IPV4: 9,
+  WORLD_IPV6: 10,
+  AGGREGATE_CLUSTER: 11,
+  AGGREGATE_CLUSTERMESH: 12,
+  AGGREGATE_WORLD: 13,
+  AGGREGATE_REMOTE_NODE: 14,
+  /** First and last identity of the cluster's own pods. */
+  CLUSTER_FIRST: 256,
+  CLUSTER_LAST: 65535,
+  /** Scope byte of node-local identities: CIDRs. */
+  SCOPE_LOCAL: 0x01000000,
+  /** Scope byte of identities for remote nodes with labels. */
+  SCOPE_REMOTE_NODE: 0x02000000,
+} as const;
+
+/**
+ * The aggregate of an identity: one number that stands for its class in policy keys (Cilium's aggregate identities).
+ * Own cluster 11, other clusters 12, CIDR scope 13, remote-node scope 14, reserved (< 100) 0.
+ */
+export function aggregateOf(identity: number): number {
+  const scope = identity >>> 24;
+  if (scope === 1) return 13;
+  if (scope === 2) return 14;
+  if (identity < 100 && identity >= 0) return 0;
+  return identity <= 65535 && identity >= 0 ? 11 : 12;
+}

@@ -1,0 +1,133 @@
+// What one call of a hook says: the decision record, events, metrics, the context that crosses tail calls, meta.
+// Input: a packet's run. Output: fixed-size bytes, equal in both engines.
+import { array, be16, be32, bytes, pad, struct, u16, u32, u64, u8 } from '../layout/index.ts';
+
+export const decisionRecord = struct('weir_decision', 'Verdict of one run, compared byte for byte between engines', {
+  verdict: u8('VERDICT'),
+  dropReason: u8('DROP; 0 = not dropped'),
+  stage: u8('STAGE in which the verdict fell'),
+  hook: u8('HOOK'),
+  action: u8('ACTION'),
+  ctStatus: u8('CT_STATUS, 255 = conntrack was not asked'),
+  policyMatch: u8('POLICY_MATCH'),
+  unknownReason: u8('UNKNOWN_REASON; the kernel writes 0'),
+  flags: u32('RECORD_FLAG'),
+  sourceIdentity: u32('identity of the source'),
+  destinationIdentity: u32('identity of the destination'),
+  cookie: u32('rule set that decided; 0 = none'),
+  backendId: u32('backend chosen or remembered; 0 = none'),
+  reverseNat: u16('frontend by its reverse NAT index; 0 = none'),
+  proxyPort: be16('proxy port of a redirect'),
+  outIfindex: u32('interface of a redirect or local delivery'),
+  endpointId: u16('local endpoint whose policy decided'),
+  pad: pad(2),
+  destinationMac: bytes(6, 'next-hop MAC; zero = unchanged'),
+  sourceMac: bytes(6, 'own MAC; zero = unchanged'),
+});
+
+export const eventKind = { DROP: 1, TRACE: 4, VERDICT: 5 } as const;
+export const eventRecord = struct('weir_event', 'One event of the ring: a drop, a trace or a policy verdict', {
+  type: u8('1 drop, 4 trace, 5 policy verdict (Cilium’s message types)'),
+  subtype: u8('drop: reason; trace: observation point; verdict: policy match'),
+  hook: u8('HOOK'),
+  stage: u8('STAGE'),
+  timeLow: u32('nanoseconds since start, low word'),
+  timeHigh: u32('nanoseconds since start, high word'),
+  flowHash: u32('hash of the 5-tuple'),
+  sourceIdentity: u32('identity of the source'),
+  destinationIdentity: u32('identity of the destination'),
+  cookie: u32('rule set that decided'),
+  ifindex: u32('interface'),
+  family: u8('4 or 6'),
+  protocol: u8('IP protocol number'),
+  tcpFlags: u8('TCP flags'),
+  ctStatus: u8('CT_STATUS'),
+  sourcePort: be16('source port'),
+  destinationPort: be16('destination port'),
+  source: bytes(16, 'source address; IPv4 in the first four bytes'),
+  destination: bytes(16, 'destination address; IPv4 in the first four bytes'),
+  endpointId: u16('endpoint'),
+  flags: u16('low 16 bits of RECORD_FLAG'),
+  wireBytes: u32('length on the wire'),
+});
+
+export const metricsKey = struct('weir_metrics_key', 'reason * 4 + direction', {
+  index: u32('reason * 4 + direction'),
+});
+export const metricsValue = struct('weir_metrics', 'Counters of one reason and direction', {
+  packets: u64('packets'),
+  bytes: u64('bytes'),
+});
+
+export const packetMeta = struct('weir_meta', 'What comes and goes with a packet besides its bytes', {
+  ifindex: u32('interface it arrived on'),
+  mark: u32('skb mark (Cilium: 0xC00 host, 0xF00 identity in the upper 16 bits)'),
+  cb: array('u32', 5, 'skb control block'),
+  xdpMetadata: u32('XDP metadata word; bit 0 = service lookup done'),
+  gsoSize: u16('segment size of a GSO packet, 0 = none'),
+  flags: u16(
+    '1 = partial checksum, 2 = probe: change no map, 4 = service lookup done, 8 = from a host on the same node',
+  ),
+});
+/** Bits of `weir_meta.flags`. */
+export const META_FLAG = { PARTIAL_CHECKSUM: 1, PROBE: 2, SKIP_SERVICE: 4, FROM_HOST: 8 } as const;
+
+export const tailContext = struct('weir_context', 'State that crosses tail calls: a per-CPU array slot', {
+  l3: u16('offset of the IP header'),
+  l4: u16('offset of the L4 header'),
+  payload: u16('offset of the L4 payload'),
+  etherType: be16('EtherType'),
+  family: u8('4 or 6'),
+  protocol: u8('IP protocol number'),
+  fragment: u8('0 none, 1 first, 2 later'),
+  tcpFlags: u8('TCP flags'),
+  icmpType: u8('ICMP type'),
+  icmpCode: u8('ICMP code'),
+  ttl: u8('TTL or hop limit'),
+  hook: u8('HOOK'),
+  source: bytes(16, 'source address'),
+  destination: bytes(16, 'destination address'),
+  sourcePort: be16('source port'),
+  destinationPort: be16('destination port'),
+  sourceIdentity: u32('identity of the source'),
+  destinationIdentity: u32('identity of the destination'),
+  backendId: u32('backend'),
+  reverseNat: u16('reverse NAT index'),
+  ctStatus: u8('CT_STATUS'),
+  stage: u8('STAGE'),
+  cookie: u32('rule set'),
+  epoch: u32('policy epoch read before the probes'),
+  now: u32('seconds since start'),
+  flags: u32('RECORD_FLAG'),
+  fragmentId: be32('fragment identification'),
+});
+
+export const configKey = struct('weir_config_key', 'Always 0', { index: u32('0') });
+export const configValue = struct(
+  'weir_config',
+  'What control tells the datapath; constants of a load, but for the epoch',
+  {
+    features: u32('FEATURE bits'),
+    globalEpoch: u32('bumped when an address changes identity'),
+    algorithm: u32('default ALGORITHM'),
+    maglevSize: u32('slots of each Maglev table'),
+    hashSeed4: u32('jhash seed for IPv4'),
+    hashSeed6: u32('jhash seed for IPv6'),
+    randomSeed: u32('seed of every chance'),
+    ctTcpLifetime: u32('seconds'),
+    ctAnyLifetime: u32('seconds'),
+    ctServiceTcpLifetime: u32('seconds'),
+    ctServiceAnyLifetime: u32('seconds'),
+    ctSynLifetime: u32('seconds'),
+    ctCloseLifetime: u32('seconds'),
+    ctServiceGrace: u32('seconds that a closing service entry waits before a SYN reselects'),
+    reportInterval: u32('seconds between reports of one connection'),
+    nodePortFirst: u16('first port of the NodePort range'),
+    nodePortLast: u16('last port of the NodePort range'),
+    loopback4: be32('source of a pod that reaches itself through its service'),
+    loopback6: bytes(16, 'the same for IPv6'),
+    nodeId: u16('the node that this dataplane is; 0 = the whole cluster'),
+    tunnelPort: be16('UDP port of the overlay'),
+    pad: pad(4),
+  },
+);
