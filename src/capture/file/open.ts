@@ -1,0 +1,78 @@
+// Opens captures: a path or standard input, plain or gzip, as a CaptureReader.
+// Input: a path, or '-'. Output: a reader; or a CaptureOpenError whose message is one line.
+// Invariants: only regular files are read by path (a FIFO or device is never waited for); memory is constant.
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { type ByteSource } from '../packet-source.ts';
+import { CaptureReader, type CaptureReaderOptions } from '../reader.ts';
+import { GunzipSource } from './gunzip-source.ts';
+import { fileDescriptorSource, prefixedSource, streamSource } from './sources.ts';
+
+const PIPE = 'is not a regular file; to read a pipe, give - and redirect it';
+
+/** Why a capture could not be opened. `message` names the path and is one line. */
+export class CaptureOpenError extends Error {
+  readonly reason: 'not-found' | 'denied' | 'not-a-file' | 'unreadable';
+  readonly path: string;
+
+  constructor(reason: CaptureOpenError['reason'], path: string, message: string) {
+    super(`${path}: ${message}`);
+    this.name = 'CaptureOpenError';
+    this.reason = reason;
+    this.path = path;
+  }
+}
+
+/** Opens a capture: `-` is standard input. Rejects with a CaptureOpenError; what the file holds is found by reading. */
+export async function openCapture(path: string, options: CaptureReaderOptions = {}): Promise<CaptureReader> {
+  const raw = path === '-' ? standardInput() : fileSource(path);
+  // Two bytes tell gzip. A source that fails here fails again in fill(), where the reader reports it.
+  const head = new Uint8Array(2);
+  let have = 0;
+  try {
+    for (let count = 1; have < 2 && count > 0; have += count) count = await raw.read(head, have, 2 - have);
+  } catch (cause) {
+    await raw.close();
+    throw new CaptureOpenError('unreadable', path, messageOf(cause));
+  }
+  const source = prefixedSource(head.subarray(0, have), raw);
+  const gzip = have === 2 && head[0] === 0x1f && head[1] === 0x8b;
+  return new CaptureReader(gzip ? new GunzipSource(source) : source, options);
+}
+
+function standardInput(): ByteSource {
+  try {
+    // A redirected file is read like a file; process.stdin would read it in pieces of 64 KiB.
+    if (fstatSync(0).isFile()) return fileDescriptorSource(0, false);
+  } catch {
+    // Closed or strange: the stream below says what is wrong.
+  }
+  return streamSource(process.stdin);
+}
+
+function fileSource(path: string): ByteSource {
+  let descriptor = -1;
+  try {
+    // Without O_NONBLOCK, opening a FIFO waits for a writer.
+    descriptor = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    const stat = fstatSync(descriptor);
+    if (stat.isFile()) return fileDescriptorSource(descriptor, true);
+    const what = stat.isDirectory() ? 'is a directory, not a capture' : PIPE;
+    throw new CaptureOpenError('not-a-file', path, what);
+  } catch (cause) {
+    if (descriptor >= 0) closeSync(descriptor);
+    throw cause instanceof CaptureOpenError ? cause : openError(path, cause);
+  }
+}
+
+function openError(path: string, cause: unknown): CaptureOpenError {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  if (code === 'ENOENT' || code === 'ENOTDIR') return new CaptureOpenError('not-found', path, 'no such file');
+  if (code === 'EACCES' || code === 'EPERM') return new CaptureOpenError('denied', path, 'permission denied');
+  if (code === 'EISDIR') return new CaptureOpenError('not-a-file', path, 'is a directory, not a capture');
+  if (code === 'ENXIO') return new CaptureOpenError('not-a-file', path, PIPE);
+  return new CaptureOpenError('unreadable', path, messageOf(cause));
+}
+
+function messageOf(cause: unknown): string {
+  return (cause instanceof Error ? cause.message : String(cause)).replace(/\s+/g, ' ');
+}

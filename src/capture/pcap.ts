@@ -1,0 +1,133 @@
+// Classic pcap: one file header, then records of a 16-byte header and the packet (draft-ietf-opsawg-pcap).
+// Input: bytes of the reader's window. Output: the reader's packet fields.
+// Invariant: the file header is checked once; per packet nothing is allocated.
+import { type FormatDecoder, maxPacketBytes, NO_OPTIONS } from './decoder.ts';
+import { type PacketOptions } from './packet-source.ts';
+import { type CaptureReader } from './reader.ts';
+
+const FILE_HEADER_BYTES = 24;
+
+/** What a magic number says about the records that follow. */
+export interface PcapVariant {
+  readonly littleEndian: boolean;
+  /** Fractions of a second per second: 10^6 or 10^9. */
+  readonly perSecond: number;
+  /** 16, or 24 with Alexey Kuznetzov's patch (interface index, protocol and packet type follow the lengths). */
+  readonly recordHeaderBytes: number;
+}
+
+/** The variant of a file that begins with `magic` (its first four bytes as a big-endian number); undefined: not pcap. */
+export function pcapVariant(magic: number): PcapVariant | undefined {
+  switch (magic) {
+    case 0xa1b2c3d4:
+      return { littleEndian: false, perSecond: 1e6, recordHeaderBytes: 16 };
+    case 0xd4c3b2a1:
+      return { littleEndian: true, perSecond: 1e6, recordHeaderBytes: 16 };
+    case 0xa1b23c4d:
+      return { littleEndian: false, perSecond: 1e9, recordHeaderBytes: 16 };
+    case 0x4d3cb2a1:
+      return { littleEndian: true, perSecond: 1e9, recordHeaderBytes: 16 };
+    case 0xa1b2cd34:
+      return { littleEndian: false, perSecond: 1e6, recordHeaderBytes: 24 };
+    case 0x34cdb2a1:
+      return { littleEndian: true, perSecond: 1e6, recordHeaderBytes: 24 };
+    default:
+      return undefined;
+  }
+}
+
+/** Decodes a pcap file from its first byte. */
+export class PcapDecoder implements FormatDecoder {
+  private readonly littleEndian: boolean;
+  private readonly perSecond: number;
+  private readonly nanosPerUnit: number;
+  private readonly headerBytes: number;
+  private maxPacket = 0;
+  private headerRead = false;
+  /** Old writers (before version 2.3; in 2.3 some) put the wire length before the captured length, as libpcap knows. */
+  private swapped: 'never' | 'always' | 'when-larger' = 'never';
+
+  constructor(variant: PcapVariant) {
+    this.littleEndian = variant.littleEndian;
+    this.perSecond = variant.perSecond;
+    this.nanosPerUnit = 1e9 / variant.perSecond;
+    this.headerBytes = variant.recordHeaderBytes;
+  }
+
+  next(reader: CaptureReader): boolean {
+    if (!this.headerRead && !this.readFileHeader(reader)) return false;
+    const window = reader.window;
+    const at = window.start;
+    const have = window.end - at;
+    const header = this.headerBytes;
+    if (have < header) return reader.want(header, `packet ${reader.number + 1}`);
+    const view = window.view;
+    const littleEndian = this.littleEndian;
+    let captured = view.getUint32(at + 8, littleEndian);
+    let wire = view.getUint32(at + 12, littleEndian);
+    if (this.swapped !== 'never' && (this.swapped === 'always' || captured > wire)) {
+      const first = captured;
+      captured = wire;
+      wire = first;
+    }
+    if (captured > this.maxPacket) return this.tooLong(reader, captured);
+    if (have < header + captured) return reader.want(header + captured, `packet ${reader.number + 1}`);
+    let seconds = view.getUint32(at, littleEndian);
+    let fraction = view.getUint32(at + 4, littleEndian);
+    if (fraction >= this.perSecond) {
+      const carry = Math.floor(fraction / this.perSecond);
+      seconds += carry;
+      fraction -= carry * this.perSecond;
+    }
+    reader.seconds = seconds;
+    reader.nanoseconds = fraction * this.nanosPerUnit;
+    reader.capturedBytes = captured;
+    reader.wireBytes = wire;
+    reader.offset = at + header;
+    reader.number++;
+    window.start = at + header + captured;
+    return true;
+  }
+
+  packetOptions(): PacketOptions {
+    return NO_OPTIONS;
+  }
+
+  private tooLong(reader: CaptureReader, captured: number): false {
+    return reader.damage(
+      `damaged at packet ${reader.number + 1}: it claims ${captured} captured bytes, but at most ${this.maxPacket} are possible`,
+    );
+  }
+
+  private readFileHeader(reader: CaptureReader): boolean {
+    const { view, start, end } = reader.window;
+    if (end - start < FILE_HEADER_BYTES) return reader.want(FILE_HEADER_BYTES, 'its header');
+    const le = this.littleEndian;
+    const major = view.getUint16(start + 4, le);
+    const minor = view.getUint16(start + 6, le);
+    // Wireshark reads every version from 2.0 on, and files exist with the version in the other byte order (512.1024).
+    if (major < 2) return reader.damage(`pcap version ${major}.${minor} is not supported, only 2.0 and later`);
+    // 543.0 is DG/UX tcpdump: version 2, lengths swapped.
+    if ((major === 543 && minor === 0) || (major === 2 && minor < 3)) this.swapped = 'always';
+    else if (major === 2 && minor === 3) this.swapped = 'when-larger';
+    const network = view.getUint32(start + 20, le);
+    // The top six bits carry the length of the frame check sequence; the next ten are reserved, and libpcap refuses others.
+    if ((network & 0x03ff0000) !== 0)
+      return reader.damage(`reserved bits of the link type 0x${network.toString(16)} are set`);
+    const linkType = network & 0xffff;
+    this.maxPacket = maxPacketBytes(linkType);
+    reader.interfaces.push({
+      id: 0,
+      capture: 0,
+      section: 0,
+      linkType,
+      snapLength: view.getUint32(start + 16, le),
+      resolution: { base: 10, exponent: this.perSecond === 1e9 ? 9 : 6 },
+      offsetSeconds: 0n,
+    });
+    reader.linkType = linkType;
+    reader.window.start = start + FILE_HEADER_BYTES;
+    this.headerRead = true;
+    return true;
+  }
+}

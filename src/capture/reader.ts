@@ -1,0 +1,106 @@
+// CaptureReader: the packets of one capture (pcap or pcapng), from any source of bytes.
+// Input: a ByteSource. Output: the PacketSource fields, overwritten by each next().
+// Invariants: no allocation per packet; memory constant but for one large record; file content never throws: damage ends
+// the packets and sets `error` once, with the offset of the record that could not be read.
+import { ByteWindow, DEFAULT_BUFFER_BYTES } from './byte-window.ts';
+import { type FormatDecoder } from './decoder.ts';
+import { FormatDetector } from './format.ts';
+import {
+  type ByteSource,
+  type CaptureError,
+  type CaptureInterface,
+  type PacketOptions,
+  type PacketSource,
+} from './packet-source.ts';
+
+/** Settings of a reader. */
+export interface CaptureReaderOptions {
+  /** Size of the buffer to begin with, at least 64; 1 MiB unless told. */
+  readonly bufferBytes?: number;
+}
+
+/** Reads one capture: see PacketSource. Own its source: `close()` closes it. */
+export class CaptureReader implements PacketSource {
+  bytes: Uint8Array;
+  offset = 0;
+  capturedBytes = 0;
+  wireBytes = 0;
+  seconds = 0;
+  nanoseconds = 0;
+  linkType = 0;
+  interfaceId = 0;
+  number = 0;
+  error: CaptureError | undefined = undefined;
+  readonly interfaces: CaptureInterface[] = [];
+  /** For decoders: the bytes in memory. */
+  readonly window: ByteWindow;
+  /** For decoders: what decodes from here on. */
+  decoder: FormatDecoder = new FormatDetector();
+  private readonly source: ByteSource;
+  private wanted = 1;
+  private wantedFor = 'its header';
+  private ended = false;
+
+  constructor(source: ByteSource, options: CaptureReaderOptions = {}) {
+    this.source = source;
+    this.window = new ByteWindow(Math.max(64, options.bufferBytes ?? DEFAULT_BUFFER_BYTES));
+    this.bytes = this.window.bytes;
+  }
+
+  next(): boolean {
+    return this.error === undefined && this.decoder.next(this);
+  }
+
+  async fill(): Promise<boolean> {
+    const window = this.window;
+    do {
+      if (this.ended || this.error !== undefined) return false;
+      const room = window.room();
+      this.bytes = window.bytes;
+      let count = 0;
+      try {
+        count = await this.source.read(window.bytes, window.end, room);
+      } catch (cause) {
+        this.ended = true;
+        this.damage(cause instanceof Error ? cause.message : String(cause));
+        return false;
+      }
+      if (count === 0) {
+        this.ended = true;
+        this.checkEnd();
+        return false;
+      }
+      window.end += count;
+    } while (window.end - window.start < this.wanted);
+    return true;
+  }
+
+  packetOptions(): PacketOptions {
+    return this.decoder.packetOptions(this);
+  }
+
+  async close(): Promise<void> {
+    this.ended = true;
+    await this.source.close();
+  }
+
+  /** For decoders: the record at `window.start` needs `total` bytes; `what` names it should the file end before. */
+  want(total: number, what: string): false {
+    this.wanted = total;
+    this.wantedFor = what;
+    return false;
+  }
+
+  /** For decoders: reading ends at the record at `window.start`. */
+  damage(message: string): false {
+    const offset = this.window.fileOffset + this.window.start;
+    this.error ??= { offset, message: `${message} (at byte ${offset})`, capture: 0 };
+    return false;
+  }
+
+  private checkEnd(): void {
+    const left = this.window.end - this.window.start;
+    if (this.window.fileOffset + this.window.end === 0) this.damage('the file is empty');
+    else if (left > 0) this.damage(`the file ends within ${this.wantedFor}: ${left} of ${this.wanted} bytes are there`);
+  }
+}
