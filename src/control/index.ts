@@ -1,0 +1,19 @@
+// The door of control/: manifests and configuration become a ClusterState; the compiler turns it into map writes.
+export * from './state.ts';
+export { formatProblem, hasErrors, type Problem } from './problem.ts';
+export {
+  readManifests,
+  type InputLimits,
+  type LoadResult,
+  type ManifestInput,
+  type ManifestOptions,
+} from './manifest/index.ts';
+export {
+  defaultConfig,
+  ipv6Enabled,
+  resolveConfig,
+  type Config,
+  type ConfigSources,
+  type OptionKey,
+  type ResolvedConfig,
+} from './config/index.ts';
