@@ -1,0 +1,208 @@
+// A hash of arrays of u32 (Maglev tables by service): outer key of one word, inner tables in one pool.
+// Input: whole tables. Output: base offsets into `pool`. Invariant: equal tables share one place in the pool, which counts
+// its users and is reused when the last one goes; so memory is bounded by maxEntries tables and grows with distinct ones.
+import { ERRNO, UPDATE, type MapSpec, type UpdateFlag } from '../schema/map-spec.ts';
+import { u32, struct } from '../layout/index.ts';
+import { Hash1 } from './hash.gen.ts';
+import { WordMap, readWords, refuseSpec, writeWords, type MapOptions } from './word-map.ts';
+
+const MAX_WORDS = 0x40000000;
+const slotStruct = struct('weir_table_slot', 'Place of a table in the pool.', { slot: u32('number of the place') });
+
+/** Hash of arrays. `pool` is REPLACED when it grows: take it after `findTable`, and keep neither over an update. */
+export class HashOfArrays extends WordMap {
+  /** The tables, each `tableWords` long. */
+  pool: Uint32Array = new Uint32Array(0);
+  /** Words of a table: innerEntries, or more if an element is longer than a u32. */
+  readonly tableWords: number = 0;
+  /** Outer key to place. */
+  private readonly outer: Hash1;
+  /** Outer entries that use each place. */
+  private uses: Int32Array = new Int32Array(0);
+  private hashes: Int32Array = new Int32Array(0);
+  /** Places in use by hash of their content. */
+  private readonly byContent = new Map<number, number[]>();
+  private readonly freePlaces: number[] = [];
+  private readonly incoming: Uint32Array;
+
+  constructor(spec: MapSpec, options: MapOptions = {}) {
+    super(spec);
+    if (spec.kind !== 'hash-of-arrays' || spec.innerEntries === undefined) refuseSpec(spec, 'not a hash-of-arrays');
+    if (this.keyWords !== 1) refuseSpec(spec, 'outer keys have one word');
+    if (spec.value.bytes % 4 !== 0) refuseSpec(spec, 'elements are whole words');
+    this.tableWords = this.valueWords;
+    this.incoming = new Uint32Array(this.tableWords);
+    this.outer = new Hash1(
+      { name: spec.name, kind: 'hash', doc: spec.doc, key: spec.key, value: slotStruct, maxEntries: spec.maxEntries },
+      options,
+    );
+  }
+
+  /** Base word offset in `pool` of the table of key `k0`, or -1. */
+  findTable(k0: number): number {
+    const at = this.outer.find(k0);
+    return at < 0 ? -1 : Math.imul(this.outer.words[at]!, this.tableWords);
+  }
+
+  /** Distinct tables held. */
+  get tables(): number {
+    return this.uses.length - this.freePlaces.length;
+  }
+
+  override get size(): number {
+    return this.outer.size;
+  }
+
+  /** Replaces or creates the table of a key. A reader sees the old table or the new one, never a mixture. */
+  override update(key: Uint8Array, value: Uint8Array, flags: UpdateFlag = UPDATE.ANY): number {
+    if (flags !== UPDATE.ANY && flags !== UPDATE.NOEXIST && flags !== UPDATE.EXIST) return ERRNO.EINVAL;
+    if (value.length !== this.valueBytes || !this.takeKey(key)) return ERRNO.EINVAL;
+    const { outer, incoming } = this;
+    const k0 = this.key[0]!;
+    const known = outer.find(k0);
+    if (known >= 0 && flags === UPDATE.NOEXIST) return ERRNO.EEXIST;
+    if (known < 0 && flags === UPDATE.EXIST) return ERRNO.ENOENT;
+    readWords(value, 0, this.valueBytes, incoming, 0);
+    const hash = contentHash(incoming);
+    const equal = this.placeOf(hash);
+    if (known >= 0) {
+      const old = outer.words[known]!;
+      if (equal >= 0) {
+        this.uses[equal]!++;
+        outer.words[known] = equal;
+        this.release(old);
+      } else if (this.uses[old] === 1) {
+        this.forget(old);
+        this.fill(old, hash);
+      } else {
+        const place = this.claim(hash);
+        if (place < 0) return place;
+        outer.words[known] = place;
+        this.release(old);
+      }
+      return 0;
+    }
+    const at = outer.insert(k0);
+    if (at < 0) {
+      this.refused++;
+      return at;
+    }
+    let place = equal;
+    if (equal >= 0) this.uses[equal]!++;
+    else place = this.claim(hash);
+    if (place < 0) outer.remove(k0);
+    else outer.words[at] = place;
+    return place < 0 ? place : 0;
+  }
+
+  /** The place that holds the same words as `incoming`, or -1. */
+  private placeOf(hash: number): number {
+    const { pool, incoming, tableWords } = this;
+    for (const place of this.byContent.get(hash) ?? []) {
+      const base = place * tableWords;
+      let i = 0;
+      while (i < tableWords && pool[base + i] === incoming[i]) i++;
+      if (i === tableWords) return place;
+    }
+    return -1;
+  }
+
+  /** A place that holds `incoming` and has one user, or ENOMEM. */
+  private claim(hash: number): number {
+    if (this.freePlaces.length === 0 && !this.grow()) {
+      this.refused++;
+      return ERRNO.ENOMEM;
+    }
+    const place = this.freePlaces.pop()!;
+    this.uses[place] = 1;
+    this.fill(place, hash);
+    return place;
+  }
+
+  private fill(place: number, hash: number): void {
+    this.pool.set(this.incoming, place * this.tableWords);
+    this.hashes[place] = hash;
+    const same = this.byContent.get(hash);
+    if (same === undefined) this.byContent.set(hash, [place]);
+    else same.push(place);
+  }
+
+  private forget(place: number): void {
+    const hash = this.hashes[place]!;
+    const rest = this.byContent.get(hash)!.filter((p) => p !== place);
+    if (rest.length === 0) this.byContent.delete(hash);
+    else this.byContent.set(hash, rest);
+  }
+
+  private release(place: number): void {
+    if (--this.uses[place]! > 0) return;
+    this.forget(place);
+    this.freePlaces.push(place);
+  }
+
+  /** Half as many places again, at most maxEntries. */
+  private grow(): boolean {
+    const old = this.uses.length;
+    const places = Math.min(old + (old >>> 1) + 4, this.maxEntries, Math.floor(MAX_WORDS / this.tableWords));
+    if (places <= old) return false;
+    try {
+      const pool = new Uint32Array(places * this.tableWords);
+      const uses = new Int32Array(places);
+      const hashes = new Int32Array(places);
+      pool.set(this.pool);
+      uses.set(this.uses);
+      hashes.set(this.hashes);
+      this.pool = pool;
+      this.uses = uses;
+      this.hashes = hashes;
+    } catch {
+      return false;
+    }
+    for (let place = places - 1; place >= old; place--) this.freePlaces.push(place);
+    return true;
+  }
+
+  nextKey(after: Uint8Array | undefined, out: Uint8Array): boolean {
+    return this.outer.nextKey(after, out);
+  }
+
+  protected override readValue(at: number, out: Uint8Array): void {
+    writeWords(this.pool, at, this.valueBytes, out);
+  }
+
+  protected findKey(): number {
+    return this.findTable(this.key[0]!);
+  }
+
+  protected insertKey(): number {
+    return ERRNO.EINVAL; // a table has no place before its content is known: see update
+  }
+
+  protected removeKey(): boolean {
+    const k0 = this.key[0]!;
+    const at = this.outer.find(k0);
+    if (at < 0) return false;
+    const place = this.outer.words[at]!;
+    this.outer.remove(k0);
+    this.release(place);
+    return true;
+  }
+
+  protected collectKeys(): Uint8Array {
+    const keys = new Uint8Array(this.size * this.keyBytes);
+    const key = new Uint8Array(this.keyBytes);
+    for (let to = 0, more = this.nextKey(undefined, key); more; to += this.keyBytes, more = this.nextKey(key, key))
+      keys.set(key, to);
+    return keys;
+  }
+}
+
+/** Hash that finds equal tables. Not keyed: tables come from control, never from traffic. */
+function contentHash(words: Uint32Array): number {
+  let hash = words.length | 0;
+  for (let i = 0; i < words.length; i++) {
+    hash = Math.imul(hash ^ words[i]!, 0x21f0aaad);
+    hash ^= hash >>> 15;
+  }
+  return hash;
+}

@@ -1,0 +1,33 @@
+// Published truth tables of policies through the compiled maps: both gates of new connections. Skipped where the folder of
+// cases is absent (WEIR_CASES, by default the shared folder beside the repository).
+import assert from 'node:assert/strict';
+import { join, resolve } from 'node:path';
+import { test } from 'node:test';
+import { caseFolders, readCase } from '../support/policy-cases.ts';
+import { connectionVerdict } from '../support/policy-world.ts';
+
+const ROOT = process.env['WEIR_CASES'] ?? resolve('../shared/cases/policy');
+
+/** Cases of API kinds that Weir does not read yet. */
+const UNREAD_KINDS = /^\d+-tier-/;
+
+const folders = caseFolders(ROOT);
+if (folders.length === 0) {
+  test('policy truth tables', { skip: `no cases in ${ROOT}` }, () => undefined);
+}
+for (const folder of folders) {
+  const skip = UNREAD_KINDS.test(folder) ? 'policy.networking.k8s.io tiers are not read' : false;
+  test(`truth table ${folder}`, { skip }, () => {
+    const { compiled, probes } = readCase(join(ROOT, folder));
+    assert.ok(probes.length > 0);
+    const wrong = probes.filter((probe) => {
+      const verdict = connectionVerdict(compiled, probe);
+      const got = probe.side === 'combined' ? verdict.allowed : verdict[probe.side].verdict !== 'denied';
+      return got !== probe.allowed;
+    });
+    assert.deepEqual(
+      wrong.map(({ name, allowed }) => `${name}: should be ${allowed ? 'allowed' : 'denied'}`),
+      [],
+    );
+  });
+}
