@@ -7,6 +7,8 @@ export type {
   ByteSource,
   CaptureError,
   CaptureInterface,
+  Chunk,
+  ChunkSource,
   PacketOptions,
   PacketSource,
   PacketVerdict,

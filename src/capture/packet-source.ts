@@ -122,3 +122,26 @@ export interface ByteSource {
   /** Releases what the source holds; safe to call twice. */
   close(): Promise<void>;
 }
+
+/** A piece of a file in a buffer that its ChunkSource owns: `bytes[start]` to `bytes[end - 1]`. */
+export interface Chunk {
+  readonly bytes: Uint8Array;
+  /** Over all of `bytes`. */
+  readonly view: DataView;
+  /** Bytes before `start` are free: the reader puts there what it has left of the chunk before. */
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Where a CaptureReader gets whole buffers from, so that a source can fill the next while one is decoded. */
+export interface ChunkSource {
+  /**
+   * Resolves to the next piece of the file, 1 byte or more; undefined = end. The chunk is the caller's to read and rewrite
+   * until it recycles it; it may hold two at a time. Rejects as ByteSource.read does.
+   */
+  nextChunk(): Promise<Chunk | undefined>;
+  /** Gives a chunk back: the source may overwrite it from now on. */
+  recycle(chunk: Chunk): void;
+  /** Waits for reads that are under way and releases what the source holds; safe to call twice. */
+  close(): Promise<void>;
+}

@@ -1,5 +1,5 @@
 // CaptureReader: the packets of one capture (pcap or pcapng), from any source of bytes.
-// Input: a ByteSource. Output: the PacketSource fields, overwritten by each next().
+// Input: a ByteSource or ChunkSource. Output: the PacketSource fields, overwritten by each next().
 // Invariants: no allocation per packet; memory constant but for one large record; file content never throws: damage ends
 // the packets and sets `error` once, with the offset of the record that could not be read.
 import { ByteWindow, DEFAULT_BUFFER_BYTES } from './byte-window.ts';
@@ -9,13 +9,15 @@ import {
   type ByteSource,
   type CaptureError,
   type CaptureInterface,
+  type Chunk,
+  type ChunkSource,
   type PacketOptions,
   type PacketSource,
 } from './packet-source.ts';
 
 /** Settings of a reader. */
 export interface CaptureReaderOptions {
-  /** Size of the buffer to begin with, at least 64; 1 MiB unless told. */
+  /** Size of the buffer to begin with, at least 64; 512 KiB unless told. A file read ahead has three, of 4 MiB unless told. */
   readonly bufferBytes?: number;
 }
 
@@ -36,14 +38,18 @@ export class CaptureReader implements PacketSource {
   readonly window: ByteWindow;
   /** For decoders: what decodes from here on. */
   decoder: FormatDecoder = new FormatDetector();
-  private readonly source: ByteSource;
+  private readonly source: ByteSource | ChunkSource;
+  /** The chunk that the window is, or was until a large record outgrew it. */
+  private held: Chunk | undefined = undefined;
   private wanted = 1;
   private wantedFor = 'its header';
   private ended = false;
 
-  constructor(source: ByteSource, options: CaptureReaderOptions = {}) {
+  constructor(source: ByteSource | ChunkSource, options: CaptureReaderOptions = {}) {
     this.source = source;
-    this.window = new ByteWindow(Math.max(64, options.bufferBytes ?? DEFAULT_BUFFER_BYTES));
+    // Chunks bring their own buffers.
+    const bytes = 'nextChunk' in source ? 0 : (options.bufferBytes ?? DEFAULT_BUFFER_BYTES);
+    this.window = new ByteWindow(Math.max(64, bytes));
     this.bytes = this.window.bytes;
   }
 
@@ -52,25 +58,25 @@ export class CaptureReader implements PacketSource {
   }
 
   async fill(): Promise<boolean> {
-    const window = this.window;
+    const { source, window } = this;
     do {
       if (this.ended || this.error !== undefined) return false;
-      const room = window.room();
-      this.bytes = window.bytes;
-      let count = 0;
+      let more = false;
       try {
-        count = await this.source.read(window.bytes, window.end, room);
+        more = 'nextChunk' in source ? await this.takeChunk(source) : await this.readBytes(source);
       } catch (cause) {
         this.ended = true;
         this.damage(cause instanceof Error ? cause.message : String(cause));
         return false;
       }
-      if (count === 0) {
+      // Closed meanwhile.
+      if (this.ended) return false;
+      this.bytes = window.bytes;
+      if (!more) {
         this.ended = true;
         this.checkEnd();
         return false;
       }
-      window.end += count;
     } while (window.end - window.start < this.wanted);
     return true;
   }
@@ -96,6 +102,27 @@ export class CaptureReader implements PacketSource {
     const offset = this.window.fileOffset + this.window.start;
     this.error ??= { offset, message: `${message} (at byte ${offset})`, capture: 0 };
     return false;
+  }
+
+  private async readBytes(source: ByteSource): Promise<boolean> {
+    const window = this.window;
+    const room = window.room();
+    const count = await source.read(window.bytes, window.end, room);
+    window.end += count;
+    return count > 0;
+  }
+
+  private async takeChunk(source: ChunkSource): Promise<boolean> {
+    const chunk = await source.nextChunk();
+    if (chunk === undefined) return false;
+    if (this.window.adopt(chunk)) {
+      if (this.held !== undefined) source.recycle(this.held);
+      this.held = chunk;
+    } else {
+      this.window.append(chunk);
+      source.recycle(chunk);
+    }
+    return true;
   }
 
   private checkEnd(): void {

@@ -83,6 +83,8 @@ export const ACTION = {
   LOCAL: 4,
   /** Hand to a proxy on `proxyPort`. */
   PROXY: 5,
+  /** Into the endpoint: `to-container` let it pass (TC_ACT_OK of that hook). */
+  DELIVER: 6,
 } as const;
 export type Action = (typeof ACTION)[keyof typeof ACTION];
 
@@ -151,6 +153,8 @@ export const CT_FLAG = {
   ANSWERED: 1 << 12,
   /** The verdict was passed by audit mode. */
   AUDITED: 1 << 13,
+  /** Related twins only: both ends have opened connections, so errors in either direction are related. */
+  BOTH_WAYS: 1 << 14,
 } as const;
 
 /** Match of a policy decision (Cilium's numbers). */

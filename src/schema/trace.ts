@@ -1,35 +1,78 @@
 // Fixed-size trace records that stages append in the simulator when tracing is on: what was looked up, under which
 // key, what was found. Printers turn them into sentences; there is no second evaluator.
-// Layout of one record (TRACE_WORDS int32 words): [kind, stage, result, keyWords, valueWords, key…, value…].
+// Layout of one record (TRACE_WORDS int32 words): [kind, stage, result, keyWords, valueWords, key…, value…, map].
+import { MAPS, type MapName } from './maps.ts';
 
-/** What a trace record tells. */
+/**
+ * What a trace record tells. Addresses are raw words: one for IPv4, four for IPv6. "Stored" = the words of the map's key or
+ * value struct. `result` is 1 = found, 0 = absent where nothing else is said.
+ */
 export const TRACE = {
-  /** Headers parsed: key = tuple (addresses, ports), value = [protocol, fragment]. */
+  /** key: source (4 words), destination (4 words), raw ports; value: family, protocol, fragment, TCP flags, ICMP type, code; result: WIRE status. */
   PARSED: 1,
-  /** A map lookup: key and value as stored; result 1 = found. `map` index in value[0] of the header word. */
+  /** Master entry of a frontend: key and value as stored. */
   SERVICE_LOOKUP: 2,
+  /** Slot of a frontend: key and value as stored. */
   SERVICE_SLOT: 3,
+  /** key: reverse NAT index, slot of the table; value: backend id; result 0: the frontend has no table. */
   MAGLEV_SLOT: 4,
+  /** key and value as stored; result 1: honoured, 2: found, but expired or no longer a backend of the frontend. */
   AFFINITY: 5,
+  /** key: backend id; value as stored. */
   BACKEND: 6,
+  /** key: destination (4 words) and raw ports before; value: the same after. */
   DNAT: 7,
+  /** key and value as stored; result 2: found, but expired. */
   CT_LOOKUP: 8,
+  /** key and value as stored; result 0 or a negative errno. */
   CT_CREATE: 9,
+  /** An answer came: key as stored, value as stored in the established map. */
   CT_PROMOTE: 10,
+  /** key: address; value as stored. */
   IPCACHE: 11,
+  /** key: address; value as stored. */
   ENDPOINT: 12,
+  /** key: policy id; value as stored. */
   POLICY_META: 13,
+  /** key as stored; value as stored when found. */
   POLICY_PROBE: 14,
+  /** key: policy id, identity, port, protocol, 1 = egress; value: precedence, cookie, POLICY_MATCH, 1 = audited; result: 0 or the drop reason. */
   POLICY_VERDICT: 15,
+  /** key: reverse NAT index; value as stored. */
   REVERSE_NAT: 16,
+  /** key: source (4 words) before; value: after. */
   LOOPBACK: 17,
+  /** key: destination (4 words); value: ACTION, interface. */
   FORWARD: 18,
+  /** result: the drop reason. */
   DROP: 19,
+  /** key as stored; value: raw ports; result 2: recorded from a first fragment. */
   FRAGMENT: 20,
+  /** The hook begins. key: HOOK; value: ifindex, mark, META_FLAG bits. */
   HOOK: 21,
+  /** key: reverse NAT index, address; value as stored; result: whether a range covers the client. */
+  SOURCE_RANGE: 22,
+  /** key: address; value as stored. */
+  ROUTE: 23,
+  /** key as stored; value as stored. */
+  NEIGHBOUR: 24,
 } as const;
 
-/** Words of one trace record: a 5-word header, up to 10 key words, up to 16 value words, one spare. */
+/** Words of one trace record: a 5-word header, up to 10 key words, up to 16 value words, the map. */
 export const TRACE_WORDS = 32;
 /** Word offsets within a trace record. */
-export const TRACE_AT = { KIND: 0, STAGE: 1, RESULT: 2, KEY_WORDS: 3, VALUE_WORDS: 4, KEY: 5, VALUE: 15 } as const;
+export const TRACE_AT = {
+  KIND: 0,
+  STAGE: 1,
+  RESULT: 2,
+  KEY_WORDS: 3,
+  VALUE_WORDS: 4,
+  KEY: 5,
+  VALUE: 15,
+  MAP: 31,
+} as const;
+
+/** Maps by the number that a trace record holds in its last word; 0 = no map was asked. */
+export const TRACE_MAPS: readonly (MapName | undefined)[] = [undefined, ...(Object.keys(MAPS) as MapName[])];
+/** The number of a map in trace records. */
+export const traceMapNumber = (name: MapName): number => TRACE_MAPS.indexOf(name);

@@ -1,10 +1,12 @@
 // Opens captures: a path or standard input, plain or gzip, as a CaptureReader.
 // Input: a path, or '-'. Output: a reader; or a CaptureOpenError whose message is one line.
 // Invariants: only regular files are read by path (a FIFO or device is never waited for); memory is constant.
+// Large files are read ahead, each in three chunks; small ones, standard input and gzip in one buffer.
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { type ByteSource } from '../packet-source.ts';
 import { CaptureReader, type CaptureReaderOptions } from '../reader.ts';
 import { GunzipSource } from './gunzip-source.ts';
+import { positionalRead, READ_AHEAD_BYTES, ReadAhead } from './read-ahead.ts';
 import { fileDescriptorSource, prefixedSource, streamSource } from './sources.ts';
 
 const PIPE = 'is not a regular file; to read a pipe, give - and redirect it';
@@ -24,7 +26,8 @@ export class CaptureOpenError extends Error {
 
 /** Opens a capture: `-` is standard input. Rejects with a CaptureOpenError; what the file holds is found by reading. */
 export async function openCapture(path: string, options: CaptureReaderOptions = {}): Promise<CaptureReader> {
-  const raw = path === '-' ? standardInput() : fileSource(path);
+  const opened: OpenedFile = path === '-' ? { source: standardInput() } : openFile(path);
+  const raw = opened.source;
   // Two bytes tell gzip. A source that fails here fails again in fill(), where the reader reports it.
   const head = new Uint8Array(2);
   let have = 0;
@@ -34,9 +37,15 @@ export async function openCapture(path: string, options: CaptureReaderOptions = 
     await raw.close();
     throw new CaptureOpenError('unreadable', path, messageOf(cause));
   }
-  const source = prefixedSource(head.subarray(0, have), raw);
-  const gzip = have === 2 && head[0] === 0x1f && head[1] === 0x8b;
-  return new CaptureReader(gzip ? new GunzipSource(source) : source, options);
+  if (have === 2 && head[0] === 0x1f && head[1] === 0x8b) {
+    return new CaptureReader(new GunzipSource(prefixedSource(head, raw)), options);
+  }
+  const chunkBytes = Math.max(64, options.bufferBytes ?? READ_AHEAD_BYTES);
+  if (opened.file !== undefined && opened.file.bytes > 2 * chunkBytes) {
+    const readAt = positionalRead(opened.file.descriptor);
+    return new CaptureReader(new ReadAhead(readAt, () => raw.close(), chunkBytes));
+  }
+  return new CaptureReader(prefixedSource(head.subarray(0, have), raw), options);
 }
 
 function standardInput(): ByteSource {
@@ -49,13 +58,21 @@ function standardInput(): ByteSource {
   return streamSource(process.stdin);
 }
 
-function fileSource(path: string): ByteSource {
+/** A regular file as a source, and what reading ahead needs to know of it. */
+interface OpenedFile {
+  readonly source: ByteSource;
+  readonly file?: { readonly descriptor: number; readonly bytes: number };
+}
+
+function openFile(path: string): OpenedFile {
   let descriptor = -1;
   try {
     // Without O_NONBLOCK, opening a FIFO waits for a writer.
     descriptor = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     const stat = fstatSync(descriptor);
-    if (stat.isFile()) return fileDescriptorSource(descriptor, true);
+    if (stat.isFile()) {
+      return { source: fileDescriptorSource(descriptor, true), file: { descriptor, bytes: stat.size } };
+    }
     const what = stat.isDirectory() ? 'is a directory, not a capture' : PIPE;
     throw new CaptureOpenError('not-a-file', path, what);
   } catch (cause) {

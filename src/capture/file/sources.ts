@@ -6,9 +6,8 @@ import { type Readable } from 'node:stream';
 import { type ByteSource } from '../packet-source.ts';
 
 /**
- * Reads a regular file from its current position; closing closes the descriptor when `owned`. Reads are synchronous: an
- * asynchronous one runs on another core, and decoding then finds nothing in its own cache (measured: 1.7 times the time
- * for a whole capture).
+ * Reads a regular file from its current position; closing closes the descriptor when `owned`. Reads are synchronous: waiting
+ * for another thread costs more than a small read takes. Large files have ReadAhead.
  */
 export function fileDescriptorSource(descriptor: number, owned: boolean): ByteSource {
   let open = true;

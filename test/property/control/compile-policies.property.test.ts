@@ -74,7 +74,7 @@ test('compiled policies say what the naive evaluator says', () => {
         agree(load([...world, ...rules]), kubernetes, enforcement);
       },
     ),
-    { numRuns: Number(process.env['WEIR_RUNS'] ?? 100) },
+    { numRuns: Number(process.env['WEIR_RUNS'] ?? 50) },
   );
 });
 
@@ -91,6 +91,6 @@ test('the order of policies, rules and pods does not change a verdict', () => {
         }
       },
     ),
-    { numRuns: 50 },
+    { numRuns: 25 },
   );
 });

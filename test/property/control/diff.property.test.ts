@@ -30,18 +30,26 @@ function step(content: MapContent, old: DesiredMaps | undefined, next: DesiredMa
 
 test('no write leaves a dangling reference, and the writes lead to the wanted content', () => {
   fc.assert(
-    fc.property(config, fc.constantFrom(undefined, 'n1'), fc.array(world, { minLength: 2, maxLength: 3 }), (changes, node, texts) => {
-      const compiler = new Compiler(configWith(changes), node === undefined ? {} : { node });
-      const content = new MapContent();
-      let old: DesiredMaps | undefined;
-      for (const text of texts) {
-        const { maps, problems } = compiler.compile(stateOf(text));
-        assert.deepEqual(problems.filter((p) => p.severity === 'error'), []);
-        step(content, old, maps);
-        old = maps;
-      }
-    }),
-    { numRuns: Number(process.env['WEIR_RUNS'] ?? 40) },
+    fc.property(
+      config,
+      fc.constantFrom(undefined, 'n1'),
+      fc.array(world, { minLength: 2, maxLength: 3 }),
+      (changes, node, texts) => {
+        const compiler = new Compiler(configWith(changes), node === undefined ? {} : { node });
+        const content = new MapContent();
+        let old: DesiredMaps | undefined;
+        for (const text of texts) {
+          const { maps, problems } = compiler.compile(stateOf(text));
+          assert.deepEqual(
+            problems.filter((p) => p.severity === 'error'),
+            [],
+          );
+          step(content, old, maps);
+          old = maps;
+        }
+      },
+    ),
+    { numRuns: Number(process.env['WEIR_RUNS'] ?? 15) },
   );
 });
 
@@ -53,6 +61,6 @@ test('the same state compiled again is no write', () => {
       assert.deepEqual(diff(first, first), []);
       assert.deepEqual(diff(first, compiler.compile(stateOf(text)).maps), []);
     }),
-    { numRuns: 40 },
+    { numRuns: 20 },
   );
 });

@@ -1,0 +1,244 @@
+// The compiler: ClusterState and configuration → the whole desired content of the maps. Input: a state, again and again.
+// Output: Compiled. Invariant: pure; equal states give equal content in any input order; what is allocated (identities,
+// numbers, cookies, epochs) is kept by the Compiler from one compile to the next.
+import { configKey, configValue, MAPS } from '../schema/index.ts';
+import type { Config } from './config/index.ts';
+import { type DesiredMap, MapBuilder } from './desired-map.ts';
+import { buildEndpoints, buildIpcache, buildPolicies, EndpointNumbers, localPods } from './endpoint-tables.ts';
+import { buildIdentities, IdentityNumbers, type IdentityView, WHOLE_CLUSTER } from './identity.ts';
+import { type MaglevSeed, maglevSizeProblem, parseMaglevSeed } from './maglev/index.ts';
+import { type NamedRule, PolicyCompiler } from './policy/compile-policies.ts';
+import { normalisePolicies, policyPrefixes } from './policy/normalise.ts';
+import type { Problem } from './problem.ts';
+import { Provenance } from './provenance.ts';
+import type { ServiceBackend } from './service/backends.ts';
+import { type Frontends, readFrontends } from './service/frontends.ts';
+import { buildServiceTables, type FrontendName, ServiceNumbers, type ServiceTables } from './service/service-tables.ts';
+import { type CompileOptions, type CompileSettings, defaultAlgorithm, featureBits, settingsOf } from './settings.ts';
+import type { ClusterState } from './state.ts';
+
+/** The maps that control owns. */
+export type CompiledMapName =
+  | 'config'
+  | 'services4'
+  | 'services6'
+  | 'backends4'
+  | 'backends6'
+  | 'reverseNat4'
+  | 'reverseNat6'
+  | 'maglev4'
+  | 'maglev6'
+  | 'affinityMatch'
+  | 'sourceRange4'
+  | 'sourceRange6'
+  | 'policy'
+  | 'policyMeta'
+  | 'ipcache4'
+  | 'ipcache6'
+  | 'endpoints4'
+  | 'endpoints6';
+
+/** Desired content by map. A map's spec tells its bounds, Maglev's table size included. */
+export type DesiredMaps = { readonly [M in CompiledMapName]: DesiredMap };
+
+/** What numbers in maps and records stand for. */
+export interface CompiledNames {
+  /** Canonical address → pod. */
+  readonly pods: ReadonlyMap<string, { readonly namespace: string; readonly pod: string }>;
+  /** Identity → `source:key=value` of each label. */
+  readonly identities: ReadonlyMap<number, readonly string[]>;
+  readonly reverseNat: ReadonlyMap<number, FrontendName>;
+  /** Backend id → `10.244.2.12:8080`. */
+  readonly backends: ReadonlyMap<number, string>;
+  /** Node number → name. */
+  readonly nodes: ReadonlyMap<number, string>;
+}
+
+/** How much there is. */
+export interface CompileSummary {
+  readonly identities: number;
+  readonly endpoints: number;
+  readonly policies: number;
+  readonly policyEntries: number;
+  readonly frontends: number;
+  readonly backends: number;
+}
+
+/** The outcome of a compile. With an error among the problems the maps must not be applied. */
+export interface Compiled {
+  readonly maps: DesiredMaps;
+  readonly problems: readonly Problem[];
+  readonly provenance: Provenance;
+  readonly names: CompiledNames;
+  /** Rules whose effect depends on DNS answers. */
+  readonly namedRules: readonly NamedRule[];
+  readonly identities: IdentityView;
+  readonly summary: CompileSummary;
+}
+
+/** Cilium's loopback address for a pod that reaches itself through its service, 169.254.42.1. */
+const LOOPBACK4 = 0xa9fe2a01;
+/** The same for IPv6, fe80::1. */
+const LOOPBACK6 = Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
+
+/** Compiles states, keeping numbers stable from one to the next. */
+export class Compiler {
+  readonly provenance: Provenance;
+  private readonly config: Config;
+  private readonly options: CompileOptions;
+  private readonly identityNumbers = new IdentityNumbers();
+  private readonly endpointNumbers = new EndpointNumbers();
+  private readonly serviceNumbers = new ServiceNumbers();
+
+  /** `provenance`: a table persisted beside pinned maps, whose cookies must not be given out again. */
+  constructor(config: Config, options: CompileOptions = {}, provenance: Provenance = new Provenance()) {
+    this.config = config;
+    this.options = options;
+    this.provenance = provenance;
+  }
+
+  compile(state: ClusterState): Compiled {
+    const settings = settingsOf(this.config, state, this.options);
+    const problems: Problem[] = [];
+    const complain = (message: string): void =>
+      void problems.push({ severity: 'error', file: WHOLE_CLUSTER, line: 0, column: 0, message });
+
+    const normal = normalisePolicies(state, settings, problems);
+    const view = buildIdentities(state, settings, policyPrefixes(normal), this.identityNumbers, problems);
+    const node = view.nodes.find(({ name }) => name === settings.node);
+    if (settings.node !== undefined && node === undefined) {
+      problems.push({
+        severity: 'error',
+        file: '--node',
+        line: 0,
+        column: 0,
+        message: `no node is named ${settings.node}`,
+      });
+    }
+
+    const pods = localPods(view, settings.node);
+    const compiler = new PolicyCompiler(view, normal, settings, this.provenance, problems);
+    const policies = compiler.compile(pods, this.endpointNumbers.policies);
+    const endpoints = buildEndpoints(pods, policies, this.endpointNumbers);
+    if (endpoints.refused > 0) complain(`no room for ${endpoints.refused} more endpoints: at most 65535`);
+
+    const seed = parseMaglevSeed(settings.maglevSeed);
+    if (typeof seed === 'string') complain(seed);
+    const size = maglevSizeProblem(settings.maglevSize);
+    if (size !== undefined) complain(size);
+    const seeds: MaglevSeed = typeof seed === 'string' ? { murmur: 0, hash4: 0, hash6: 0 } : seed;
+    const frontends = readFrontends(state, settings, view.nodes, problems);
+    const services = this.services(frontends, settings, seeds, view);
+    if (services.refused.length > 0) complain(`no room for ${services.refused.length} more frontends or backends`);
+
+    const maps: DesiredMaps = {
+      ...buildIpcache(view.addresses, this.endpointNumbers),
+      ...buildPolicies(policies.blocks),
+      endpoints4: endpoints.endpoints4,
+      endpoints6: endpoints.endpoints6,
+      ...finish(services.builders),
+      config: configMap(settings, seeds, this.endpointNumbers.globalEpoch, node?.id ?? 0),
+    };
+    problems.push(...capacityProblems(Object.values(maps)));
+    return {
+      maps,
+      problems,
+      provenance: this.provenance,
+      names: namesOf(view, services),
+      namedRules: policies.names,
+      identities: view,
+      summary: {
+        identities: view.labels.size,
+        endpoints: pods.length,
+        policies: policies.blocks.length,
+        policyEntries: maps.policy.size,
+        frontends: frontends.frontends.length,
+        backends: maps.backends4.size + maps.backends6.size,
+      },
+    };
+  }
+
+  private services(
+    frontends: Frontends,
+    settings: CompileSettings,
+    seeds: MaglevSeed,
+    view: IdentityView,
+  ): ServiceTables {
+    const byName = new Map(view.nodes.map(({ name, id }) => [name, id]));
+    const byAddress = new Map(view.addresses.map(({ prefix, nodeId }) => [prefix.text, nodeId]));
+    const nodeOf = ({ nodeName, address }: ServiceBackend): number =>
+      (nodeName === undefined ? undefined : byName.get(nodeName)) ??
+      byAddress.get(`${address.text}/${address.bytes.length * 8}`) ??
+      0;
+    const maglev = { size: settings.maglevSize, seed: seeds.murmur };
+    return buildServiceTables(frontends, this.serviceNumbers, maglev, nodeOf);
+  }
+}
+
+/** What does not fit its map's bound: an error each. */
+export function capacityProblems(maps: readonly DesiredMap[]): Problem[] {
+  return maps
+    .filter(({ spec, size }) => size > spec.maxEntries)
+    .map(({ spec, size }) => {
+      const option = spec.cilium === undefined ? '' : ` (${spec.cilium})`;
+      const message = `${spec.name}${option} has ${spec.maxEntries} places; ${size} are needed`;
+      return { severity: 'error', file: WHOLE_CLUSTER, line: 0, column: 0, message };
+    });
+}
+
+function finish<K extends string>(builders: { readonly [M in K]: MapBuilder }): { readonly [M in K]: DesiredMap } {
+  const names = Object.keys(builders) as K[];
+  return Object.fromEntries(names.map((name) => [name, builders[name].finish()])) as { [M in K]: DesiredMap };
+}
+
+function configMap(settings: CompileSettings, seeds: MaglevSeed, globalEpoch: number, nodeId: number): DesiredMap {
+  const builder = new MapBuilder(MAPS.config);
+  const { ctTcpLifetime, ctAnyLifetime, ctServiceTcpLifetime, ctServiceAnyLifetime } = settings;
+  const { ctSynLifetime, ctCloseLifetime, ctServiceGrace, reportInterval, nodePortFirst, nodePortLast } = settings;
+  const value = configValue.encode({
+    features: featureBits(settings),
+    globalEpoch,
+    algorithm: defaultAlgorithm(settings),
+    maglevSize: settings.maglevSize,
+    hashSeed4: seeds.hash4,
+    hashSeed6: seeds.hash6,
+    randomSeed: seeds.murmur,
+    ctTcpLifetime,
+    ctAnyLifetime,
+    ctServiceTcpLifetime,
+    ctServiceAnyLifetime,
+    ctSynLifetime,
+    ctCloseLifetime,
+    ctServiceGrace,
+    reportInterval,
+    nodePortFirst,
+    nodePortLast,
+    loopback4: LOOPBACK4,
+    loopback6: LOOPBACK6,
+    nodeId,
+    tunnelPort: settings.tunnelPort,
+  });
+  builder.set(configKey.encode({ index: 0 }), value);
+  return builder.finish();
+}
+
+function namesOf(view: IdentityView, services: ServiceTables): CompiledNames {
+  const pods = new Map<string, { namespace: string; pod: string }>();
+  for (const { pod, addresses } of view.pods) {
+    for (const { text } of addresses) pods.set(text, { namespace: pod.namespace, pod: pod.name });
+  }
+  const identities = new Map<number, readonly string[]>();
+  for (const [identity, { labels }] of view.labels) {
+    identities.set(
+      identity,
+      labels.map(({ source, key, value }) => (value === '' ? `${source}:${key}` : `${source}:${key}=${value}`)),
+    );
+  }
+  return {
+    pods,
+    identities,
+    reverseNat: services.reverseNatNames,
+    backends: services.backendNames,
+    nodes: new Map(view.nodes.map(({ id, name }) => [id, name])),
+  };
+}

@@ -1,0 +1,124 @@
+// Two desired contents → the writes that lead from one to the other, in an order in which no reader meets a dangling reference.
+// Input: what the maps hold (or nothing), what they should hold. Output: MapWrite[]. Invariant: applying the writes to the
+// old content gives the new; what is referred to is written before, and removed after, what refers to it.
+import { type MapWrite } from '../maps/map-write.ts';
+import { policyKey, policyMetaKey, serviceKey4, serviceKey6 } from '../schema/index.ts';
+import type { CompiledMapName, DesiredMaps } from './compile.ts';
+import type { DesiredMap } from './desired-map.ts';
+
+/** What has to be done to one map. */
+interface MapChanges {
+  readonly upserts: readonly MapWrite[];
+  readonly deletes: readonly MapWrite[];
+}
+
+/** A step: some of the changes of some maps. */
+interface Phase {
+  readonly op: 'upserts' | 'deletes';
+  readonly maps: readonly CompiledMapName[];
+  readonly only?: (write: MapWrite, next: DesiredMaps) => boolean;
+}
+
+const SLOT_AT = { weir_services4: serviceKey4.at, weir_services6: serviceKey6.at } as const;
+
+/** Which role an entry of a services map plays. */
+function role({ map, key }: MapWrite): 'slot' | 'wildcard' | 'external' | 'internal' {
+  const at = SLOT_AT[map as keyof typeof SLOT_AT];
+  const slot = key[at.slot]! | (key[at.slot + 1]! << 8);
+  if (slot !== 0) return 'slot';
+  if (key[at.protocol] === 0) return 'wildcard';
+  return key[at.scope] === 0 ? 'external' : 'internal';
+}
+
+const isRole =
+  (wanted: ReturnType<typeof role>) =>
+  (write: MapWrite): boolean =>
+    role(write) === wanted;
+
+/** True for an entry of a policy that goes on: it disappears before the endpoints learn of the change, others after. */
+const policyGoesOn = ({ key }: MapWrite, next: DesiredMaps): boolean =>
+  next.policyMeta.get(key.subarray(policyKey.at.policyId, policyKey.at.policyId + policyMetaKey.bytes)) !== undefined;
+
+const SERVICES: readonly CompiledMapName[] = ['services4', 'services6'];
+
+/** The order of decision: referred-to before referring, publishing last; removals the other way round; epochs after policies. */
+const PHASES: readonly Phase[] = [
+  { op: 'upserts', maps: ['policy'] },
+  { op: 'upserts', maps: ['policyMeta'] },
+  { op: 'upserts', maps: ['ipcache4', 'ipcache6'] },
+  { op: 'deletes', maps: ['policy'], only: policyGoesOn },
+  { op: 'upserts', maps: ['endpoints4', 'endpoints6'] },
+  { op: 'upserts', maps: ['backends4', 'backends6'] },
+  { op: 'upserts', maps: SERVICES, only: isRole('slot') },
+  {
+    op: 'upserts',
+    maps: ['maglev4', 'maglev6', 'sourceRange4', 'sourceRange6', 'reverseNat4', 'reverseNat6', 'affinityMatch'],
+  },
+  { op: 'upserts', maps: SERVICES, only: isRole('internal') },
+  { op: 'upserts', maps: SERVICES, only: isRole('external') },
+  { op: 'upserts', maps: SERVICES, only: isRole('wildcard') },
+  { op: 'deletes', maps: SERVICES, only: isRole('external') },
+  { op: 'deletes', maps: SERVICES, only: isRole('internal') },
+  { op: 'deletes', maps: SERVICES, only: isRole('wildcard') },
+  { op: 'deletes', maps: ['affinityMatch', 'maglev4', 'maglev6', 'sourceRange4', 'sourceRange6'] },
+  { op: 'deletes', maps: SERVICES, only: isRole('slot') },
+  { op: 'deletes', maps: ['reverseNat4', 'reverseNat6'] },
+  { op: 'deletes', maps: ['backends4', 'backends6'] },
+  { op: 'deletes', maps: ['endpoints4', 'endpoints6'] },
+  { op: 'deletes', maps: ['ipcache4', 'ipcache6'] },
+  { op: 'deletes', maps: ['policyMeta'] },
+  { op: 'deletes', maps: ['policy'], only: (write, next) => !policyGoesOn(write, next) },
+  { op: 'upserts', maps: ['config'] },
+];
+
+/**
+ * The writes that lead from `old` (undefined: empty maps) to `next`. An entry that an array map loses is overwritten with
+ * zeros, since arrays cannot delete.
+ */
+export function diff(old: DesiredMaps | undefined, next: DesiredMaps): MapWrite[] {
+  const changes = new Map<CompiledMapName, MapChanges>();
+  for (const name of Object.keys(next) as CompiledMapName[]) changes.set(name, mapChanges(old?.[name], next[name]));
+  const writes: MapWrite[] = [];
+  for (const { op, maps, only } of PHASES) {
+    for (const name of maps) {
+      for (const write of changes.get(name)![op]) if (only === undefined || only(write, next)) writes.push(write);
+    }
+  }
+  return writes;
+}
+
+/** One walk over both maps in key order. */
+function mapChanges(old: DesiredMap | undefined, next: DesiredMap): MapChanges {
+  const upserts: MapWrite[] = [];
+  const deletes: MapWrite[] = [];
+  const { name } = next.spec;
+  const isArray = next.spec.kind === 'array';
+  const remove = (index: number): void => {
+    const key = old!.keyAt(index);
+    if (isArray) deletes.push({ map: name, op: 'update', key, value: new Uint8Array(next.spec.value.bytes) });
+    else deletes.push({ map: name, op: 'delete', key });
+  };
+  const oldSize = old?.size ?? 0;
+  let i = 0;
+  let j = 0;
+  while (i < oldSize || j < next.size) {
+    const order = i >= oldSize ? 1 : j >= next.size ? -1 : old!.compareKeys(i, next, j);
+    if (order < 0) {
+      remove(i++);
+      continue;
+    }
+    const value = next.valueAt(j);
+    if (order > 0 || !sameBytes(old!.valueAt(i), value))
+      upserts.push({ map: name, op: 'update', key: next.keyAt(j), value });
+    if (order === 0) i++;
+    j++;
+  }
+  return { upserts, deletes };
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}

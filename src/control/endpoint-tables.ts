@@ -1,0 +1,156 @@
+// Identities, endpoints and policies → their maps. Input: IdentityView, CompiledPolicies, the epochs of the previous compile.
+// Output: entries of ipcache, endpoints, policy and policy meta. Invariant: an endpoint's epoch never goes back, not even when
+// another pod takes over its address, so that an old connection's epoch can never look current again.
+import {
+  endpointKey4,
+  endpointKey6,
+  endpointValue,
+  ipcacheKey4,
+  ipcacheKey6,
+  ipcacheValue,
+  MAPS,
+  policyMeta,
+  policyMetaKey,
+} from '../schema/index.ts';
+import { DesiredMap, MapBuilder } from './desired-map.ts';
+import type { AddressIdentity, IdentityView, PodIdentity } from './identity.ts';
+import { objectKey } from './pods.ts';
+import type { CompiledPolicies } from './policy/compile-policies.ts';
+import { ENTRY_WORDS, type PolicyBlock } from './policy/entries.ts';
+import { be32Of } from './service/service-tables.ts';
+import { StickyIds } from './sticky-ids.ts';
+
+/** First interface number of an endpoint's device; below are the node's own. */
+const FIRST_IFINDEX = 100;
+
+/** What must survive from compile to compile. */
+export class EndpointNumbers {
+  readonly ids = new StickyIds(1, 65535);
+  readonly policies = new StickyIds(1, MAPS.policyMeta.maxEntries - 1);
+  /** Bumped with every compile: the source of epochs. */
+  generation = 0;
+  /** Bumped when an address changes identity. */
+  globalEpoch = 0;
+  blocks: ReadonlyMap<number, PolicyBlock> = new Map();
+  epochs: ReadonlyMap<string, { readonly policyId: number; readonly epoch: number }> = new Map();
+  identities: ReadonlyMap<string, string> = new Map();
+}
+
+/** The ipcache maps; bumps the global epoch when an address changed identity. */
+export function buildIpcache(
+  addresses: readonly AddressIdentity[],
+  numbers: EndpointNumbers,
+): { readonly ipcache4: DesiredMap; readonly ipcache6: DesiredMap } {
+  const four = new MapBuilder(MAPS.ipcache4);
+  const six = new MapBuilder(MAPS.ipcache6);
+  const identities = new Map<string, string>();
+  for (const { prefix, identity, nodeId } of addresses) {
+    const value = ipcacheValue.encode({ identity, nodeId, flags: 0, key: 0, tunnelEndpoint: NO_ADDRESS });
+    const prefixLength = 32 + prefix.prefixLen;
+    if (prefix.family === 4) {
+      four.set(ipcacheKey4.encode({ prefixLength, clusterId: 0, address: be32Of(prefix.bytes) }), value);
+    } else {
+      six.set(ipcacheKey6.encode({ prefixLength, clusterId: 0, address: prefix.bytes }), value);
+    }
+    // The node counts, too: it decides whether an address is the endpoint's own host.
+    identities.set(prefix.text, `${identity} ${nodeId}`);
+  }
+  const before = numbers.identities;
+  const same =
+    before.size === identities.size && [...identities].every(([text, identity]) => before.get(text) === identity);
+  if (!same && before.size > 0) numbers.globalEpoch++;
+  numbers.identities = identities;
+  return { ipcache4: four.finish(), ipcache6: six.finish() };
+}
+
+const NO_ADDRESS = new Uint8Array(16);
+const NO_MAC = new Uint8Array(6);
+
+/** The endpoint maps, with epochs: an endpoint's is the generation in which its policy last changed. */
+export function buildEndpoints(
+  pods: readonly PodIdentity[],
+  policies: CompiledPolicies,
+  numbers: EndpointNumbers,
+): { readonly endpoints4: DesiredMap; readonly endpoints6: DesiredMap; readonly refused: number } {
+  const generation = ++numbers.generation;
+  const changed = changedPolicies(policies.blocks, numbers.blocks);
+  const { ids, refused } = numbers.ids.assign(pods.map(({ pod }) => objectKey(pod)));
+  const epochs = new Map<string, { policyId: number; epoch: number }>();
+  const four = new MapBuilder(MAPS.endpoints4);
+  const six = new MapBuilder(MAPS.endpoints6);
+  pods.forEach((pod, i) => {
+    const key = objectKey(pod.pod);
+    const endpointId = ids.get(key);
+    if (endpointId === undefined) return;
+    const policyId = policies.policyIds[i]!;
+    const before = numbers.epochs.get(key);
+    const kept = before !== undefined && before.policyId === policyId && !changed.has(policyId);
+    const epoch = kept ? before.epoch : generation;
+    epochs.set(key, { policyId, epoch });
+    for (const { address, identity } of pod.identities) {
+      const value = endpointValue.encode({
+        ifindex: FIRST_IFINDEX + endpointId,
+        endpointId,
+        nodeId: pod.nodeId,
+        identity,
+        policyId,
+        epoch,
+        flags: 0,
+        mac: NO_MAC,
+        nodeMac: NO_MAC,
+      });
+      if (address.family === 4) four.set(endpointKey4.encode({ address: be32Of(address.bytes) }), value);
+      else six.set(endpointKey6.encode({ address: address.bytes }), value);
+    }
+  });
+  numbers.epochs = epochs;
+  numbers.blocks = new Map(policies.blocks.map((block) => [block.policyId, block]));
+  return { endpoints4: four.finish(), endpoints6: six.finish(), refused: refused.length };
+}
+
+/** Policies whose entries or meta entry are not what they were. */
+function changedPolicies(blocks: readonly PolicyBlock[], before: ReadonlyMap<number, PolicyBlock>): Set<number> {
+  const changed = new Set<number>();
+  for (const block of blocks) {
+    const old = before.get(block.policyId);
+    if (old === undefined || !sameWords(old.words, block.words) || !sameMeta(old, block)) changed.add(block.policyId);
+  }
+  return changed;
+}
+
+function sameWords(a: Uint32Array, b: Uint32Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+const sameMeta = (a: PolicyBlock, b: PolicyBlock): boolean =>
+  a.meta.flags === b.meta.flags &&
+  a.meta.ingressCookie === b.meta.ingressCookie &&
+  a.meta.egressCookie === b.meta.egressCookie;
+
+/** The policy maps. Blocks come by ascending policy id, entries in key order, so nothing is left to sort. */
+export function buildPolicies(blocks: readonly PolicyBlock[]): {
+  readonly policy: DesiredMap;
+  readonly policyMeta: DesiredMap;
+} {
+  const count = blocks.reduce((sum, { words }) => sum + words.length / ENTRY_WORDS, 0);
+  const keys = new Uint32Array(count * 3);
+  const values = new Uint32Array(count * 3);
+  const meta = new MapBuilder(MAPS.policyMeta);
+  let to = 0;
+  for (const block of blocks) {
+    const { words } = block;
+    for (let from = 0; from < words.length; from += ENTRY_WORDS, to += 3) {
+      keys.set(words.subarray(from, from + 3), to);
+      values.set(words.subarray(from + 3, from + ENTRY_WORDS), to);
+    }
+    meta.set(policyMetaKey.encode({ policyId: block.policyId }), policyMeta.encode(block.meta));
+  }
+  const policy = new DesiredMap(MAPS.policy, new Uint8Array(keys.buffer), new Uint8Array(values.buffer));
+  return { policy, policyMeta: meta.finish() };
+}
+
+/** Whose policies a node compiles: the pods of a node, or all. */
+export const localPods = (view: IdentityView, node: string | undefined): readonly PodIdentity[] =>
+  node === undefined ? view.pods : view.pods.filter((pod) => pod.pod.nodeName === node);

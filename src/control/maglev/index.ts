@@ -1,0 +1,5 @@
+// The maglev room's door.
+export * from './lookup.ts';
+export * from './murmur3.ts';
+export * from './seed.ts';
+export * from './table.ts';

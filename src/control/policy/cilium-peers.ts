@@ -1,0 +1,159 @@
+// Peers of a Cilium rule item that refer to something else: prefixes, CIDR groups, entities, nodes, Services, DNS names.
+// Input: the item and an index of what it may refer to. Output: peers; what refers to nothing grants nothing, and says so.
+import { LabelSet } from '../labels.ts';
+import { objectKey } from '../pods.ts';
+import { hostPrefix } from '../prefix.ts';
+import { ciliumSelector, kubernetesSelector, labelExists, selectorOf, selects } from '../selector.ts';
+import type {
+  CiliumCidrSet,
+  CiliumFqdnPeer,
+  CiliumPolicy,
+  CiliumRuleItem,
+  CiliumServicePeer,
+  ClusterState,
+  IpAddress,
+  IpPrefix,
+  LabelSelector,
+  Labels,
+  Service,
+} from '../state.ts';
+import { servicePods } from './cilium-scope.ts';
+import type { FqdnPeer, Peer } from './rule.ts';
+
+/** What peers may refer to. */
+export interface CiliumReferences {
+  readonly state: ClusterState;
+  /** `nodeSelectorLabels`: nodes have identities with their labels. */
+  readonly nodeSelectorLabels: boolean;
+  /** `namespace/name` of a Service → addresses of its endpoints. */
+  readonly serviceAddresses: ReadonlyMap<string, readonly IpAddress[]>;
+}
+
+/** Collects what peers may refer to. */
+export function ciliumReferences(state: ClusterState, nodeSelectorLabels: boolean): CiliumReferences {
+  const serviceAddresses = new Map<string, IpAddress[]>();
+  const add = (key: string, addresses: readonly IpAddress[]): void => {
+    serviceAddresses.set(key, [...(serviceAddresses.get(key) ?? []), ...addresses]);
+  };
+  for (const slice of state.endpointSlices) {
+    if (slice.serviceName === undefined) continue;
+    add(
+      `${slice.namespace}/${slice.serviceName}`,
+      slice.endpoints.flatMap(({ addresses }) => addresses),
+    );
+  }
+  for (const endpoints of state.endpoints) {
+    add(
+      objectKey(endpoints),
+      endpoints.subsets.flatMap(({ addresses }) => addresses.map(({ ip }) => ip)),
+    );
+  }
+  return { state, nodeSelectorLabels, serviceAddresses };
+}
+
+const cidr = (prefix: IpPrefix, except: readonly IpPrefix[] = []): Peer => ({
+  kind: 'cidr',
+  prefix,
+  except,
+  block: false,
+});
+
+/** Every peer of an item but its endpoint selectors. */
+export function referencedPeers(
+  policy: CiliumPolicy,
+  item: CiliumRuleItem,
+  references: CiliumReferences,
+  complain: (message: string) => void,
+): { readonly peers: readonly Peer[]; readonly fqdns: readonly FqdnPeer[] } {
+  const peers: Peer[] = [];
+  for (const prefix of item.cidrs ?? []) peers.push(cidr(prefix));
+  for (const set of item.cidrSets ?? []) peers.push(...cidrSetPeers(set, references, complain));
+  for (const { entity } of item.entities ?? []) peers.push({ kind: 'entity', entity });
+  if ((item.nodes?.length ?? 0) > 0 && !references.nodeSelectorLabels) {
+    complain('nodes cannot be selected without nodeSelectorLabels: nobody is');
+  } else {
+    for (const nodes of item.nodes ?? []) peers.push(nodePeer(nodes));
+  }
+  if ((item.groups?.length ?? 0) > 0) complain('cloud groups are not resolved: nobody is selected');
+  for (const service of item.services ?? []) peers.push(...servicePeers(policy, service, references, complain));
+  const fqdns: FqdnPeer[] = [];
+  for (const name of item.fqdns ?? []) {
+    const addresses = learntAddresses(name, references.state.facts.dnsNames);
+    peers.push(...addresses.map((address) => cidr(hostPrefix(address))));
+    fqdns.push({ pattern: name.matchName ?? name.matchPattern ?? '', addresses: addresses.length });
+  }
+  return { peers, fqdns };
+}
+
+function cidrSetPeers(set: CiliumCidrSet, { state }: CiliumReferences, complain: (message: string) => void): Peer[] {
+  if (set.cidr !== undefined) return [cidr(set.cidr, set.except)];
+  const selector = set.cidrGroupSelector;
+  const groups = state.ciliumCIDRGroups.filter((group) =>
+    selector === undefined ? group.name === set.cidrGroupRef : matchesLabels(selector, group.labels),
+  );
+  if (groups.length === 0) complain(`no CiliumCIDRGroup ${set.cidrGroupRef ?? 'with such labels'}: nobody is selected`);
+  return groups.flatMap(({ externalCIDRs }) => externalCIDRs.map((prefix) => cidr(prefix, set.except)));
+}
+
+/** True when a selector, with or without sources, selects an object of the API by its labels. */
+function matchesLabels(selector: LabelSelector, labels: Labels): boolean {
+  const own = new LabelSet([...labels].map(([key, value]) => ({ source: 'k8s', key, value })));
+  return selects(ciliumSelector(selector), own) || selects(kubernetesSelector(selector), own);
+}
+
+/** `fromNodes` / `toNodes`: other nodes by their labels (the agent adds that they must be remote nodes). */
+function nodePeer(written: LabelSelector): Peer {
+  const { requirements } = ciliumSelector(written);
+  return {
+    kind: 'selector',
+    selector: selectorOf([...requirements, labelExists('reserved', 'remote-node')]),
+    required: false,
+  };
+}
+
+function servicePeers(
+  policy: CiliumPolicy,
+  peer: CiliumServicePeer,
+  { state, serviceAddresses }: CiliumReferences,
+  complain: (message: string) => void,
+): Peer[] {
+  const namespace = peer.namespace ?? (peer.serviceName === undefined ? undefined : (policy.namespace ?? 'default'));
+  const selected = state.services.filter(
+    (service) =>
+      (namespace === undefined || service.namespace === namespace) &&
+      (peer.serviceName === undefined || service.name === peer.serviceName) &&
+      (peer.selector === undefined || matchesLabels(peer.selector, service.labels)),
+  );
+  if (selected.length === 0) complain(`no Service ${peer.serviceName ?? 'with such labels'}: nobody is selected`);
+  return selected.flatMap((service) => backendsOf(service, serviceAddresses));
+}
+
+/** A Service with a selector stands for the pods it selects; one without for the addresses of its endpoints. */
+function backendsOf(service: Service, serviceAddresses: ReadonlyMap<string, readonly IpAddress[]>): Peer[] {
+  if (service.selector !== undefined && service.selector.size > 0) {
+    return [{ kind: 'selector', selector: servicePods(service.namespace, service.selector), required: false }];
+  }
+  return (serviceAddresses.get(objectKey(service)) ?? []).map((address) => cidr(hostPrefix(address)));
+}
+
+/** Addresses learnt for a `toFQDNs` peer. */
+function learntAddresses(peer: CiliumFqdnPeer, learnt: ReadonlyMap<string, readonly IpAddress[]>): IpAddress[] {
+  if (peer.matchName !== undefined) return [...(learnt.get(peer.matchName) ?? [])];
+  const pattern = namePattern(peer.matchPattern ?? '');
+  return [...learnt].filter(([name]) => pattern.test(name)).flatMap(([, addresses]) => [...addresses]);
+}
+
+/**
+ * `matchPattern` as an expression over lower-case names without the final dot: `*` alone is any name, a leading `**.` one or
+ * more labels, `*` elsewhere any characters of one label (pkg/fqdn/matchpattern).
+ */
+export function namePattern(pattern: string): RegExp {
+  if (pattern === '*') return /^[-a-z0-9_.]*$/;
+  const deep = pattern.startsWith('**.');
+  const rest = deep ? pattern.slice(3) : pattern;
+  const body = rest
+    .split('*')
+    .map((part) => part.replaceAll(/[^a-z0-9_-]/g, '\\$&'))
+    .join('[-a-z0-9_]*');
+  return new RegExp(`^${deep ? '(?:[-a-z0-9_]+\\.)+' : ''}${body}$`);
+}

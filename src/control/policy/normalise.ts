@@ -1,0 +1,98 @@
+// All policies of a state in one form, in an order that does not depend on the input's. Input: ClusterState, settings.
+// Output: NormalPolicies, the prefixes that they name, problems.
+import { isIdentityLabel, NAMESPACE_LABEL_PREFIX, NAMESPACE_NAME, POD_NAMESPACE } from '../labels.ts';
+import { objectKey } from '../pods.ts';
+import { PrefixSet } from '../prefix.ts';
+import type { Problem } from '../problem.ts';
+import type { Requirement, Selector } from '../selector.ts';
+import type { CompileSettings } from '../settings.ts';
+import type { ClusterState, Origin } from '../state.ts';
+import { ciliumReferences } from './cilium-peers.ts';
+import { type NormalSink, normaliseCiliumPolicy } from './normal-cilium.ts';
+import { normaliseNetworkPolicy } from './normal-kubernetes.ts';
+import type { NormalPolicies, PolicyRule } from './rule.ts';
+
+/** The normal form of a state's policies. */
+export function normalisePolicies(state: ClusterState, settings: CompileSettings, problems: Problem[]): NormalPolicies {
+  const sink: NormalSink = { rules: [], isolations: [], requires: [], problems };
+  const blocksMatchPods = settings.semantics === 'kubernetes';
+  for (const policy of [...state.networkPolicies].sort(byName)) normaliseNetworkPolicy(policy, blocksMatchPods, sink);
+  const references = ciliumReferences(state, settings.nodeSelectorLabels);
+  for (const policy of [...state.ciliumPolicies].sort(byName)) normaliseCiliumPolicy(policy, references, sink);
+  if (settings.semantics === 'cilium') warnAboutFilteredLabels(sink);
+  warnAboutUnknownNamespaces(state, sink);
+  return sink;
+}
+
+function byName(
+  a: { readonly kind: string; readonly namespace?: string; readonly name: string },
+  b: { readonly kind: string; readonly namespace?: string; readonly name: string },
+): number {
+  const left = `${a.kind} ${objectKey(a)}`;
+  const right = `${b.kind} ${objectKey(b)}`;
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+/** Every prefix that rules name, `except` included. */
+export function policyPrefixes({ rules }: NormalPolicies): PrefixSet {
+  const prefixes = new PrefixSet();
+  for (const { peers } of rules) {
+    if (peers === 'everybody') continue;
+    for (const peer of peers) {
+      if (peer.kind !== 'cidr') continue;
+      prefixes.add(peer.prefix);
+      for (const prefix of peer.except) prefixes.add(prefix);
+    }
+  }
+  return prefixes;
+}
+
+/** A policy that selects by a label which is no part of identities selects nobody by it: said once for each rule and label. */
+function warnAboutFilteredLabels({ rules, problems }: NormalSink): void {
+  const said = new Set<string>();
+  for (const { subject, peers, origin, ref } of rules) {
+    for (const key of filteredKeys(selectorsOf(subject, peers))) {
+      const text = `${ref.kind} ${ref.namespace ?? ''}/${ref.name} ${key}`;
+      if (said.has(text)) continue;
+      said.add(text);
+      problems.push(filteredLabel(origin, key));
+    }
+  }
+}
+
+/** A rule that selects by namespace labels, while pods are in namespaces that no manifest holds: said at the first such rule. */
+function warnAboutUnknownNamespaces(state: ClusterState, { rules, problems }: NormalSink): void {
+  const declared = new Set(state.namespaces.map(({ name }) => name));
+  const missing = [...new Set(state.pods.map(({ namespace }) => namespace))]
+    .filter((name) => !declared.has(name))
+    .sort();
+  if (missing.length === 0) return;
+  const byLabel = ({ key }: Requirement): boolean =>
+    key.startsWith(NAMESPACE_LABEL_PREFIX) && key !== NAMESPACE_LABEL_PREFIX + NAMESPACE_NAME;
+  const rule = rules.find(({ subject, peers }) =>
+    selectorsOf(subject, peers).some((s) => s.requirements.some(byLabel)),
+  );
+  if (rule === undefined) return;
+  const { file, line, column } = rule.origin;
+  const message = `selects by namespace labels, but these namespaces are not among the manifests: ${missing.slice(0, 5).join(', ')}${missing.length > 5 ? ', …' : ''}`;
+  problems.push({ severity: 'warning', file, line, column, message });
+}
+
+const selectorsOf = (subject: Selector, peers: PolicyRule['peers']): Selector[] => [
+  subject,
+  ...(peers === 'everybody' ? [] : peers.flatMap((peer) => (peer.kind === 'selector' ? [peer.selector] : []))),
+];
+
+const filteredKeys = (selectors: readonly Selector[]): string[] =>
+  selectors.flatMap(({ requirements }) => requirements.filter(isFiltered).map(({ key }) => key));
+
+const isFiltered = ({ source, key }: Requirement): boolean =>
+  (source === 'k8s' || source === 'any') && key !== POD_NAMESPACE && !isIdentityLabel(key);
+
+const filteredLabel = ({ file, line, column }: Origin, key: string): Problem => ({
+  severity: 'warning',
+  file,
+  line,
+  column,
+  message: `label ${key} is no part of Cilium's identities: nothing carries it`,
+});

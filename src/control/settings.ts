@@ -1,0 +1,138 @@
+// What the compiler is told besides the objects: the part of the configuration that decides over map content.
+// Input: whatever reads values.yaml. Output: CompileSettings. Defaults are those of Cilium's Helm chart.
+import { ALGORITHM, FEATURE } from '../schema/index.ts';
+import { type Config, ipv6Enabled } from './config/index.ts';
+import type { ClusterState } from './state.ts';
+
+/** Settings of a compile. Helm keys are in the comments. */
+export interface CompileSettings {
+  /** `kubernetes`: NetworkPolicy as its own suite reads it: an ipBlock may match pods and nodes, a pod's own node is always allowed. */
+  readonly semantics: 'cilium' | 'kubernetes';
+  /** The node that is compiled for; undefined: every pod of the cluster is an endpoint. */
+  readonly node: string | undefined;
+  /** `cluster.name` */
+  readonly clusterName: string;
+  /** `ipv4.enabled`, `ipv6.enabled` */
+  readonly ipv4: boolean;
+  readonly ipv6: boolean;
+  /** `policyEnforcementMode` */
+  readonly policyEnforcement: 'default' | 'always' | 'never';
+  /** `policyCIDRMatchMode` contains `nodes` */
+  readonly cidrMatchNodes: boolean;
+  /** `nodeSelectorLabels` */
+  readonly nodeSelectorLabels: boolean;
+  /** Agent flag `allow-localhost`: `auto` and `always` let a pod's own node in on ingress. */
+  readonly allowLocalhost: 'auto' | 'always' | 'policy';
+  /** `kubeProxyReplacement` */
+  readonly kubeProxyReplacement: boolean;
+  /** Agent flag `enable-external-ips` */
+  readonly externalIPs: boolean;
+  /** `bpf.lbExternalClusterIP` */
+  readonly externalClusterIP: boolean;
+  /** `loadBalancer.algorithm` */
+  readonly algorithm: 'random' | 'maglev';
+  /** `bpf.lbAlgorithmAnnotation` */
+  readonly algorithmAnnotation: boolean;
+  /** `bpf.lbSourceRangeAllTypes` */
+  readonly sourceRangeAllTypes: boolean;
+  /** Agent flag `bpf-lb-enable-wildcard-entries` */
+  readonly wildcardEntries: boolean;
+  /** `maglev.tableSize`, `maglev.hashSeed` */
+  readonly maglevSize: number;
+  readonly maglevSeed: string;
+  /** Agent flag `node-port-range` */
+  readonly nodePortFirst: number;
+  readonly nodePortLast: number;
+  /** FEATURE bits besides IPV4, IPV6 and those that other settings imply. */
+  readonly features: number;
+  /** Conntrack lifetimes in seconds (`bpf-ct-timeout-*`). */
+  readonly ctTcpLifetime: number;
+  readonly ctAnyLifetime: number;
+  readonly ctServiceTcpLifetime: number;
+  readonly ctServiceAnyLifetime: number;
+  readonly ctSynLifetime: number;
+  readonly ctCloseLifetime: number;
+  readonly ctServiceGrace: number;
+  /** `bpf.monitorInterval`, seconds. */
+  readonly reportInterval: number;
+  /** `tunnelPort` */
+  readonly tunnelPort: number;
+}
+
+/** How a compile is asked for, besides the configuration. */
+export interface CompileOptions {
+  /** `cilium` where absent. */
+  readonly semantics?: CompileSettings['semantics'];
+  /** The node to compile for; absent: every pod of the cluster is an endpoint. */
+  readonly node?: string;
+}
+
+/** The settings of a configuration; the state decides over what the configuration leaves to be found out (`ipv6.enabled`). */
+export function settingsOf(config: Config, state: ClusterState, options: CompileOptions = {}): CompileSettings {
+  const [nodePortFirst, nodePortLast] = config['nodePort.range'] as readonly [number, number];
+  return {
+    semantics: options.semantics ?? 'cilium',
+    node: options.node,
+    clusterName: config['cluster.name'],
+    ipv4: config['ipv4.enabled'],
+    ipv6: ipv6Enabled(config, state),
+    policyEnforcement: config.policyEnforcementMode,
+    cidrMatchNodes: config.policyCIDRMatchMode.includes('nodes'),
+    nodeSelectorLabels: config.nodeSelectorLabels,
+    allowLocalhost: config['allow-localhost'],
+    kubeProxyReplacement: config.kubeProxyReplacement,
+    externalIPs: config['enable-external-ips'],
+    externalClusterIP: config['bpf.lbExternalClusterIP'],
+    algorithm: config['loadBalancer.algorithm'],
+    algorithmAnnotation: config['bpf.lbAlgorithmAnnotation'],
+    sourceRangeAllTypes: config['bpf.lbSourceRangeAllTypes'],
+    wildcardEntries: config['bpf-lb-enable-wildcard-entries'],
+    maglevSize: config['maglev.tableSize'],
+    maglevSeed: config['maglev.hashSeed'],
+    nodePortFirst,
+    nodePortLast,
+    features: configuredFeatures(config),
+    ctTcpLifetime: config['bpf-ct-timeout-regular-tcp'],
+    ctAnyLifetime: config['bpf-ct-timeout-regular-any'],
+    ctServiceTcpLifetime: config['bpf-ct-timeout-service-tcp'],
+    ctServiceAnyLifetime: config['bpf-ct-timeout-service-any'],
+    ctSynLifetime: config['bpf-ct-timeout-regular-tcp-syn'],
+    ctCloseLifetime: config['bpf-ct-timeout-regular-tcp-fin'],
+    ctServiceGrace: config['bpf-ct-timeout-service-tcp-grace'],
+    reportInterval: config['bpf.monitorInterval'],
+    tunnelPort: config.tunnelPort || (config.tunnelProtocol === 'geneve' ? 6081 : 8472),
+  };
+}
+
+function configuredFeatures(config: Config): number {
+  const bit = (on: boolean, feature: number): number => (on ? feature : 0);
+  return (
+    FEATURE.ICMP_FRAG_NEEDED |
+    FEATURE.ICMP_RULES |
+    FEATURE.EVENTS |
+    bit(config['sctp.enabled'], FEATURE.SCTP) |
+    bit(config.fragmentTracking, FEATURE.FRAGMENTS_V4) |
+    bit(config['enable-ipv6-fragment-tracking'], FEATURE.FRAGMENTS_V6) |
+    bit(config['daemon.enableSourceIPVerification'], FEATURE.SOURCE_CHECK) |
+    bit(config.serviceNoBackendResponse === 'reject', FEATURE.NO_BACKEND_REJECT) |
+    bit(config.serviceNoBackendResponse === 'drop', FEATURE.NO_BACKEND_DROP) |
+    bit(config.policyDenyResponse === 'icmp', FEATURE.POLICY_DENY_ICMP) |
+    bit(config.policyAuditMode, FEATURE.AUDIT) |
+    bit(config['bpf.ctAccounting'], FEATURE.CT_ACCOUNTING) |
+    bit(config.routingMode === 'tunnel', FEATURE.TUNNEL)
+  );
+}
+
+/** The feature bits of the configuration value. */
+export function featureBits(settings: CompileSettings): number {
+  let bits = settings.features;
+  if (settings.ipv4) bits |= FEATURE.IPV4;
+  if (settings.ipv6) bits |= FEATURE.IPV6;
+  if (settings.externalClusterIP) bits |= FEATURE.EXTERNAL_CLUSTER_IP;
+  if (settings.kubeProxyReplacement) bits |= FEATURE.NODE_PORT;
+  return bits >>> 0;
+}
+
+/** The node's default algorithm as a number of the contract. */
+export const defaultAlgorithm = (settings: CompileSettings): number =>
+  settings.algorithm === 'maglev' ? ALGORITHM.MAGLEV : ALGORITHM.RANDOM;

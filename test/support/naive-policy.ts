@@ -1,0 +1,327 @@
+// A slow and obvious evaluator of L3/L4 policies: one connection, every rule, straight from the rules' wording. Input:
+// ClusterState, a connection, options. Output: whether each side lets it pass. Invariant: shares no code with the compiler;
+// no identities, no maps, no caches.
+import type {
+  CiliumPolicy,
+  CiliumRule,
+  CiliumRuleItem,
+  ClusterState,
+  IpAddress,
+  IpPrefix,
+  LabelSelector,
+  NetworkPolicy,
+  NetworkPolicyPeer,
+  NetworkPolicyRule,
+  Pod,
+} from '../../src/control/state.ts';
+
+/** One new connection. `port` is the ICMP type for ICMP and ICMPv6. */
+export interface NaiveConnection {
+  readonly source: IpAddress;
+  readonly destination: IpAddress;
+  readonly protocol: 'TCP' | 'UDP' | 'SCTP' | 'ICMP' | 'ICMPv6';
+  readonly port: number;
+}
+
+/** How to read the policies. */
+export interface NaiveOptions {
+  readonly kubernetes: boolean;
+  readonly enforcement: 'default' | 'always' | 'never';
+}
+
+type Label = readonly [source: string, key: string, value: string];
+
+/** An end of a connection as one pod sees it. */
+interface Party {
+  readonly kind: 'pod' | 'own-node' | 'other-node' | 'world' | 'reserved';
+  readonly address: IpAddress;
+  readonly pod?: Pod;
+  readonly labels: readonly Label[];
+}
+
+const number = (bytes: Uint8Array): bigint => bytes.reduce((sum, byte) => sum * 256n + BigInt(byte), 0n);
+
+function inPrefix(address: IpAddress, prefix: IpPrefix): boolean {
+  if (address.family !== prefix.family) return false;
+  const shift = BigInt(address.bytes.length * 8 - prefix.prefixLen);
+  return number(address.bytes) >> shift === number(prefix.bytes) >> shift;
+}
+
+const NS = 'io.kubernetes.pod.namespace';
+const NS_LABELS = 'io.cilium.k8s.namespace.labels.';
+
+function namespaceLabels(state: ClusterState, name: string): [string, string][] {
+  const namespace = state.namespaces.find((n) => n.name === name);
+  return namespace === undefined ? [['kubernetes.io/metadata.name', name]] : [...namespace.labels];
+}
+
+function podLabels(state: ClusterState, pod: Pod): Label[] {
+  return [
+    ...[...pod.labels].map(([key, value]): Label => ['k8s', key, value]),
+    ...namespaceLabels(state, pod.namespace).map(([key, value]): Label => ['k8s', NS_LABELS + key, value]),
+    ['k8s', NS, pod.namespace],
+    ['k8s', 'io.cilium.k8s.policy.serviceaccount', pod.serviceAccount],
+    ['k8s', 'io.cilium.k8s.policy.cluster', 'default'],
+  ];
+}
+
+/** The pod that owns an address and has a policy. */
+function ownerOf(state: ClusterState, address: IpAddress): Pod | undefined {
+  return state.pods.find((pod) => !pod.hostNetwork && pod.podIPs.some((ip) => ip.text === address.text));
+}
+
+function nodeOf(state: ClusterState, address: IpAddress): string | undefined {
+  const node = state.nodes.find((n) => n.addresses.some((a) => a.address.text === address.text));
+  return (
+    node?.name ?? state.pods.find((p) => p.hostNetwork && p.podIPs.some((ip) => ip.text === address.text))?.nodeName
+  );
+}
+
+/** The other end as `subject` sees it. */
+function partyOf(state: ClusterState, subject: Pod, address: IpAddress): Party {
+  const extra = (state.facts.entities.get(address.text) ?? []).map((name): Label => ['reserved', name, '']);
+  const pod = ownerOf(state, address);
+  if (pod !== undefined) return { kind: 'pod', address, pod, labels: podLabels(state, pod) };
+  const node = nodeOf(state, address);
+  if (node !== undefined && node === subject.nodeName) {
+    return { kind: 'own-node', address, labels: [['reserved', 'host', ''], ...extra] };
+  }
+  if (node !== undefined) return { kind: 'other-node', address, labels: [['reserved', 'remote-node', ''], ...extra] };
+  const reserved = extra.filter(([, name]) => name !== 'kube-apiserver');
+  if (reserved.length > 0) return { kind: 'reserved', address, labels: reserved };
+  return {
+    kind: 'world',
+    address,
+    labels: [['reserved', 'world', ''], ['reserved', `world-ipv${address.family}`, ''], ...extra],
+  };
+}
+
+/** All conditions of a selector over labels; `place` says which source and key a written key means. */
+function selected(
+  selector: LabelSelector,
+  labels: readonly Label[],
+  place: (key: string) => readonly [source: string, key: string],
+): boolean {
+  const values = (written: string): string[] => {
+    const [source, key] = place(written);
+    return labels.filter(([s, k]) => k === key && (source === 'any' || source === s)).map(([, , value]) => value);
+  };
+  for (const [key, value] of selector.matchLabels ?? []) if (!values(key).includes(value)) return false;
+  for (const { key, operator, values: wanted } of selector.matchExpressions ?? []) {
+    const have = values(key);
+    const hit = have.some((value) => wanted.includes(value));
+    if (operator === 'In' && !hit) return false;
+    if (operator === 'NotIn' && hit) return false;
+    if (operator === 'Exists' && have.length === 0) return false;
+    if (operator === 'DoesNotExist' && have.length > 0) return false;
+  }
+  return true;
+}
+
+const plain = (key: string): readonly [string, string] => ['k8s', key];
+const sourced = (key: string): readonly [string, string] => {
+  const colon = key.indexOf(':');
+  return colon < 0 ? ['any', key] : [key.slice(0, colon), key.slice(colon + 1)];
+};
+
+/** `destination` is the pod on whose ports names are looked up. */
+function namedPort(destination: Pod | undefined, name: string, { protocol, port }: NaiveConnection): boolean {
+  return (destination?.ports ?? []).some((p) => p.name === name && p.protocol === protocol && p.containerPort === port);
+}
+
+// ---- NetworkPolicy ----
+
+function kubernetesPorts(rule: NetworkPolicyRule, destination: Pod | undefined, c: NaiveConnection): boolean {
+  if (rule.ports === undefined || rule.ports.length === 0) return true;
+  return rule.ports.some(({ protocol, port, endPort }) => {
+    if (protocol !== c.protocol) return false;
+    if (port === undefined) return true;
+    if (typeof port === 'string') return namedPort(destination, port, c);
+    return c.port >= port && c.port <= (endPort ?? port);
+  });
+}
+
+function kubernetesPeer(
+  state: ClusterState,
+  policy: NetworkPolicy,
+  peer: NetworkPolicyPeer,
+  party: Party,
+  all: boolean,
+): boolean {
+  if (peer.ipBlock !== undefined) {
+    if (!all && party.kind !== 'world') return false;
+    const { cidr, except } = peer.ipBlock;
+    return inPrefix(party.address, cidr) && !except.some((hole) => inPrefix(party.address, hole));
+  }
+  const { pod } = party;
+  if (pod === undefined) return false;
+  if (peer.namespaceSelector === undefined) {
+    if (pod.namespace !== policy.namespace) return false;
+  } else {
+    const labels = namespaceLabels(state, pod.namespace).map(([key, value]): Label => ['k8s', key, value]);
+    if (!selected(peer.namespaceSelector, labels, plain)) return false;
+  }
+  const own = [...pod.labels].map(([key, value]): Label => ['k8s', key, value]);
+  return peer.podSelector === undefined || selected(peer.podSelector, own, plain);
+}
+
+// ---- Cilium ----
+
+function ciliumSubject(state: ClusterState, policy: CiliumPolicy, rule: CiliumRule, subject: Pod): boolean {
+  if (rule.rejected.length > 0 || rule.endpointSelector === undefined) return false;
+  const { endpointSelector } = rule;
+  const labels = podLabels(state, subject);
+  if (policy.namespace === undefined) return selected(endpointSelector, labels, sourced);
+  if (subject.namespace !== policy.namespace) return false;
+  const kept = new Map(endpointSelector.matchLabels ?? []);
+  kept.delete(`k8s:${NS}`);
+  return selected({ ...endpointSelector, matchLabels: kept }, labels, sourced);
+}
+
+function endpointPeer(policy: CiliumPolicy, selector: LabelSelector, party: Party): boolean {
+  if (!selected(selector, party.labels, sourced)) return false;
+  const keys = [...(selector.matchLabels?.keys() ?? []), ...(selector.matchExpressions ?? []).map((e) => e.key)].map(
+    sourced,
+  );
+  if (keys.some(([source]) => source === 'reserved')) return true;
+  const namespaces = keys.filter(([source]) => source === 'k8s' || source === 'any').map(([, key]) => key);
+  if (namespaces.includes(NS)) return true;
+  if (policy.namespace === undefined) return party.pod !== undefined;
+  if (namespaces.some((key) => key.startsWith(NS_LABELS))) return true;
+  return party.pod?.namespace === policy.namespace;
+}
+
+function entityPeer(entity: string, party: Party): boolean {
+  const carries = (name: string): boolean =>
+    party.labels.some(([source, key]) => source === 'reserved' && key === name);
+  switch (entity) {
+    case 'all':
+      return true;
+    case 'none':
+      return false;
+    case 'world':
+      return party.kind === 'world';
+    case 'cluster':
+      return party.kind !== 'world' || carries('kube-apiserver');
+    case 'host':
+      return party.kind === 'own-node';
+    case 'remote-node':
+      return party.kind === 'other-node';
+    default:
+      return carries(entity);
+  }
+}
+
+function ciliumPeer(
+  state: ClusterState,
+  policy: CiliumPolicy,
+  item: CiliumRuleItem,
+  party: Party,
+  requires: readonly LabelSelector[],
+): boolean {
+  const { endpoints, cidrs, cidrSets, entities, nodes, groups, services, fqdns } = item;
+  if ([endpoints, cidrs, cidrSets, entities, nodes, groups, services, fqdns].every((list) => list === undefined)) {
+    if (item.requires !== undefined) return false;
+    return (item.toPorts?.length ?? 0) + (item.icmps?.length ?? 0) > 0;
+  }
+  const met = requires.every((selector) => endpointPeer(policy, selector, party));
+  if (met && (endpoints ?? []).some((selector) => endpointPeer(policy, selector, party))) return true;
+  if ((entities ?? []).some(({ entity }) => entityPeer(entity, party))) return true;
+  if (party.kind !== 'world') return false;
+  if ((cidrs ?? []).some((prefix) => inPrefix(party.address, prefix))) return true;
+  return (cidrSets ?? []).some(({ cidr, cidrGroupRef, except }) => {
+    const groupCidrs = state.ciliumCIDRGroups.filter((g) => g.name === cidrGroupRef).flatMap((g) => g.externalCIDRs);
+    const inside = (cidr === undefined ? groupCidrs : [cidr]).some((prefix) => inPrefix(party.address, prefix));
+    return inside && !except.some((hole) => inPrefix(party.address, hole));
+  });
+}
+
+function ciliumPorts(item: CiliumRuleItem, destination: Pod | undefined, c: NaiveConnection): boolean {
+  const { toPorts = [], icmps = [] } = item;
+  if (toPorts.length + icmps.length === 0) return true;
+  if (c.protocol === 'ICMP' || c.protocol === 'ICMPv6') {
+    const family = c.protocol === 'ICMP' ? 4 : 6;
+    return icmps.some(({ fields }) => fields.some((field) => field.family === family && field.type === c.port));
+  }
+  return toPorts.some(({ ports = [] }) =>
+    ports.some(({ port, endPort, name, protocol }) => {
+      if (protocol !== 'ANY' && protocol !== c.protocol) return false;
+      if (name !== undefined) return namedPort(destination, name, c);
+      return port === undefined || port === 0 || (c.port >= port && c.port <= Math.max(port, endPort ?? 0));
+    }),
+  );
+}
+
+// ---- one side ----
+
+/** Whether the subject, the owner of `own`, lets a connection with `peer` pass in a direction. */
+function side(
+  state: ClusterState,
+  c: NaiveConnection,
+  direction: 'ingress' | 'egress',
+  options: NaiveOptions,
+): boolean {
+  const [own, other] = direction === 'ingress' ? [c.destination, c.source] : [c.source, c.destination];
+  const subject = ownerOf(state, own);
+  if (subject === undefined || options.enforcement === 'never') return true;
+  const party = partyOf(state, subject, other);
+  const destination = direction === 'ingress' ? subject : party.pod;
+  if (party.kind === 'own-node' && (options.kubernetes || direction === 'ingress')) return true;
+
+  let isolated = options.enforcement === 'always';
+  let allowed = false;
+  let denied = false;
+  for (const policy of state.networkPolicies) {
+    if (policy.namespace !== subject.namespace) continue;
+    if (
+      !selected(
+        policy.podSelector,
+        [...subject.labels].map(([k, v]): Label => ['k8s', k, v]),
+        plain,
+      )
+    )
+      continue;
+    const types = policy.policyTypes ?? [];
+    const wanted = direction === 'ingress' ? 'Ingress' : 'Egress';
+    const listed =
+      types.length > 0 ? types.includes(wanted) : direction === 'ingress' || (policy.egress?.length ?? 0) > 0;
+    if (!listed) continue;
+    isolated = true;
+    for (const rule of policy[direction] ?? []) {
+      const peers = rule.peers ?? [];
+      const met =
+        peers.length === 0 || peers.some((peer) => kubernetesPeer(state, policy, peer, party, options.kubernetes));
+      if (met && kubernetesPorts(rule, destination, c)) allowed = true;
+    }
+  }
+  const selecting = state.ciliumPolicies.flatMap((policy) =>
+    policy.rules.filter((rule) => ciliumSubject(state, policy, rule, subject)).map((rule) => ({ policy, rule })),
+  );
+  const requires = selecting.flatMap(({ policy, rule }) =>
+    [...(rule[direction] ?? []), ...(rule[`${direction}Deny`] ?? [])].flatMap((item) =>
+      (item.requires ?? []).map((selector) => ({ policy, selector })),
+    ),
+  );
+  for (const { policy, rule } of selecting) {
+    const allows = rule[direction] ?? [];
+    const denies = rule[`${direction}Deny`] ?? [];
+    const flag = direction === 'ingress' ? rule.defaultDenyIngress : rule.defaultDenyEgress;
+    if (allows.length + denies.length > 0 && flag !== false) isolated = true;
+    const hits = (item: CiliumRuleItem): boolean =>
+      requires.every((r) => item.endpoints === undefined || endpointPeer(r.policy, r.selector, party)) &&
+      ciliumPeer(state, policy, item, party, []) &&
+      ciliumPorts(item, destination, c);
+    if (allows.some(hits)) allowed = true;
+    if (denies.some(hits)) denied = true;
+  }
+  return !denied && (allowed || !isolated);
+}
+
+/** Both sides of a connection. */
+export function naiveVerdict(
+  state: ClusterState,
+  c: NaiveConnection,
+  options: NaiveOptions,
+): { egress: boolean; ingress: boolean } {
+  return { egress: side(state, c, 'egress', options), ingress: side(state, c, 'ingress', options) };
+}

@@ -1,0 +1,292 @@
+// Random small clusters and policies, as manifests. Input: fast-check. Output: JSON documents that the loader reads.
+// Invariant: pods with equal labels have equal named ports, since Cilium knows ports by identity only.
+import fc from 'fast-check';
+
+const PROTOCOLS = ['TCP', 'UDP', 'SCTP'] as const;
+const NAMESPACES = ['x', 'y'] as const;
+const values = fc.constantFrom('a', 'b', 'c');
+const keys = fc.constantFrom('pod', 'tier', 'zone');
+const optional = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(value, { nil: undefined });
+
+/** Leaves out keys without a value. */
+const object = (entries: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined));
+
+const expression = (key: fc.Arbitrary<string>, value: fc.Arbitrary<string>): fc.Arbitrary<unknown> =>
+  fc.oneof(
+    fc.record({
+      key,
+      operator: fc.constantFrom('In', 'NotIn'),
+      values: fc.uniqueArray(value, { minLength: 1, maxLength: 2 }),
+    }),
+    fc.record({ key, operator: fc.constantFrom('Exists', 'DoesNotExist') }),
+  );
+
+const selector = (key: fc.Arbitrary<string>, value: fc.Arbitrary<string>): fc.Arbitrary<Record<string, unknown>> =>
+  fc.oneof(
+    { weight: 1, arbitrary: fc.constant({}) },
+    {
+      weight: 3,
+      arbitrary: fc.record({ key, value }).map(({ key: k, value: v }) => ({ matchLabels: { [k]: v } })),
+    },
+    { weight: 2, arbitrary: expression(key, value).map((e) => ({ matchExpressions: [e] })) },
+  );
+
+const podSelector = selector(keys, values);
+const namespaceSelector = selector(fc.constantFrom('ns', 'kubernetes.io/metadata.name'), fc.constantFrom('x', 'y'));
+
+const prefixes = fc.constantFrom(
+  { cidr: '0.0.0.0/0', except: ['203.0.113.0/24'] },
+  { cidr: '203.0.113.0/24', except: ['203.0.113.128/25'] },
+  { cidr: '203.0.113.9/32', except: [] },
+  { cidr: '10.244.0.0/16', except: ['10.244.1.0/24'] },
+  { cidr: '172.18.0.0/16', except: ['172.18.0.11/32'] },
+  { cidr: '2001:db8::/32', except: ['2001:db8:1::/48'] },
+  { cidr: '::/0', except: [] },
+);
+const withSomeExcept = fc
+  .record({ block: prefixes, use: fc.boolean() })
+  .map(({ block, use }) =>
+    object({ cidr: block.cidr, except: use && block.except.length > 0 ? block.except : undefined }),
+  );
+
+// ---- NetworkPolicy ----
+
+const kubernetesPort = fc.oneof(
+  fc.record({ protocol: optional(fc.constantFrom(...PROTOCOLS)) }).map(object),
+  fc
+    .record({
+      protocol: optional(fc.constantFrom(...PROTOCOLS)),
+      port: fc.constantFrom(80, 81, 443),
+      span: fc.constantFrom(0, 0, 1, 400),
+    })
+    .map(({ protocol, port, span }) => object({ protocol, port, endPort: span > 0 ? port + span : undefined })),
+  fc.record({ protocol: optional(fc.constantFrom(...PROTOCOLS)), port: fc.constantFrom('http', 'dns') }).map(object),
+);
+const kubernetesPeer = fc.oneof(
+  podSelector.map((s) => ({ podSelector: s })),
+  namespaceSelector.map((s) => ({ namespaceSelector: s })),
+  fc.record({ podSelector, namespaceSelector }),
+  withSomeExcept.map((ipBlock) => ({ ipBlock })),
+);
+const kubernetesRule = (peers: 'from' | 'to'): fc.Arbitrary<unknown> =>
+  fc
+    .record({
+      [peers]: optional(fc.array(kubernetesPeer, { maxLength: 2 })),
+      ports: optional(fc.array(kubernetesPort, { maxLength: 2 })),
+    })
+    .map(object);
+const networkPolicy = fc
+  .record({
+    namespace: fc.constantFrom(...NAMESPACES),
+    podSelector,
+    policyTypes: optional(fc.subarray(['Ingress', 'Egress'])),
+    ingress: optional(fc.array(kubernetesRule('from'), { maxLength: 2 })),
+    egress: optional(fc.array(kubernetesRule('to'), { maxLength: 2 })),
+  })
+  .map(({ namespace, ...spec }) => ({
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { namespace },
+    spec: object(spec),
+  }));
+
+// ---- Cilium ----
+
+const sourcedKeys = fc.oneof(
+  keys,
+  keys.map((key) => `k8s:${key}`),
+  keys.map((key) => `any:${key}`),
+  fc.constantFrom(
+    'k8s:io.kubernetes.pod.namespace',
+    'io.kubernetes.pod.namespace',
+    'k8s:io.cilium.k8s.namespace.labels.ns',
+  ),
+);
+const ciliumValues = fc.oneof(values, fc.constantFrom('x', 'y'));
+const ciliumSelector = fc.oneof(
+  { weight: 6, arbitrary: selector(sourcedKeys, ciliumValues) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom('reserved:host', 'reserved:remote-node', 'reserved:world')
+      .map((key) => ({ matchExpressions: [{ key, operator: 'Exists' }] })),
+  },
+);
+const entities = fc.constantFrom(
+  'all',
+  'world',
+  'cluster',
+  'host',
+  'remote-node',
+  'kube-apiserver',
+  'health',
+  'none',
+  'world-ipv4',
+  'world-ipv6',
+);
+
+const ciliumPort = fc.oneof(
+  fc
+    .record({
+      port: fc.constantFrom(0, 80, 81, 443),
+      span: fc.constantFrom(0, 0, 3, 400),
+      protocol: optional(fc.constantFrom('ANY', ...PROTOCOLS)),
+    })
+    .map(({ port, span, protocol }) =>
+      object({ port: String(port), endPort: port > 0 && span > 0 ? port + span : undefined, protocol }),
+    ),
+  fc
+    .record({ port: fc.constantFrom('http', 'dns'), protocol: optional(fc.constantFrom('ANY', ...PROTOCOLS)) })
+    .map(object),
+);
+const toPorts = fc.array(
+  fc.array(ciliumPort, { minLength: 1, maxLength: 2 }).map((ports) => ({ ports })),
+  { maxLength: 2 },
+);
+const icmps = fc
+  .array(fc.constantFrom({ type: 8, family: 'IPv4' }, { type: 0 }, { type: 128, family: 'IPv6' }), {
+    minLength: 1,
+    maxLength: 2,
+  })
+  .map((fields) => [{ fields }]);
+const level4 = fc.oneof(
+  fc.constant({}),
+  toPorts.map((ports) => ({ toPorts: ports })),
+  icmps.map((list) => ({ icmps: list })),
+);
+
+const ciliumItem = (prefix: 'from' | 'to'): fc.Arbitrary<unknown> =>
+  fc
+    .record({
+      peers: fc.oneof(
+        { weight: 2, arbitrary: fc.constant({}) },
+        {
+          weight: 5,
+          arbitrary: fc.array(ciliumSelector, { maxLength: 2 }).map((list) => ({ [`${prefix}Endpoints`]: list })),
+        },
+        {
+          weight: 3,
+          arbitrary: fc
+            .array(entities, { minLength: 1, maxLength: 2 })
+            .map((list) => ({ [`${prefix}Entities`]: list })),
+        },
+        {
+          weight: 2,
+          arbitrary: fc
+            .array(prefixes, { minLength: 1, maxLength: 2 })
+            .map((list) => ({ [`${prefix}CIDR`]: list.map((p) => p.cidr) })),
+        },
+        {
+          weight: 2,
+          arbitrary: fc
+            .array(withSomeExcept, { minLength: 1, maxLength: 2 })
+            .map((list) => ({ [`${prefix}CIDRSet`]: list })),
+        },
+      ),
+      level4,
+    })
+    .map(({ peers, level4: ports }) => ({ ...peers, ...ports }));
+const ciliumSpec = fc
+  .record({
+    endpointSelector: fc.oneof(podSelector, selector(sourcedKeys, ciliumValues)),
+    ingress: optional(fc.array(ciliumItem('from'), { maxLength: 2 })),
+    ingressDeny: optional(fc.array(ciliumItem('from'), { maxLength: 1 })),
+    egress: optional(fc.array(ciliumItem('to'), { maxLength: 2 })),
+    egressDeny: optional(fc.array(ciliumItem('to'), { maxLength: 1 })),
+    enableDefaultDeny: optional(
+      fc.record({ ingress: optional(fc.boolean()), egress: optional(fc.boolean()) }).map(object),
+    ),
+  })
+  .map(object);
+const ciliumPolicy = fc.oneof(
+  fc.record({ namespace: fc.constantFrom(...NAMESPACES), spec: ciliumSpec }).map(({ namespace, spec }) => ({
+    apiVersion: 'cilium.io/v2',
+    kind: 'CiliumNetworkPolicy',
+    metadata: { namespace },
+    spec,
+  })),
+  fc.array(ciliumSpec, { minLength: 1, maxLength: 2 }).map((specs) => ({
+    apiVersion: 'cilium.io/v2',
+    kind: 'CiliumClusterwideNetworkPolicy',
+    metadata: {},
+    specs,
+  })),
+);
+
+/** Policies with distinct names. */
+export const policies: fc.Arbitrary<readonly Record<string, unknown>[]> = fc
+  .array(fc.oneof(networkPolicy, ciliumPolicy), { minLength: 1, maxLength: 4 })
+  .map((list) => list.map((policy, i) => ({ ...policy, metadata: { ...policy.metadata, name: `p${i}` } })));
+
+interface PodPlan {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly tier: string | undefined;
+  readonly node: string;
+  readonly hostNetwork: boolean;
+}
+
+const podPlan: fc.Arbitrary<PodPlan> = fc.record({
+  namespace: fc.constantFrom(...NAMESPACES),
+  pod: values,
+  tier: optional(values),
+  node: fc.constantFrom('n1', 'n2'),
+  hostNetwork: fc.constantFrom(false, false, false, false, true),
+});
+
+/** Addresses of nodes and of the world that connections are tried with. */
+export const OUTSIDE = [
+  '172.18.0.11',
+  '172.18.0.12',
+  '203.0.113.9',
+  '203.0.113.200',
+  '8.8.8.8',
+  '2001:db8::9',
+  '2001:db8:1::9',
+  '2620::1',
+];
+
+/** The cluster: two nodes, two namespaces, some pods with two addresses each. */
+export const cluster: fc.Arbitrary<readonly Record<string, unknown>[]> = fc
+  .array(podPlan, { minLength: 2, maxLength: 5 })
+  .map((plans) => [...BASE, ...plans.map(podOf)]);
+
+const BASE = [
+  ...['n1', 'n2'].map((name, i) => ({
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name },
+    status: { addresses: [{ type: 'InternalIP', address: `172.18.0.1${i + 1}` }] },
+  })),
+  ...NAMESPACES.map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: { ns: name } } })),
+];
+
+function podOf({ namespace, pod, tier, node, hostNetwork }: PodPlan, i: number): Record<string, unknown> {
+  const http = pod === 'a' ? 80 : 81;
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: `pod${i}`, namespace, labels: object({ pod, tier }) },
+    spec: {
+      nodeName: node,
+      hostNetwork,
+      containers: [
+        {
+          name: 'c',
+          ports: [
+            { name: 'http', containerPort: http, protocol: 'TCP' },
+            { name: 'dns', containerPort: 443, protocol: 'UDP' },
+          ],
+        },
+      ],
+    },
+    status: hostNetwork
+      ? { podIP: node === 'n1' ? '172.18.0.11' : '172.18.0.12' }
+      : { podIPs: [{ ip: `10.244.${(i % 2) + 1}.${10 + i}` }, { ip: `fd00::${10 + i}` }] },
+  };
+}
+
+/** Documents as one text. */
+export const asText = (documents: readonly unknown[]): string =>
+  documents.map((d) => JSON.stringify(d)).join('\n---\n');
