@@ -47,18 +47,26 @@ const missing = [
   .map(([name]) => name);
 if (missing.length > 0) leave(`missing ${missing.join(', ')}`);
 
+// cmake-js takes a project for a Node-API one, which needs no download of Node's own headers, by the package.json beside
+// CMakeLists.txt. Ours is a folder above, so it is told so; in a child, which prints only when it fails.
+const COMPILE = `
+  const { BuildSystem } = require(process.argv[1]);
+  const build = new BuildSystem({ directory: process.argv[2], out: process.argv[3] });
+  build.options.isNodeApi = true;
+  build.compile().catch(() => process.exit(1));
+`;
+
 let cmakeJs;
 try {
-  cmakeJs = join(dirname(createRequire(import.meta.url).resolve('cmake-js/package.json')), 'bin', 'cmake-js');
+  cmakeJs = createRequire(import.meta.url).resolve('cmake-js');
 } catch {
   leave('cmake-js is not installed');
 }
 const out = join(root, 'build-cmake');
-const { status, stdout, stderr } = spawnSync(
-  process.execPath,
-  [cmakeJs, 'compile', '--directory', join(root, 'native'), '--out', out, '--log-level', 'error'],
-  { cwd: root, encoding: 'utf8' },
-);
+const { status, stdout, stderr } = spawnSync(process.execPath, ['-e', COMPILE, cmakeJs, join(root, 'native'), out], {
+  cwd: root,
+  encoding: 'utf8',
+});
 if (status !== 0) {
   process.stderr.write(`${stdout}${stderr}\n`);
   leave('the compiler failed (its words are above)');

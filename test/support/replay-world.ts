@@ -134,7 +134,12 @@ export function makeWorld(options: { readonly policies?: string; readonly sets?:
   if (state === undefined) throw new Error(JSON.stringify(problems));
   const sets = ['kubeProxyReplacement=true', 'loadBalancer.algorithm=maglev', ...(options.sets ?? [])];
   const compiled = new Compiler(resolveConfig({ sets }).config).compile(state);
-  const specs = Object.fromEntries(Object.entries(compiled.maps).map(([name, { spec }]) => [name, { maxEntries: spec.maxEntries, ...(spec.innerEntries === undefined ? {} : { innerEntries: spec.innerEntries }) }]));
+  const specs = Object.fromEntries(
+    Object.entries(compiled.maps).map(([name, { spec }]) => [
+      name,
+      { maxEntries: spec.maxEntries, ...(spec.innerEntries === undefined ? {} : { innerEntries: spec.innerEntries }) },
+    ]),
+  );
   const sim = createSim({ specs, seed: 1 });
   const applied = sim.apply(diff(undefined, compiled.maps));
   if (applied.failed !== undefined) throw new Error(JSON.stringify(applied));
@@ -168,7 +173,15 @@ export function captureOf(steps: readonly Step[]): Uint8Array {
     let id = ids.get(on);
     if (id === undefined) ids.set(on, (id = writer.addInterface({ name: on, linkType: link })));
     const seconds = BEGAN + Math.floor(ms / 1000);
-    writer.packet(id, frame, 0, frame.length, wire ?? frame.length, seconds, Math.round((ms - Math.floor(ms / 1000) * 1000) * 1e6));
+    writer.packet(
+      id,
+      frame,
+      0,
+      frame.length,
+      wire ?? frame.length,
+      seconds,
+      Math.round((ms - Math.floor(ms / 1000) * 1000) * 1e6),
+    );
   }
   writer.flush();
   return new Uint8Array(Buffer.concat(pieces));
@@ -191,7 +204,10 @@ export async function replayed(
   const connections: ConnectionRecord[] = [];
   const result = await replay(
     {
-      captures: captures.map((steps, i) => ({ path: `${'abc'[i]}.pcapng`, source: new CaptureReader(memorySource([captureOf(steps)])) })),
+      captures: captures.map((steps, i) => ({
+        path: `${'abc'[i]}.pcapng`,
+        source: new CaptureReader(memorySource([captureOf(steps)])),
+      })),
       dataplane: world?.sim ?? createSim({ seed: 1 }),
       state: world?.state,
       rulesOf: (cookie) => world?.compiled.provenance.rulesOf(cookie) ?? [],

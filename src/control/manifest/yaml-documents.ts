@@ -8,10 +8,10 @@ import { TreeBuilder } from './yaml-tree.ts';
 
 /** Problems that one document may list before the rest of its syntax errors is left out. */
 const ERRORS_PER_DOCUMENT = 10;
-/** Items of a list before it is read in parts. */
-const PART_ITEMS = 64;
+/** Items of a list before it is read in parts. Larger parts outlive the young generation: half as fast at 64. */
+const PART_ITEMS = 4;
 /** Lexemes between two looks at the parser's stack, less one; a Pod has some 500. */
-const LEXEMES_MASK = 1023;
+const LEXEMES_MASK = 255;
 
 const composing = {
   version: '1.2',
@@ -26,21 +26,42 @@ const composing = {
 /** Parses every document of `text`. */
 export function parseYaml(text: string, limits: InputLimits): ParsedText {
   const reading = new Reading(limits);
+  // Directives and explicit document ends tie documents together, and a lone CR is no line end to everybody. Otherwise
+  // each document is parsed by itself, so that a quote that is never closed cannot swallow the documents behind it.
+  const tied = /^(?:%|\.\.\.(?:\s|$))|\r(?!\n)/m.test(text);
+  for (let start = 0; start < text.length && !reading.full;) {
+    const end = tied ? text.length : nextMarker(text, start);
+    parsePiece(text.slice(start, end), start, reading);
+    start = end;
+  }
+  return reading.result();
+}
+
+/** Offset of the next line that starts with `---` as a marker, after the one that `from` may stand on; or the text's end. */
+function nextMarker(text: string, from: number): number {
+  for (let at = text.indexOf('\n---', from); at >= 0; at = text.indexOf('\n---', at + 4)) {
+    const after = text.charAt(at + 4);
+    if (after === '' || after === ' ' || after === '\n' || after === '\r' || after === '\t') return at + 1;
+  }
+  return text.length;
+}
+
+function parsePiece(piece: string, start: number, reading: Reading): void {
   const lexer = new Lexer();
   const parser = new Parser();
+  parser.offset = start;
   let lexemes = 0;
-  for (const lexeme of lexer.lex(text)) {
+  for (const lexeme of lexer.lex(piece)) {
     // Anchors, tags and directives before a list's items would have to be known with its first part.
     if (lexeme.startsWith('&') || lexeme.startsWith('!') || lexeme.startsWith('%')) reading.whole = true;
     for (const token of parser.next(lexeme)) reading.token(token);
     if ((++lexemes & LEXEMES_MASK) === 0) {
-      if (reading.full) return reading.result();
+      if (reading.full) return;
       reading.part(parser.stack);
     }
   }
   for (const token of parser.end()) reading.token(token);
   reading.end();
-  return reading.result();
 }
 
 /** What is known about a document while it is on its way through the composer. */
@@ -100,9 +121,10 @@ class Reading {
     const list = stack[level];
     if (document?.type !== 'document' || list?.type !== 'block-seq' || list.items.length <= PART_ITEMS) return;
     if (this.whole && this.#partial === undefined) return;
+    const count = finished(list);
+    if (count === 0) return;
     const assembly = (this.#partial ??= this.#assembly(document.offset));
-    // The parser still looks at the last two.
-    const items = list.items.splice(0, list.items.length - 2);
+    const items = list.items.splice(0, count);
     const offset = items[0]?.start[0]?.offset ?? list.offset;
     const part: CST.BlockSequence = { type: 'block-seq', offset, indent: list.indent, items };
     if (assembly.tooDeep !== undefined || !this.#shallow(assembly, part, level - 1)) return;
@@ -156,6 +178,15 @@ class Reading {
     this.#issues.push(...builder.issues);
     if (root !== undefined && !(root.kind === 'scalar' && root.value === null)) this.#roots.push(root);
   }
+}
+
+/** How many items may be taken off a list: the parser still looks at the last two, and what is left begins with a dash. */
+function finished({ items }: CST.BlockSequence): number {
+  // An item without a dash is an error that stands where the item before it ends, so it has to stay with that one.
+  const least = Math.max(1, items.length - 8);
+  for (let count = items.length - 2; count >= least; count--)
+    if (items[count]?.start.some(({ type }) => type === 'seq-item-ind') === true) return count;
+  return 0;
 }
 
 function syntaxErrors(document: Document.Parsed): SyntaxIssue[] {

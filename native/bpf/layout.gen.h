@@ -1,0 +1,1248 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Generated from src/schema by npm run gen. Do not edit. */
+#pragma once
+#include <linux/types.h>
+
+/* Hooks */
+#define WEIR_HOOK_NONE 0
+#define WEIR_HOOK_XDP 1
+#define WEIR_HOOK_FROM_NETDEV 2
+#define WEIR_HOOK_TO_NETDEV 3
+#define WEIR_HOOK_FROM_HOST 4
+#define WEIR_HOOK_FROM_CONTAINER 5
+#define WEIR_HOOK_TO_CONTAINER 6
+#define WEIR_HOOK_FROM_OVERLAY 7
+#define WEIR_HOOK_TO_OVERLAY 8
+#define WEIR_HOOK_CONNECT 9
+#define WEIR_HOOK_SENDMSG 10
+#define WEIR_HOOK_RECVMSG 11
+#define WEIR_HOOK_GETPEERNAME 12
+
+/* Stages */
+#define WEIR_STAGE_NONE 0
+#define WEIR_STAGE_PARSE 1
+#define WEIR_STAGE_SERVICE 2
+#define WEIR_STAGE_CONNTRACK 3
+#define WEIR_STAGE_POLICY 4
+#define WEIR_STAGE_NAT 5
+#define WEIR_STAGE_FORWARD 6
+
+/* Verdicts (Hubble) */
+#define WEIR_VERDICT_UNKNOWN 0
+#define WEIR_VERDICT_FORWARDED 1
+#define WEIR_VERDICT_DROPPED 2
+#define WEIR_VERDICT_ERROR 3
+#define WEIR_VERDICT_AUDIT 4
+#define WEIR_VERDICT_REDIRECTED 5
+#define WEIR_VERDICT_TRACED 6
+#define WEIR_VERDICT_TRANSLATED 7
+
+/* Actions */
+#define WEIR_ACTION_STACK 0
+#define WEIR_ACTION_DROP 1
+#define WEIR_ACTION_REDIRECT 2
+#define WEIR_ACTION_TX 3
+#define WEIR_ACTION_LOCAL 4
+#define WEIR_ACTION_PROXY 5
+#define WEIR_ACTION_DELIVER 6
+
+/* Conntrack results */
+#define WEIR_CT_NEW 0
+#define WEIR_CT_ESTABLISHED 1
+#define WEIR_CT_REPLY 2
+#define WEIR_CT_RELATED 3
+#define WEIR_CT_NONE 255
+
+/* Conntrack key flags */
+#define WEIR_CT_KEY_OWNER_HIGH 1
+#define WEIR_CT_KEY_RELATED 2
+#define WEIR_CT_KEY_SERVICE 4
+#define WEIR_CT_KEY_NODE 8
+
+/* Conntrack entry flags */
+#define WEIR_CT_FLAG_RX_CLOSING 1
+#define WEIR_CT_FLAG_TX_CLOSING 2
+#define WEIR_CT_FLAG_LOOPBACK 8
+#define WEIR_CT_FLAG_SEEN_NON_SYN 16
+#define WEIR_CT_FLAG_NODE_PORT 32
+#define WEIR_CT_FLAG_PROXY_REDIRECT 64
+#define WEIR_CT_FLAG_DSR_INTERNAL 128
+#define WEIR_CT_FLAG_FROM_L7LB 256
+#define WEIR_CT_FLAG_FROM_TUNNEL 1024
+#define WEIR_CT_FLAG_INBOUND 2048
+#define WEIR_CT_FLAG_ANSWERED 4096
+#define WEIR_CT_FLAG_AUDITED 8192
+#define WEIR_CT_FLAG_BOTH_WAYS 16384
+
+/* Policy matches */
+#define WEIR_MATCH_NONE 0
+#define WEIR_MATCH_L3_ONLY 1
+#define WEIR_MATCH_L3_L4 2
+#define WEIR_MATCH_L4_ONLY 3
+#define WEIR_MATCH_ALL 4
+#define WEIR_MATCH_L3_PROTO 5
+#define WEIR_MATCH_PROTO_ONLY 6
+
+/* Verdict byte of a precedence */
+#define WEIR_PRECEDENCE_PASS 0
+#define WEIR_PRECEDENCE_ALLOW 1
+#define WEIR_PRECEDENCE_REDIRECT_LOWEST 2
+#define WEIR_PRECEDENCE_REDIRECT_HIGHEST 254
+#define WEIR_PRECEDENCE_DENY 255
+#define WEIR_PRECEDENCE_TOP 0xffffffffu
+
+/* Direction bit of a policy shape */
+#define WEIR_POLICY_DIRECTION_INGRESS 0
+#define WEIR_POLICY_DIRECTION_EGRESS 128
+
+/* Policy meta flags */
+#define WEIR_POLICY_FLAG_ENFORCE_INGRESS 1
+#define WEIR_POLICY_FLAG_ENFORCE_EGRESS 2
+#define WEIR_POLICY_FLAG_AUDIT 4
+
+/* Directions of metrics */
+#define WEIR_DIRECTION_UNKNOWN 0
+#define WEIR_DIRECTION_INGRESS 1
+#define WEIR_DIRECTION_EGRESS 2
+#define WEIR_DIRECTION_SERVICE 3
+
+/* Service flags */
+#define WEIR_SERVICE_FLAG_EXTERNAL_IP 1
+#define WEIR_SERVICE_FLAG_NODE_PORT 2
+#define WEIR_SERVICE_FLAG_EXT_LOCAL 4
+#define WEIR_SERVICE_FLAG_HOST_PORT 8
+#define WEIR_SERVICE_FLAG_AFFINITY 16
+#define WEIR_SERVICE_FLAG_LOAD_BALANCER 32
+#define WEIR_SERVICE_FLAG_ROUTABLE 64
+#define WEIR_SERVICE_FLAG_SOURCE_RANGE 128
+#define WEIR_SERVICE_FLAG_LOCAL_REDIRECT 256
+#define WEIR_SERVICE_FLAG_NAT46X64 512
+#define WEIR_SERVICE_FLAG_L7LB 1024
+#define WEIR_SERVICE_FLAG_LOOPBACK 2048
+#define WEIR_SERVICE_FLAG_INT_LOCAL 4096
+#define WEIR_SERVICE_FLAG_TWO_SCOPES 8192
+#define WEIR_SERVICE_FLAG_DENY_OR_QUARANTINED 16384
+#define WEIR_SERVICE_FLAG_FORWARD_DSR 32768
+
+/* Service scopes */
+#define WEIR_SCOPE_EXTERNAL 0
+#define WEIR_SCOPE_INTERNAL 1
+
+/* Load-balancing algorithms */
+#define WEIR_ALGORITHM_DEFAULT 0
+#define WEIR_ALGORITHM_RANDOM 1
+#define WEIR_ALGORITHM_MAGLEV 2
+#define WEIR_ALGORITHM_FIRST 3
+
+/* Backend states */
+#define WEIR_BACKEND_STATE_NONE 0
+#define WEIR_BACKEND_STATE_ACTIVE 1
+#define WEIR_BACKEND_STATE_TERMINATING 2
+#define WEIR_BACKEND_STATE_QUARANTINED 3
+#define WEIR_BACKEND_STATE_MAINTENANCE 4
+
+/* Endpoint flags */
+#define WEIR_ENDPOINT_FLAG_HOST 1
+#define WEIR_ENDPOINT_FLAG_AT_HOST_NS 2
+#define WEIR_ENDPOINT_FLAG_SKIP_MASQUERADE 4
+#define WEIR_ENDPOINT_FLAG_NO_SOURCE_CHECK 8
+
+/* ipcache flags */
+#define WEIR_IPCACHE_FLAG_SKIP_TUNNEL 1
+#define WEIR_IPCACHE_FLAG_HAS_TUNNEL_ENDPOINT 2
+#define WEIR_IPCACHE_FLAG_IPV6_TUNNEL_ENDPOINT 4
+#define WEIR_IPCACHE_FLAG_REMOTE_CLUSTER 8
+
+/* Decision record flags */
+#define WEIR_RECORD_FLAG_NEW 1
+#define WEIR_RECORD_FLAG_DNAT 2
+#define WEIR_RECORD_FLAG_REVERSE_NAT 4
+#define WEIR_RECORD_FLAG_LOOPBACK 8
+#define WEIR_RECORD_FLAG_AUDITED 16
+#define WEIR_RECORD_FLAG_POLICY_LOOKED_UP 32
+#define WEIR_RECORD_FLAG_ENFORCED 64
+#define WEIR_RECORD_FLAG_EGRESS 128
+#define WEIR_RECORD_FLAG_IPV6 256
+#define WEIR_RECORD_FLAG_SNAT 512
+
+/* Meta flags */
+#define WEIR_META_FLAG_PARTIAL_CHECKSUM 1
+#define WEIR_META_FLAG_PROBE 2
+#define WEIR_META_FLAG_SKIP_SERVICE 4
+#define WEIR_META_FLAG_FROM_HOST 8
+
+/* Features */
+#define WEIR_FEATURE_IPV4 1
+#define WEIR_FEATURE_IPV6 2
+#define WEIR_FEATURE_SCTP 4
+#define WEIR_FEATURE_FRAGMENTS_V4 8
+#define WEIR_FEATURE_FRAGMENTS_V6 16
+#define WEIR_FEATURE_SOURCE_CHECK 32
+#define WEIR_FEATURE_EXTERNAL_CLUSTER_IP 64
+#define WEIR_FEATURE_NO_BACKEND_DROP 128
+#define WEIR_FEATURE_NO_BACKEND_REJECT 256
+#define WEIR_FEATURE_POLICY_DENY_ICMP 512
+#define WEIR_FEATURE_AUDIT 1024
+#define WEIR_FEATURE_CT_ACCOUNTING 2048
+#define WEIR_FEATURE_ICMP_FRAG_NEEDED 4096
+#define WEIR_FEATURE_ICMP_RULES 8192
+#define WEIR_FEATURE_TUNNEL 16384
+#define WEIR_FEATURE_NODE_PORT 32768
+#define WEIR_FEATURE_MASQUERADE 65536
+#define WEIR_FEATURE_VLAN_FILTER 131072
+#define WEIR_FEATURE_L7_PROXY 262144
+#define WEIR_FEATURE_EVENTS 524288
+
+/* Reserved identities */
+#define WEIR_IDENTITY_UNKNOWN 0
+#define WEIR_IDENTITY_HOST 1
+#define WEIR_IDENTITY_WORLD 2
+#define WEIR_IDENTITY_UNMANAGED 3
+#define WEIR_IDENTITY_HEALTH 4
+#define WEIR_IDENTITY_INIT 5
+#define WEIR_IDENTITY_REMOTE_NODE 6
+#define WEIR_IDENTITY_KUBE_APISERVER 7
+#define WEIR_IDENTITY_INGRESS 8
+#define WEIR_IDENTITY_WORLD_IPV4 9
+#define WEIR_IDENTITY_WORLD_IPV6 10
+#define WEIR_IDENTITY_AGGREGATE_CLUSTER 11
+#define WEIR_IDENTITY_AGGREGATE_CLUSTERMESH 12
+#define WEIR_IDENTITY_AGGREGATE_WORLD 13
+#define WEIR_IDENTITY_AGGREGATE_REMOTE_NODE 14
+#define WEIR_IDENTITY_CLUSTER_FIRST 256
+#define WEIR_IDENTITY_CLUSTER_LAST 65535
+#define WEIR_IDENTITY_SCOPE_LOCAL 16777216
+#define WEIR_IDENTITY_SCOPE_REMOTE_NODE 33554432
+
+/* Event types */
+#define WEIR_EVENT_DROP 1
+#define WEIR_EVENT_TRACE 4
+#define WEIR_EVENT_VERDICT 5
+
+/* Drop reasons (Cilium) */
+#define WEIR_DROP_NONE 0
+#define WEIR_DROP_INVALID_SOURCE_IP 132
+#define WEIR_DROP_POLICY 133
+#define WEIR_DROP_INVALID 134
+#define WEIR_DROP_CT_INVALID_HEADER 135
+#define WEIR_DROP_FRAG_NEEDED 136
+#define WEIR_DROP_CT_UNKNOWN_PROTOCOL 137
+#define WEIR_DROP_UNKNOWN_L3 139
+#define WEIR_DROP_MISSED_TAIL_CALL 140
+#define WEIR_DROP_WRITE_ERROR 141
+#define WEIR_DROP_UNKNOWN_L4 142
+#define WEIR_DROP_UNKNOWN_ICMP4_CODE 143
+#define WEIR_DROP_UNKNOWN_ICMP4_TYPE 144
+#define WEIR_DROP_UNKNOWN_ICMP6_CODE 145
+#define WEIR_DROP_UNKNOWN_ICMP6_TYPE 146
+#define WEIR_DROP_NO_TUNNEL_KEY 147
+#define WEIR_DROP_UNKNOWN_TARGET 150
+#define WEIR_DROP_UNROUTABLE 151
+#define WEIR_DROP_CSUM_L3 153
+#define WEIR_DROP_CSUM_L4 154
+#define WEIR_DROP_CT_CREATE_FAILED 155
+#define WEIR_DROP_INVALID_EXTENSION_HEADER 156
+#define WEIR_DROP_FRAG_NO_SUPPORT 157
+#define WEIR_DROP_NO_SERVICE 158
+#define WEIR_DROP_UNSUPPORTED_SERVICE_PROTOCOL 159
+#define WEIR_DROP_NO_TUNNEL_ENDPOINT 160
+#define WEIR_DROP_NAT_46X64_DISABLED 161
+#define WEIR_DROP_EDT_HORIZON 162
+#define WEIR_DROP_UNKNOWN_CT 163
+#define WEIR_DROP_HOST_UNREACHABLE 164
+#define WEIR_DROP_NO_CONFIG 165
+#define WEIR_DROP_UNSUPPORTED_L2 166
+#define WEIR_DROP_NAT_NO_MAPPING 167
+#define WEIR_DROP_NAT_UNSUPPORTED_PROTOCOL 168
+#define WEIR_DROP_NO_FIB 169
+#define WEIR_DROP_ENCAP_PROHIBITED 170
+#define WEIR_DROP_INVALID_IDENTITY 171
+#define WEIR_DROP_UNKNOWN_SENDER 172
+#define WEIR_DROP_NAT_NOT_NEEDED 173
+#define WEIR_DROP_IS_CLUSTER_IP 174
+#define WEIR_DROP_FRAG_NOT_FOUND 175
+#define WEIR_DROP_FORBIDDEN_ICMP6 176
+#define WEIR_DROP_NOT_IN_SOURCE_RANGE 177
+#define WEIR_DROP_PROXY_LOOKUP_FAILED 178
+#define WEIR_DROP_PROXY_SET_FAILED 179
+#define WEIR_DROP_PROXY_UNKNOWN_PROTOCOL 180
+#define WEIR_DROP_POLICY_DENY 181
+#define WEIR_DROP_VLAN_FILTERED 182
+#define WEIR_DROP_INVALID_VNI 183
+#define WEIR_DROP_INVALID_TC_BUFFER 184
+#define WEIR_DROP_NO_SID 185
+#define WEIR_DROP_MISSING_SRV6_STATE 186
+#define WEIR_DROP_NAT46 187
+#define WEIR_DROP_NAT64 188
+#define WEIR_DROP_POLICY_AUTH_REQUIRED 189
+#define WEIR_DROP_CT_NO_MAP_FOUND 190
+#define WEIR_DROP_SNAT_NO_MAP_FOUND 191
+#define WEIR_DROP_INVALID_CLUSTER_ID 192
+#define WEIR_DROP_DSR_ENCAP_UNSUPPORTED_PROTOCOL 193
+#define WEIR_DROP_NO_EGRESS_GATEWAY 194
+#define WEIR_DROP_UNENCRYPTED_TRAFFIC 195
+#define WEIR_DROP_TTL_EXCEEDED 196
+#define WEIR_DROP_NO_NODE_ID 197
+#define WEIR_DROP_RATE_LIMITED 198
+#define WEIR_DROP_IGMP_HANDLED 199
+#define WEIR_DROP_IGMP_SUBSCRIBED 200
+#define WEIR_DROP_MULTICAST_HANDLED 201
+#define WEIR_DROP_HOST_NOT_READY 202
+#define WEIR_DROP_ENDPOINT_NOT_READY 203
+#define WEIR_DROP_NO_EGRESS_IP 204
+#define WEIR_DROP_PUNT_PROXY 205
+#define WEIR_DROP_NO_DEVICE 206
+#define WEIR_DROP_FRAG_NOT_FOUND_FROM_WORLD 207
+
+/* Bounds */
+#define WEIR_BOUND_VLAN_TAGS 2
+#define WEIR_BOUND_EXTENSION_HEADERS 4
+#define WEIR_BOUND_IPV4_OPTION_BYTES 40
+#define WEIR_BOUND_POLICY_PROBES 64
+#define WEIR_BOUND_NAT_ATTEMPTS 32
+#define WEIR_BOUND_CT_PROBES 2
+#define WEIR_BOUND_CT_SERVICE_PROBES 1
+#define WEIR_BOUND_IPCACHE_PROBES 1
+#define WEIR_BOUND_POLICY_SHAPES 18
+#define WEIR_BOUND_POLICIES 65536
+#define WEIR_BOUND_TRACE_RECORDS 64
+#define WEIR_BOUND_EVENTS 16384
+#define WEIR_BOUND_SHAPE_ANY_PROTOCOL 17
+
+/* Session affinity, IPv4 */
+struct weir_affinity_key4 {
+	__u32 client[2]; /* @0 client address (network order, second word zero), or a netns cookie */
+	__u16 reverse_nat; /* @8 reverse NAT index */
+	__u8 is_cookie; /* @10 1 = the client is a netns cookie */
+	__u8 pad[1];
+};
+_Static_assert(sizeof(struct weir_affinity_key4) == 12, "weir_affinity_key4: size");
+_Static_assert(__builtin_offsetof(struct weir_affinity_key4, client) == 0, "weir_affinity_key4.client");
+_Static_assert(__builtin_offsetof(struct weir_affinity_key4, reverse_nat) == 8, "weir_affinity_key4.reverse_nat");
+_Static_assert(__builtin_offsetof(struct weir_affinity_key4, is_cookie) == 10, "weir_affinity_key4.is_cookie");
+_Static_assert(__builtin_offsetof(struct weir_affinity_key4, pad) == 11, "weir_affinity_key4.pad");
+
+/* Session affinity, IPv6 */
+struct weir_affinity_key6 {
+	__u8 client[16]; /* @0 client address */
+	__u16 reverse_nat; /* @16 reverse NAT index */
+	__u8 is_cookie; /* @18 1 = the client is a netns cookie */
+	__u8 pad[1];
+};
+_Static_assert(sizeof(struct weir_affinity_key6) == 20, "weir_affinity_key6: size");
+_Static_assert(__builtin_offsetof(struct weir_affinity_key6, client) == 0, "weir_affinity_key6.client");
+_Static_assert(__builtin_offsetof(struct weir_affinity_key6, reverse_nat) == 16, "weir_affinity_key6.reverse_nat");
+_Static_assert(__builtin_offsetof(struct weir_affinity_key6, is_cookie) == 18, "weir_affinity_key6.is_cookie");
+_Static_assert(__builtin_offsetof(struct weir_affinity_key6, pad) == 19, "weir_affinity_key6.pad");
+
+/* Backend still serves the frontend */
+struct weir_affinity_match_key {
+	__u32 backend_id; /* @0 backend id */
+	__u16 reverse_nat; /* @4 reverse NAT index */
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct weir_affinity_match_key) == 8, "weir_affinity_match_key: size");
+_Static_assert(__builtin_offsetof(struct weir_affinity_match_key, backend_id) == 0, "weir_affinity_match_key.backend_id");
+_Static_assert(__builtin_offsetof(struct weir_affinity_match_key, reverse_nat) == 4, "weir_affinity_match_key.reverse_nat");
+_Static_assert(__builtin_offsetof(struct weir_affinity_match_key, pad) == 6, "weir_affinity_match_key.pad");
+
+/* Remembered backend */
+struct weir_affinity {
+	__u32 last_used; /* @0 seconds since start */
+	__u32 backend_id; /* @4 backend id */
+};
+_Static_assert(sizeof(struct weir_affinity) == 8, "weir_affinity: size");
+_Static_assert(__builtin_offsetof(struct weir_affinity, last_used) == 0, "weir_affinity.last_used");
+_Static_assert(__builtin_offsetof(struct weir_affinity, backend_id) == 4, "weir_affinity.backend_id");
+
+/* Backend id */
+struct weir_backend_key {
+	__u32 id; /* @0 backend id, 1..; 0 is never used */
+};
+_Static_assert(sizeof(struct weir_backend_key) == 4, "weir_backend_key: size");
+_Static_assert(__builtin_offsetof(struct weir_backend_key, id) == 0, "weir_backend_key.id");
+
+/* Backend, IPv4 */
+struct weir_backend4 {
+	__be32 address; /* @0 backend address */
+	__be16 port; /* @4 backend port */
+	__u8 protocol; /* @6 IP protocol number */
+	__u8 state; /* @7 BACKEND_STATE; 0 = no such backend */
+	__u16 node_id; /* @8 node that hosts it, 0 = unknown */
+	__u8 zone; /* @10 topology zone index, 0 = none */
+	__u8 flags; /* @11 reserved, zero */
+};
+_Static_assert(sizeof(struct weir_backend4) == 12, "weir_backend4: size");
+_Static_assert(__builtin_offsetof(struct weir_backend4, address) == 0, "weir_backend4.address");
+_Static_assert(__builtin_offsetof(struct weir_backend4, port) == 4, "weir_backend4.port");
+_Static_assert(__builtin_offsetof(struct weir_backend4, protocol) == 6, "weir_backend4.protocol");
+_Static_assert(__builtin_offsetof(struct weir_backend4, state) == 7, "weir_backend4.state");
+_Static_assert(__builtin_offsetof(struct weir_backend4, node_id) == 8, "weir_backend4.node_id");
+_Static_assert(__builtin_offsetof(struct weir_backend4, zone) == 10, "weir_backend4.zone");
+_Static_assert(__builtin_offsetof(struct weir_backend4, flags) == 11, "weir_backend4.flags");
+
+/* Backend, IPv6 */
+struct weir_backend6 {
+	__u8 address[16]; /* @0 backend address */
+	__be16 port; /* @16 backend port */
+	__u8 protocol; /* @18 IP protocol number */
+	__u8 state; /* @19 BACKEND_STATE; 0 = no such backend */
+	__u16 node_id; /* @20 node that hosts it, 0 = unknown */
+	__u8 zone; /* @22 topology zone index, 0 = none */
+	__u8 flags; /* @23 reserved, zero */
+};
+_Static_assert(sizeof(struct weir_backend6) == 24, "weir_backend6: size");
+_Static_assert(__builtin_offsetof(struct weir_backend6, address) == 0, "weir_backend6.address");
+_Static_assert(__builtin_offsetof(struct weir_backend6, port) == 16, "weir_backend6.port");
+_Static_assert(__builtin_offsetof(struct weir_backend6, protocol) == 18, "weir_backend6.protocol");
+_Static_assert(__builtin_offsetof(struct weir_backend6, state) == 19, "weir_backend6.state");
+_Static_assert(__builtin_offsetof(struct weir_backend6, node_id) == 20, "weir_backend6.node_id");
+_Static_assert(__builtin_offsetof(struct weir_backend6, zone) == 22, "weir_backend6.zone");
+_Static_assert(__builtin_offsetof(struct weir_backend6, flags) == 23, "weir_backend6.flags");
+
+/* Maglev table of a frontend */
+struct weir_maglev_key {
+	__u32 reverse_nat; /* @0 reverse NAT index */
+};
+_Static_assert(sizeof(struct weir_maglev_key) == 4, "weir_maglev_key: size");
+_Static_assert(__builtin_offsetof(struct weir_maglev_key, reverse_nat) == 0, "weir_maglev_key.reverse_nat");
+
+/* One slot of a Maglev table */
+struct weir_maglev_slot {
+	__u32 backend_id; /* @0 backend id */
+};
+_Static_assert(sizeof(struct weir_maglev_slot) == 4, "weir_maglev_slot: size");
+_Static_assert(__builtin_offsetof(struct weir_maglev_slot, backend_id) == 0, "weir_maglev_slot.backend_id");
+
+/* Value of a set */
+struct weir_presence {
+	__u32 present; /* @0 1 */
+};
+_Static_assert(sizeof(struct weir_presence) == 4, "weir_presence: size");
+_Static_assert(__builtin_offsetof(struct weir_presence, present) == 0, "weir_presence.present");
+
+/* Reverse NAT index */
+struct weir_reverse_nat_key {
+	__u32 index; /* @0 1..65535 */
+};
+_Static_assert(sizeof(struct weir_reverse_nat_key) == 4, "weir_reverse_nat_key: size");
+_Static_assert(__builtin_offsetof(struct weir_reverse_nat_key, index) == 0, "weir_reverse_nat_key.index");
+
+/* Frontend to restore on replies, IPv4 */
+struct weir_reverse_nat4 {
+	__be32 address; /* @0 frontend address */
+	__be16 port; /* @4 frontend port */
+	__u16 flags; /* @6 1 = in use */
+};
+_Static_assert(sizeof(struct weir_reverse_nat4) == 8, "weir_reverse_nat4: size");
+_Static_assert(__builtin_offsetof(struct weir_reverse_nat4, address) == 0, "weir_reverse_nat4.address");
+_Static_assert(__builtin_offsetof(struct weir_reverse_nat4, port) == 4, "weir_reverse_nat4.port");
+_Static_assert(__builtin_offsetof(struct weir_reverse_nat4, flags) == 6, "weir_reverse_nat4.flags");
+
+/* Frontend to restore on replies, IPv6 */
+struct weir_reverse_nat6 {
+	__u8 address[16]; /* @0 frontend address */
+	__be16 port; /* @16 frontend port */
+	__u16 flags; /* @18 1 = in use */
+};
+_Static_assert(sizeof(struct weir_reverse_nat6) == 20, "weir_reverse_nat6: size");
+_Static_assert(__builtin_offsetof(struct weir_reverse_nat6, address) == 0, "weir_reverse_nat6.address");
+_Static_assert(__builtin_offsetof(struct weir_reverse_nat6, port) == 16, "weir_reverse_nat6.port");
+_Static_assert(__builtin_offsetof(struct weir_reverse_nat6, flags) == 18, "weir_reverse_nat6.flags");
+
+/* Frontend, or one slot of it, IPv4 */
+struct weir_service_key4 {
+	__be32 address; /* @0 frontend address */
+	__be16 port; /* @4 frontend port; 0 with protocol 0 = wildcard entry */
+	__u16 slot; /* @6 0 = master, 1.. = backend slots */
+	__u8 protocol; /* @8 IP protocol number */
+	__u8 scope; /* @9 0 external, 1 internal */
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct weir_service_key4) == 12, "weir_service_key4: size");
+_Static_assert(__builtin_offsetof(struct weir_service_key4, address) == 0, "weir_service_key4.address");
+_Static_assert(__builtin_offsetof(struct weir_service_key4, port) == 4, "weir_service_key4.port");
+_Static_assert(__builtin_offsetof(struct weir_service_key4, slot) == 6, "weir_service_key4.slot");
+_Static_assert(__builtin_offsetof(struct weir_service_key4, protocol) == 8, "weir_service_key4.protocol");
+_Static_assert(__builtin_offsetof(struct weir_service_key4, scope) == 9, "weir_service_key4.scope");
+_Static_assert(__builtin_offsetof(struct weir_service_key4, pad) == 10, "weir_service_key4.pad");
+
+/* Frontend, or one slot of it, IPv6 */
+struct weir_service_key6 {
+	__u8 address[16]; /* @0 frontend address */
+	__be16 port; /* @16 frontend port; 0 with protocol 0 = wildcard entry */
+	__u16 slot; /* @18 0 = master, 1.. = backend slots */
+	__u8 protocol; /* @20 IP protocol number */
+	__u8 scope; /* @21 0 external, 1 internal */
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct weir_service_key6) == 24, "weir_service_key6: size");
+_Static_assert(__builtin_offsetof(struct weir_service_key6, address) == 0, "weir_service_key6.address");
+_Static_assert(__builtin_offsetof(struct weir_service_key6, port) == 16, "weir_service_key6.port");
+_Static_assert(__builtin_offsetof(struct weir_service_key6, slot) == 18, "weir_service_key6.slot");
+_Static_assert(__builtin_offsetof(struct weir_service_key6, protocol) == 20, "weir_service_key6.protocol");
+_Static_assert(__builtin_offsetof(struct weir_service_key6, scope) == 21, "weir_service_key6.scope");
+_Static_assert(__builtin_offsetof(struct weir_service_key6, pad) == 22, "weir_service_key6.pad");
+
+/* Master entry of a frontend, or a slot */
+struct weir_service {
+	__u32 target; /* @0 slot: backend id; master: algorithm << 24 | affinity timeout in seconds, or the L7 proxy port */
+	__u16 count; /* @4 master: selectable slots 1..count */
+	__u16 reverse_nat; /* @6 reverse NAT index, 1..65535; also the Maglev key */
+	__u16 flags; /* @8 SERVICE_FLAG */
+	__u16 drain_count; /* @10 master: lookup-only slots count+1..count+drainCount (Cilium: qcount) */
+};
+_Static_assert(sizeof(struct weir_service) == 12, "weir_service: size");
+_Static_assert(__builtin_offsetof(struct weir_service, target) == 0, "weir_service.target");
+_Static_assert(__builtin_offsetof(struct weir_service, count) == 4, "weir_service.count");
+_Static_assert(__builtin_offsetof(struct weir_service, reverse_nat) == 6, "weir_service.reverse_nat");
+_Static_assert(__builtin_offsetof(struct weir_service, flags) == 8, "weir_service.flags");
+_Static_assert(__builtin_offsetof(struct weir_service, drain_count) == 10, "weir_service.drain_count");
+
+/* loadBalancerSourceRanges, IPv4 */
+struct weir_source_range_key4 {
+	__u32 prefix_length; /* @0 bits: 32 + mask length */
+	__u16 reverse_nat; /* @4 reverse NAT index */
+	__u8 pad[2];
+	__be32 address; /* @8 prefix */
+};
+_Static_assert(sizeof(struct weir_source_range_key4) == 12, "weir_source_range_key4: size");
+_Static_assert(__builtin_offsetof(struct weir_source_range_key4, prefix_length) == 0, "weir_source_range_key4.prefix_length");
+_Static_assert(__builtin_offsetof(struct weir_source_range_key4, reverse_nat) == 4, "weir_source_range_key4.reverse_nat");
+_Static_assert(__builtin_offsetof(struct weir_source_range_key4, pad) == 6, "weir_source_range_key4.pad");
+_Static_assert(__builtin_offsetof(struct weir_source_range_key4, address) == 8, "weir_source_range_key4.address");
+
+/* loadBalancerSourceRanges, IPv6 */
+struct weir_source_range_key6 {
+	__u32 prefix_length; /* @0 bits: 32 + mask length */
+	__u16 reverse_nat; /* @4 reverse NAT index */
+	__u8 pad[2];
+	__u8 address[16]; /* @8 prefix */
+};
+_Static_assert(sizeof(struct weir_source_range_key6) == 24, "weir_source_range_key6: size");
+_Static_assert(__builtin_offsetof(struct weir_source_range_key6, prefix_length) == 0, "weir_source_range_key6.prefix_length");
+_Static_assert(__builtin_offsetof(struct weir_source_range_key6, reverse_nat) == 4, "weir_source_range_key6.reverse_nat");
+_Static_assert(__builtin_offsetof(struct weir_source_range_key6, pad) == 6, "weir_source_range_key6.pad");
+_Static_assert(__builtin_offsetof(struct weir_source_range_key6, address) == 8, "weir_source_range_key6.address");
+
+/* Connection state, 64 bytes */
+struct weir_ct_entry {
+	__u64 packets; /* @0 packets, when accounting is on */
+	__u64 bytes; /* @8 bytes, when accounting is on */
+	__u32 lifetime; /* @16 expires after this second since start */
+	__u16 flags; /* @20 CT_FLAG */
+	__u16 reverse_nat; /* @22 reverse NAT index, 0 = not translated */
+	__u32 remote_identity; /* @24 identity of the peer at the last policy decision */
+	__u32 policy_epoch; /* @28 endpoint epoch + global epoch, read before the policy probes */
+	__u32 cookie; /* @32 rule set that decided */
+	__u32 backend; /* @36 service entries: backend id; others: first word of the NAT address */
+	__u8 nat_address[12]; /* @40 rest of the NAT address (IPv6); zero for IPv4 */
+	__be16 nat_port; /* @52 NAT port */
+	__u8 tx_flags; /* @54 TCP flags seen from the owner */
+	__u8 rx_flags; /* @55 TCP flags seen towards the owner */
+	__u32 last_tx_report; /* @56 second of the last report or packet from the owner */
+	__u32 last_rx_report; /* @60 second of the last report or packet towards the owner */
+};
+_Static_assert(sizeof(struct weir_ct_entry) == 64, "weir_ct_entry: size");
+_Static_assert(__builtin_offsetof(struct weir_ct_entry, packets) == 0, "weir_ct_entry.packets");
+_Static_assert(__builtin_offsetof(struct weir_ct_entry, bytes) == 8, "weir_ct_entry.bytes");
+_Static_assert(__builtin_offsetof(struct weir_ct_entry, lifetime) == 16, "weir_ct_entry.lifetime");
+_Static_assert(__builtin_offsetof(struct weir_ct_entry, flags) == 20, "weir_ct_entry.flags");
+_Static_assert(__builtin_offsetof(struct weir_ct_entry, reverse_nat) == 22, "weir_ct_entry.reverse_nat");
+_Static_assert(__builtin_offsetof(struct weir_ct_entry, remote_identity) == 24, "weir_ct_entry.remote_identity");
+_Static_assert(__builtin_offsetof(struct weir_ct_entry, policy_epoch) == 28, "weir_ct_entry.policy_epoch");
+_Static_assert(__builtin_offsetof(struct weir_ct_entry, cookie) == 32, "weir_ct_entry.cookie");
+_Static_assert(__builtin_offsetof(struct weir_ct_entry, backend) == 36, "weir_ct_entry.backend");
+_Static_assert(__builtin_offsetof(struct weir_ct_entry, nat_address) == 40, "weir_ct_entry.nat_address");
+_Static_assert(__builtin_offsetof(struct weir_ct_entry, nat_port) == 52, "weir_ct_entry.nat_port");
+_Static_assert(__builtin_offsetof(struct weir_ct_entry, tx_flags) == 54, "weir_ct_entry.tx_flags");
+_Static_assert(__builtin_offsetof(struct weir_ct_entry, rx_flags) == 55, "weir_ct_entry.rx_flags");
+_Static_assert(__builtin_offsetof(struct weir_ct_entry, last_tx_report) == 56, "weir_ct_entry.last_tx_report");
+_Static_assert(__builtin_offsetof(struct weir_ct_entry, last_rx_report) == 60, "weir_ct_entry.last_rx_report");
+
+/* Connection, IPv4, canonical order */
+struct weir_ct_key4 {
+	__be32 low_address; /* @0 address of the lower end */
+	__be32 high_address; /* @4 address of the higher end */
+	__be16 low_port; /* @8 port of the lower end; ICMP: the echo id at both ends */
+	__be16 high_port; /* @10 port of the higher end */
+	__u8 protocol; /* @12 IP protocol number */
+	__u8 flags; /* @13 CT_KEY */
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct weir_ct_key4) == 16, "weir_ct_key4: size");
+_Static_assert(__builtin_offsetof(struct weir_ct_key4, low_address) == 0, "weir_ct_key4.low_address");
+_Static_assert(__builtin_offsetof(struct weir_ct_key4, high_address) == 4, "weir_ct_key4.high_address");
+_Static_assert(__builtin_offsetof(struct weir_ct_key4, low_port) == 8, "weir_ct_key4.low_port");
+_Static_assert(__builtin_offsetof(struct weir_ct_key4, high_port) == 10, "weir_ct_key4.high_port");
+_Static_assert(__builtin_offsetof(struct weir_ct_key4, protocol) == 12, "weir_ct_key4.protocol");
+_Static_assert(__builtin_offsetof(struct weir_ct_key4, flags) == 13, "weir_ct_key4.flags");
+_Static_assert(__builtin_offsetof(struct weir_ct_key4, pad) == 14, "weir_ct_key4.pad");
+
+/* Connection, IPv6, canonical order */
+struct weir_ct_key6 {
+	__u8 low_address[16]; /* @0 address of the lower end */
+	__u8 high_address[16]; /* @16 address of the higher end */
+	__be16 low_port; /* @32 port of the lower end; ICMPv6: the echo id at both ends */
+	__be16 high_port; /* @34 port of the higher end */
+	__u8 protocol; /* @36 IP protocol number */
+	__u8 flags; /* @37 CT_KEY */
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct weir_ct_key6) == 40, "weir_ct_key6: size");
+_Static_assert(__builtin_offsetof(struct weir_ct_key6, low_address) == 0, "weir_ct_key6.low_address");
+_Static_assert(__builtin_offsetof(struct weir_ct_key6, high_address) == 16, "weir_ct_key6.high_address");
+_Static_assert(__builtin_offsetof(struct weir_ct_key6, low_port) == 32, "weir_ct_key6.low_port");
+_Static_assert(__builtin_offsetof(struct weir_ct_key6, high_port) == 34, "weir_ct_key6.high_port");
+_Static_assert(__builtin_offsetof(struct weir_ct_key6, protocol) == 36, "weir_ct_key6.protocol");
+_Static_assert(__builtin_offsetof(struct weir_ct_key6, flags) == 37, "weir_ct_key6.flags");
+_Static_assert(__builtin_offsetof(struct weir_ct_key6, pad) == 38, "weir_ct_key6.pad");
+
+/* Datagram, IPv4 */
+struct weir_fragment_key4 {
+	__be32 source; /* @0 source address */
+	__be32 destination; /* @4 destination address */
+	__be16 id; /* @8 identification */
+	__u8 protocol; /* @10 IP protocol number */
+	__u8 pad[1];
+};
+_Static_assert(sizeof(struct weir_fragment_key4) == 12, "weir_fragment_key4: size");
+_Static_assert(__builtin_offsetof(struct weir_fragment_key4, source) == 0, "weir_fragment_key4.source");
+_Static_assert(__builtin_offsetof(struct weir_fragment_key4, destination) == 4, "weir_fragment_key4.destination");
+_Static_assert(__builtin_offsetof(struct weir_fragment_key4, id) == 8, "weir_fragment_key4.id");
+_Static_assert(__builtin_offsetof(struct weir_fragment_key4, protocol) == 10, "weir_fragment_key4.protocol");
+_Static_assert(__builtin_offsetof(struct weir_fragment_key4, pad) == 11, "weir_fragment_key4.pad");
+
+/* Datagram, IPv6 */
+struct weir_fragment_key6 {
+	__u8 source[16]; /* @0 source address */
+	__u8 destination[16]; /* @16 destination address */
+	__be32 id; /* @32 identification */
+	__u8 protocol; /* @36 IP protocol number */
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct weir_fragment_key6) == 40, "weir_fragment_key6: size");
+_Static_assert(__builtin_offsetof(struct weir_fragment_key6, source) == 0, "weir_fragment_key6.source");
+_Static_assert(__builtin_offsetof(struct weir_fragment_key6, destination) == 16, "weir_fragment_key6.destination");
+_Static_assert(__builtin_offsetof(struct weir_fragment_key6, id) == 32, "weir_fragment_key6.id");
+_Static_assert(__builtin_offsetof(struct weir_fragment_key6, protocol) == 36, "weir_fragment_key6.protocol");
+_Static_assert(__builtin_offsetof(struct weir_fragment_key6, pad) == 37, "weir_fragment_key6.pad");
+
+/* Ports of the first fragment */
+struct weir_fragment {
+	__be16 source_port; /* @0 source port */
+	__be16 destination_port; /* @2 destination port */
+};
+_Static_assert(sizeof(struct weir_fragment) == 4, "weir_fragment: size");
+_Static_assert(__builtin_offsetof(struct weir_fragment, source_port) == 0, "weir_fragment.source_port");
+_Static_assert(__builtin_offsetof(struct weir_fragment, destination_port) == 2, "weir_fragment.destination_port");
+
+/* Translation, IPv4 */
+struct weir_nat_entry4 {
+	__be32 address; /* @0 address to put in place */
+	__be16 port; /* @4 port to put in place */
+	__u16 flags; /* @6 1 = needs conntrack */
+	__u32 created; /* @8 second since start */
+};
+_Static_assert(sizeof(struct weir_nat_entry4) == 12, "weir_nat_entry4: size");
+_Static_assert(__builtin_offsetof(struct weir_nat_entry4, address) == 0, "weir_nat_entry4.address");
+_Static_assert(__builtin_offsetof(struct weir_nat_entry4, port) == 4, "weir_nat_entry4.port");
+_Static_assert(__builtin_offsetof(struct weir_nat_entry4, flags) == 6, "weir_nat_entry4.flags");
+_Static_assert(__builtin_offsetof(struct weir_nat_entry4, created) == 8, "weir_nat_entry4.created");
+
+/* Translation, IPv6 */
+struct weir_nat_entry6 {
+	__u8 address[16]; /* @0 address to put in place */
+	__be16 port; /* @16 port to put in place */
+	__u16 flags; /* @18 1 = needs conntrack */
+	__u32 created; /* @20 second since start */
+};
+_Static_assert(sizeof(struct weir_nat_entry6) == 24, "weir_nat_entry6: size");
+_Static_assert(__builtin_offsetof(struct weir_nat_entry6, address) == 0, "weir_nat_entry6.address");
+_Static_assert(__builtin_offsetof(struct weir_nat_entry6, port) == 16, "weir_nat_entry6.port");
+_Static_assert(__builtin_offsetof(struct weir_nat_entry6, flags) == 18, "weir_nat_entry6.flags");
+_Static_assert(__builtin_offsetof(struct weir_nat_entry6, created) == 20, "weir_nat_entry6.created");
+
+/* NAT tuple, natural order, IPv4 */
+struct weir_nat_key4 {
+	__be32 source; /* @0 source address */
+	__be32 destination; /* @4 destination address */
+	__be16 source_port; /* @8 source port */
+	__be16 destination_port; /* @10 destination port */
+	__u8 protocol; /* @12 IP protocol number */
+	__u8 flags; /* @13 0 = towards the outside, 1 = back */
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct weir_nat_key4) == 16, "weir_nat_key4: size");
+_Static_assert(__builtin_offsetof(struct weir_nat_key4, source) == 0, "weir_nat_key4.source");
+_Static_assert(__builtin_offsetof(struct weir_nat_key4, destination) == 4, "weir_nat_key4.destination");
+_Static_assert(__builtin_offsetof(struct weir_nat_key4, source_port) == 8, "weir_nat_key4.source_port");
+_Static_assert(__builtin_offsetof(struct weir_nat_key4, destination_port) == 10, "weir_nat_key4.destination_port");
+_Static_assert(__builtin_offsetof(struct weir_nat_key4, protocol) == 12, "weir_nat_key4.protocol");
+_Static_assert(__builtin_offsetof(struct weir_nat_key4, flags) == 13, "weir_nat_key4.flags");
+_Static_assert(__builtin_offsetof(struct weir_nat_key4, pad) == 14, "weir_nat_key4.pad");
+
+/* NAT tuple, natural order, IPv6 */
+struct weir_nat_key6 {
+	__u8 source[16]; /* @0 source address */
+	__u8 destination[16]; /* @16 destination address */
+	__be16 source_port; /* @32 source port */
+	__be16 destination_port; /* @34 destination port */
+	__u8 protocol; /* @36 IP protocol number */
+	__u8 flags; /* @37 0 = towards the outside, 1 = back */
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct weir_nat_key6) == 40, "weir_nat_key6: size");
+_Static_assert(__builtin_offsetof(struct weir_nat_key6, source) == 0, "weir_nat_key6.source");
+_Static_assert(__builtin_offsetof(struct weir_nat_key6, destination) == 16, "weir_nat_key6.destination");
+_Static_assert(__builtin_offsetof(struct weir_nat_key6, source_port) == 32, "weir_nat_key6.source_port");
+_Static_assert(__builtin_offsetof(struct weir_nat_key6, destination_port) == 34, "weir_nat_key6.destination_port");
+_Static_assert(__builtin_offsetof(struct weir_nat_key6, protocol) == 36, "weir_nat_key6.protocol");
+_Static_assert(__builtin_offsetof(struct weir_nat_key6, flags) == 37, "weir_nat_key6.flags");
+_Static_assert(__builtin_offsetof(struct weir_nat_key6, pad) == 38, "weir_nat_key6.pad");
+
+/* Local address, IPv4 */
+struct weir_endpoint_key4 {
+	__be32 address; /* @0 address */
+};
+_Static_assert(sizeof(struct weir_endpoint_key4) == 4, "weir_endpoint_key4: size");
+_Static_assert(__builtin_offsetof(struct weir_endpoint_key4, address) == 0, "weir_endpoint_key4.address");
+
+/* Local address, IPv6 */
+struct weir_endpoint_key6 {
+	__u8 address[16]; /* @0 address */
+};
+_Static_assert(sizeof(struct weir_endpoint_key6) == 16, "weir_endpoint_key6: size");
+_Static_assert(__builtin_offsetof(struct weir_endpoint_key6, address) == 0, "weir_endpoint_key6.address");
+
+/* A local pod, or the host */
+struct weir_endpoint {
+	__u32 ifindex; /* @0 host side of its device */
+	__u16 endpoint_id; /* @4 endpoint id */
+	__u16 node_id; /* @6 node that it runs on, 1.. */
+	__u32 identity; /* @8 security identity */
+	__u32 policy_id; /* @12 its policy; 0 = nothing enforced */
+	__u32 epoch; /* @16 bumped after each change of its policy */
+	__u32 flags; /* @20 ENDPOINT_FLAG */
+	__u8 mac[6]; /* @24 MAC of the pod */
+	__u8 node_mac[6]; /* @30 MAC of the host side */
+};
+_Static_assert(sizeof(struct weir_endpoint) == 36, "weir_endpoint: size");
+_Static_assert(__builtin_offsetof(struct weir_endpoint, ifindex) == 0, "weir_endpoint.ifindex");
+_Static_assert(__builtin_offsetof(struct weir_endpoint, endpoint_id) == 4, "weir_endpoint.endpoint_id");
+_Static_assert(__builtin_offsetof(struct weir_endpoint, node_id) == 6, "weir_endpoint.node_id");
+_Static_assert(__builtin_offsetof(struct weir_endpoint, identity) == 8, "weir_endpoint.identity");
+_Static_assert(__builtin_offsetof(struct weir_endpoint, policy_id) == 12, "weir_endpoint.policy_id");
+_Static_assert(__builtin_offsetof(struct weir_endpoint, epoch) == 16, "weir_endpoint.epoch");
+_Static_assert(__builtin_offsetof(struct weir_endpoint, flags) == 20, "weir_endpoint.flags");
+_Static_assert(__builtin_offsetof(struct weir_endpoint, mac) == 24, "weir_endpoint.mac");
+_Static_assert(__builtin_offsetof(struct weir_endpoint, node_mac) == 30, "weir_endpoint.node_mac");
+
+/* Prefix, IPv4 */
+struct weir_ipcache_key4 {
+	__u32 prefix_length; /* @0 bits: 32 + mask length */
+	__u16 cluster_id; /* @4 0 = own cluster */
+	__u8 pad[2];
+	__be32 address; /* @8 prefix */
+};
+_Static_assert(sizeof(struct weir_ipcache_key4) == 12, "weir_ipcache_key4: size");
+_Static_assert(__builtin_offsetof(struct weir_ipcache_key4, prefix_length) == 0, "weir_ipcache_key4.prefix_length");
+_Static_assert(__builtin_offsetof(struct weir_ipcache_key4, cluster_id) == 4, "weir_ipcache_key4.cluster_id");
+_Static_assert(__builtin_offsetof(struct weir_ipcache_key4, pad) == 6, "weir_ipcache_key4.pad");
+_Static_assert(__builtin_offsetof(struct weir_ipcache_key4, address) == 8, "weir_ipcache_key4.address");
+
+/* Prefix, IPv6 */
+struct weir_ipcache_key6 {
+	__u32 prefix_length; /* @0 bits: 32 + mask length */
+	__u16 cluster_id; /* @4 0 = own cluster */
+	__u8 pad[2];
+	__u8 address[16]; /* @8 prefix */
+};
+_Static_assert(sizeof(struct weir_ipcache_key6) == 24, "weir_ipcache_key6: size");
+_Static_assert(__builtin_offsetof(struct weir_ipcache_key6, prefix_length) == 0, "weir_ipcache_key6.prefix_length");
+_Static_assert(__builtin_offsetof(struct weir_ipcache_key6, cluster_id) == 4, "weir_ipcache_key6.cluster_id");
+_Static_assert(__builtin_offsetof(struct weir_ipcache_key6, pad) == 6, "weir_ipcache_key6.pad");
+_Static_assert(__builtin_offsetof(struct weir_ipcache_key6, address) == 8, "weir_ipcache_key6.address");
+
+/* Who an address is */
+struct weir_ipcache {
+	__u32 identity; /* @0 security identity */
+	__u16 node_id; /* @4 node that the address is on or is; 0 = none */
+	__u8 flags; /* @6 IPCACHE_FLAG */
+	__u8 key; /* @7 encryption key index */
+	__u8 tunnel_endpoint[16]; /* @8 tunnel endpoint; IPv4 in the first four bytes */
+};
+_Static_assert(sizeof(struct weir_ipcache) == 24, "weir_ipcache: size");
+_Static_assert(__builtin_offsetof(struct weir_ipcache, identity) == 0, "weir_ipcache.identity");
+_Static_assert(__builtin_offsetof(struct weir_ipcache, node_id) == 4, "weir_ipcache.node_id");
+_Static_assert(__builtin_offsetof(struct weir_ipcache, flags) == 6, "weir_ipcache.flags");
+_Static_assert(__builtin_offsetof(struct weir_ipcache, key) == 7, "weir_ipcache.key");
+_Static_assert(__builtin_offsetof(struct weir_ipcache, tunnel_endpoint) == 8, "weir_ipcache.tunnel_endpoint");
+
+/* Next hop, IPv4 */
+struct weir_neighbour_key4 {
+	__u32 ifindex; /* @0 interface */
+	__be32 address; /* @4 address */
+};
+_Static_assert(sizeof(struct weir_neighbour_key4) == 8, "weir_neighbour_key4: size");
+_Static_assert(__builtin_offsetof(struct weir_neighbour_key4, ifindex) == 0, "weir_neighbour_key4.ifindex");
+_Static_assert(__builtin_offsetof(struct weir_neighbour_key4, address) == 4, "weir_neighbour_key4.address");
+
+/* Next hop, IPv6 */
+struct weir_neighbour_key6 {
+	__u32 ifindex; /* @0 interface */
+	__u8 address[16]; /* @4 address */
+};
+_Static_assert(sizeof(struct weir_neighbour_key6) == 20, "weir_neighbour_key6: size");
+_Static_assert(__builtin_offsetof(struct weir_neighbour_key6, ifindex) == 0, "weir_neighbour_key6.ifindex");
+_Static_assert(__builtin_offsetof(struct weir_neighbour_key6, address) == 4, "weir_neighbour_key6.address");
+
+/* MACs towards a next hop */
+struct weir_neighbour {
+	__u8 destination[6]; /* @0 next hop */
+	__u8 source[6]; /* @6 own interface */
+};
+_Static_assert(sizeof(struct weir_neighbour) == 12, "weir_neighbour: size");
+_Static_assert(__builtin_offsetof(struct weir_neighbour, destination) == 0, "weir_neighbour.destination");
+_Static_assert(__builtin_offsetof(struct weir_neighbour, source) == 6, "weir_neighbour.source");
+
+/* One policy entry */
+struct weir_policy_key {
+	__u32 policy_id; /* @0 policy: endpoints with the same identity and named ports share one */
+	__u32 identity; /* @4 peer identity, its aggregate, or 0 = any */
+	__be16 port; /* @8 destination port masked to the prefix length; ICMP: the type */
+	__u8 protocol; /* @10 IP protocol number; 0 with shape ANY_PROTOCOL */
+	__u8 shape; /* @11 bit 7: egress; low bits: port-prefix length 0..16, or 17 = any protocol */
+};
+_Static_assert(sizeof(struct weir_policy_key) == 12, "weir_policy_key: size");
+_Static_assert(__builtin_offsetof(struct weir_policy_key, policy_id) == 0, "weir_policy_key.policy_id");
+_Static_assert(__builtin_offsetof(struct weir_policy_key, identity) == 4, "weir_policy_key.identity");
+_Static_assert(__builtin_offsetof(struct weir_policy_key, port) == 8, "weir_policy_key.port");
+_Static_assert(__builtin_offsetof(struct weir_policy_key, protocol) == 10, "weir_policy_key.protocol");
+_Static_assert(__builtin_offsetof(struct weir_policy_key, shape) == 11, "weir_policy_key.shape");
+
+/* Which shapes a policy has, and who enforces it */
+struct weir_policy_meta {
+	__u32 flags; /* @0 POLICY_FLAG */
+	__u32 ingress_shapes[3]; /* @4 bit per shape: for the identity itself, for its aggregate, for 0 */
+	__u32 egress_shapes[3]; /* @16 bit per shape: for the identity itself, for its aggregate, for 0 */
+	__u32 ingress_cookie; /* @28 rule set that isolates on ingress: told when nothing matched */
+	__u32 egress_cookie; /* @32 rule set that isolates on egress: told when nothing matched */
+	__u8 pad[4];
+};
+_Static_assert(sizeof(struct weir_policy_meta) == 40, "weir_policy_meta: size");
+_Static_assert(__builtin_offsetof(struct weir_policy_meta, flags) == 0, "weir_policy_meta.flags");
+_Static_assert(__builtin_offsetof(struct weir_policy_meta, ingress_shapes) == 4, "weir_policy_meta.ingress_shapes");
+_Static_assert(__builtin_offsetof(struct weir_policy_meta, egress_shapes) == 16, "weir_policy_meta.egress_shapes");
+_Static_assert(__builtin_offsetof(struct weir_policy_meta, ingress_cookie) == 28, "weir_policy_meta.ingress_cookie");
+_Static_assert(__builtin_offsetof(struct weir_policy_meta, egress_cookie) == 32, "weir_policy_meta.egress_cookie");
+_Static_assert(__builtin_offsetof(struct weir_policy_meta, pad) == 36, "weir_policy_meta.pad");
+
+/* Policy id */
+struct weir_policy_meta_key {
+	__u32 policy_id; /* @0 policy id */
+};
+_Static_assert(sizeof(struct weir_policy_meta_key) == 4, "weir_policy_meta_key: size");
+_Static_assert(__builtin_offsetof(struct weir_policy_meta_key, policy_id) == 0, "weir_policy_meta_key.policy_id");
+
+/* What an entry says */
+struct weir_policy {
+	__u32 precedence; /* @0 (0xffffff - priority) << 8 | verdict byte: deny 255, redirect 2..254, allow 1, pass 0 */
+	__u32 cookie; /* @4 rule set; 0 = none */
+	__be16 proxy_port; /* @8 proxy port of a redirect, 0 = none */
+	__u16 flags; /* @10 bits 0-6 authentication type, bit 7 explicit */
+};
+_Static_assert(sizeof(struct weir_policy) == 12, "weir_policy: size");
+_Static_assert(__builtin_offsetof(struct weir_policy, precedence) == 0, "weir_policy.precedence");
+_Static_assert(__builtin_offsetof(struct weir_policy, cookie) == 4, "weir_policy.cookie");
+_Static_assert(__builtin_offsetof(struct weir_policy, proxy_port) == 8, "weir_policy.proxy_port");
+_Static_assert(__builtin_offsetof(struct weir_policy, flags) == 10, "weir_policy.flags");
+
+/* Route, IPv4 */
+struct weir_route_key4 {
+	__u32 prefix_length; /* @0 bits */
+	__be32 address; /* @4 prefix */
+};
+_Static_assert(sizeof(struct weir_route_key4) == 8, "weir_route_key4: size");
+_Static_assert(__builtin_offsetof(struct weir_route_key4, prefix_length) == 0, "weir_route_key4.prefix_length");
+_Static_assert(__builtin_offsetof(struct weir_route_key4, address) == 4, "weir_route_key4.address");
+
+/* Route, IPv6 */
+struct weir_route_key6 {
+	__u32 prefix_length; /* @0 bits */
+	__u8 address[16]; /* @4 prefix */
+};
+_Static_assert(sizeof(struct weir_route_key6) == 20, "weir_route_key6: size");
+_Static_assert(__builtin_offsetof(struct weir_route_key6, prefix_length) == 0, "weir_route_key6.prefix_length");
+_Static_assert(__builtin_offsetof(struct weir_route_key6, address) == 4, "weir_route_key6.address");
+
+/* Where a prefix is */
+struct weir_route {
+	__u32 ifindex; /* @0 output interface */
+	__u16 mtu; /* @4 0 = unlimited */
+	__u16 flags; /* @6 1 = on link, 2 = local address, 4 = tunnel */
+	__u8 gateway[16]; /* @8 next hop; IPv4 in the first four bytes; zero = on link */
+};
+_Static_assert(sizeof(struct weir_route) == 24, "weir_route: size");
+_Static_assert(__builtin_offsetof(struct weir_route, ifindex) == 0, "weir_route.ifindex");
+_Static_assert(__builtin_offsetof(struct weir_route, mtu) == 4, "weir_route.mtu");
+_Static_assert(__builtin_offsetof(struct weir_route, flags) == 6, "weir_route.flags");
+_Static_assert(__builtin_offsetof(struct weir_route, gateway) == 8, "weir_route.gateway");
+
+/* Always 0 */
+struct weir_config_key {
+	__u32 index; /* @0 0 */
+};
+_Static_assert(sizeof(struct weir_config_key) == 4, "weir_config_key: size");
+_Static_assert(__builtin_offsetof(struct weir_config_key, index) == 0, "weir_config_key.index");
+
+/* What control tells the datapath; constants of a load, but for the epoch */
+struct weir_config {
+	__u32 features; /* @0 FEATURE bits */
+	__u32 global_epoch; /* @4 bumped when an address changes identity */
+	__u32 algorithm; /* @8 default ALGORITHM */
+	__u32 maglev_size; /* @12 slots of each Maglev table */
+	__u32 hash_seed4; /* @16 jhash seed for IPv4 */
+	__u32 hash_seed6; /* @20 jhash seed for IPv6 */
+	__u32 random_seed; /* @24 seed of every chance */
+	__u32 ct_tcp_lifetime; /* @28 seconds */
+	__u32 ct_any_lifetime; /* @32 seconds */
+	__u32 ct_service_tcp_lifetime; /* @36 seconds */
+	__u32 ct_service_any_lifetime; /* @40 seconds */
+	__u32 ct_syn_lifetime; /* @44 seconds */
+	__u32 ct_close_lifetime; /* @48 seconds */
+	__u32 ct_service_grace; /* @52 seconds that a closing service entry waits before a SYN reselects */
+	__u32 report_interval; /* @56 seconds between reports of one connection */
+	__u16 node_port_first; /* @60 first port of the NodePort range */
+	__u16 node_port_last; /* @62 last port of the NodePort range */
+	__be32 loopback4; /* @64 source of a pod that reaches itself through its service */
+	__u8 loopback6[16]; /* @68 the same for IPv6 */
+	__u16 node_id; /* @84 the node that this dataplane is; 0 = the whole cluster */
+	__be16 tunnel_port; /* @86 UDP port of the overlay */
+	__u8 pad[4];
+};
+_Static_assert(sizeof(struct weir_config) == 92, "weir_config: size");
+_Static_assert(__builtin_offsetof(struct weir_config, features) == 0, "weir_config.features");
+_Static_assert(__builtin_offsetof(struct weir_config, global_epoch) == 4, "weir_config.global_epoch");
+_Static_assert(__builtin_offsetof(struct weir_config, algorithm) == 8, "weir_config.algorithm");
+_Static_assert(__builtin_offsetof(struct weir_config, maglev_size) == 12, "weir_config.maglev_size");
+_Static_assert(__builtin_offsetof(struct weir_config, hash_seed4) == 16, "weir_config.hash_seed4");
+_Static_assert(__builtin_offsetof(struct weir_config, hash_seed6) == 20, "weir_config.hash_seed6");
+_Static_assert(__builtin_offsetof(struct weir_config, random_seed) == 24, "weir_config.random_seed");
+_Static_assert(__builtin_offsetof(struct weir_config, ct_tcp_lifetime) == 28, "weir_config.ct_tcp_lifetime");
+_Static_assert(__builtin_offsetof(struct weir_config, ct_any_lifetime) == 32, "weir_config.ct_any_lifetime");
+_Static_assert(__builtin_offsetof(struct weir_config, ct_service_tcp_lifetime) == 36, "weir_config.ct_service_tcp_lifetime");
+_Static_assert(__builtin_offsetof(struct weir_config, ct_service_any_lifetime) == 40, "weir_config.ct_service_any_lifetime");
+_Static_assert(__builtin_offsetof(struct weir_config, ct_syn_lifetime) == 44, "weir_config.ct_syn_lifetime");
+_Static_assert(__builtin_offsetof(struct weir_config, ct_close_lifetime) == 48, "weir_config.ct_close_lifetime");
+_Static_assert(__builtin_offsetof(struct weir_config, ct_service_grace) == 52, "weir_config.ct_service_grace");
+_Static_assert(__builtin_offsetof(struct weir_config, report_interval) == 56, "weir_config.report_interval");
+_Static_assert(__builtin_offsetof(struct weir_config, node_port_first) == 60, "weir_config.node_port_first");
+_Static_assert(__builtin_offsetof(struct weir_config, node_port_last) == 62, "weir_config.node_port_last");
+_Static_assert(__builtin_offsetof(struct weir_config, loopback4) == 64, "weir_config.loopback4");
+_Static_assert(__builtin_offsetof(struct weir_config, loopback6) == 68, "weir_config.loopback6");
+_Static_assert(__builtin_offsetof(struct weir_config, node_id) == 84, "weir_config.node_id");
+_Static_assert(__builtin_offsetof(struct weir_config, tunnel_port) == 86, "weir_config.tunnel_port");
+_Static_assert(__builtin_offsetof(struct weir_config, pad) == 88, "weir_config.pad");
+
+/* Verdict of one run, compared byte for byte between engines */
+struct weir_decision {
+	__u8 verdict; /* @0 VERDICT */
+	__u8 drop_reason; /* @1 DROP; 0 = not dropped */
+	__u8 stage; /* @2 STAGE in which the verdict fell */
+	__u8 hook; /* @3 HOOK */
+	__u8 action; /* @4 ACTION */
+	__u8 ct_status; /* @5 CT_STATUS, 255 = conntrack was not asked */
+	__u8 policy_match; /* @6 POLICY_MATCH */
+	__u8 unknown_reason; /* @7 UNKNOWN_REASON; the kernel writes 0 */
+	__u32 flags; /* @8 RECORD_FLAG */
+	__u32 source_identity; /* @12 identity of the source */
+	__u32 destination_identity; /* @16 identity of the destination */
+	__u32 cookie; /* @20 rule set that decided; 0 = none */
+	__u32 backend_id; /* @24 backend chosen or remembered; 0 = none */
+	__u16 reverse_nat; /* @28 frontend by its reverse NAT index; 0 = none */
+	__be16 proxy_port; /* @30 proxy port of a redirect */
+	__u32 out_ifindex; /* @32 interface of a redirect or local delivery */
+	__u16 endpoint_id; /* @36 local endpoint whose policy decided */
+	__u8 pad[2];
+	__u8 destination_mac[6]; /* @40 next-hop MAC; zero = unchanged */
+	__u8 source_mac[6]; /* @46 own MAC; zero = unchanged */
+};
+_Static_assert(sizeof(struct weir_decision) == 52, "weir_decision: size");
+_Static_assert(__builtin_offsetof(struct weir_decision, verdict) == 0, "weir_decision.verdict");
+_Static_assert(__builtin_offsetof(struct weir_decision, drop_reason) == 1, "weir_decision.drop_reason");
+_Static_assert(__builtin_offsetof(struct weir_decision, stage) == 2, "weir_decision.stage");
+_Static_assert(__builtin_offsetof(struct weir_decision, hook) == 3, "weir_decision.hook");
+_Static_assert(__builtin_offsetof(struct weir_decision, action) == 4, "weir_decision.action");
+_Static_assert(__builtin_offsetof(struct weir_decision, ct_status) == 5, "weir_decision.ct_status");
+_Static_assert(__builtin_offsetof(struct weir_decision, policy_match) == 6, "weir_decision.policy_match");
+_Static_assert(__builtin_offsetof(struct weir_decision, unknown_reason) == 7, "weir_decision.unknown_reason");
+_Static_assert(__builtin_offsetof(struct weir_decision, flags) == 8, "weir_decision.flags");
+_Static_assert(__builtin_offsetof(struct weir_decision, source_identity) == 12, "weir_decision.source_identity");
+_Static_assert(__builtin_offsetof(struct weir_decision, destination_identity) == 16, "weir_decision.destination_identity");
+_Static_assert(__builtin_offsetof(struct weir_decision, cookie) == 20, "weir_decision.cookie");
+_Static_assert(__builtin_offsetof(struct weir_decision, backend_id) == 24, "weir_decision.backend_id");
+_Static_assert(__builtin_offsetof(struct weir_decision, reverse_nat) == 28, "weir_decision.reverse_nat");
+_Static_assert(__builtin_offsetof(struct weir_decision, proxy_port) == 30, "weir_decision.proxy_port");
+_Static_assert(__builtin_offsetof(struct weir_decision, out_ifindex) == 32, "weir_decision.out_ifindex");
+_Static_assert(__builtin_offsetof(struct weir_decision, endpoint_id) == 36, "weir_decision.endpoint_id");
+_Static_assert(__builtin_offsetof(struct weir_decision, pad) == 38, "weir_decision.pad");
+_Static_assert(__builtin_offsetof(struct weir_decision, destination_mac) == 40, "weir_decision.destination_mac");
+_Static_assert(__builtin_offsetof(struct weir_decision, source_mac) == 46, "weir_decision.source_mac");
+
+/* One event of the ring: a drop, a trace or a policy verdict */
+struct weir_event {
+	__u8 type; /* @0 1 drop, 4 trace, 5 policy verdict (Cilium’s message types) */
+	__u8 subtype; /* @1 drop: reason; trace: observation point; verdict: policy match */
+	__u8 hook; /* @2 HOOK */
+	__u8 stage; /* @3 STAGE */
+	__u32 time_low; /* @4 nanoseconds since start, low word */
+	__u32 time_high; /* @8 nanoseconds since start, high word */
+	__u32 flow_hash; /* @12 hash of the 5-tuple */
+	__u32 source_identity; /* @16 identity of the source */
+	__u32 destination_identity; /* @20 identity of the destination */
+	__u32 cookie; /* @24 rule set that decided */
+	__u32 ifindex; /* @28 interface */
+	__u8 family; /* @32 4 or 6 */
+	__u8 protocol; /* @33 IP protocol number */
+	__u8 tcp_flags; /* @34 TCP flags */
+	__u8 ct_status; /* @35 CT_STATUS */
+	__be16 source_port; /* @36 source port */
+	__be16 destination_port; /* @38 destination port */
+	__u8 source[16]; /* @40 source address; IPv4 in the first four bytes */
+	__u8 destination[16]; /* @56 destination address; IPv4 in the first four bytes */
+	__u16 endpoint_id; /* @72 endpoint */
+	__u16 flags; /* @74 low 16 bits of RECORD_FLAG */
+	__u32 wire_bytes; /* @76 length on the wire */
+};
+_Static_assert(sizeof(struct weir_event) == 80, "weir_event: size");
+_Static_assert(__builtin_offsetof(struct weir_event, type) == 0, "weir_event.type");
+_Static_assert(__builtin_offsetof(struct weir_event, subtype) == 1, "weir_event.subtype");
+_Static_assert(__builtin_offsetof(struct weir_event, hook) == 2, "weir_event.hook");
+_Static_assert(__builtin_offsetof(struct weir_event, stage) == 3, "weir_event.stage");
+_Static_assert(__builtin_offsetof(struct weir_event, time_low) == 4, "weir_event.time_low");
+_Static_assert(__builtin_offsetof(struct weir_event, time_high) == 8, "weir_event.time_high");
+_Static_assert(__builtin_offsetof(struct weir_event, flow_hash) == 12, "weir_event.flow_hash");
+_Static_assert(__builtin_offsetof(struct weir_event, source_identity) == 16, "weir_event.source_identity");
+_Static_assert(__builtin_offsetof(struct weir_event, destination_identity) == 20, "weir_event.destination_identity");
+_Static_assert(__builtin_offsetof(struct weir_event, cookie) == 24, "weir_event.cookie");
+_Static_assert(__builtin_offsetof(struct weir_event, ifindex) == 28, "weir_event.ifindex");
+_Static_assert(__builtin_offsetof(struct weir_event, family) == 32, "weir_event.family");
+_Static_assert(__builtin_offsetof(struct weir_event, protocol) == 33, "weir_event.protocol");
+_Static_assert(__builtin_offsetof(struct weir_event, tcp_flags) == 34, "weir_event.tcp_flags");
+_Static_assert(__builtin_offsetof(struct weir_event, ct_status) == 35, "weir_event.ct_status");
+_Static_assert(__builtin_offsetof(struct weir_event, source_port) == 36, "weir_event.source_port");
+_Static_assert(__builtin_offsetof(struct weir_event, destination_port) == 38, "weir_event.destination_port");
+_Static_assert(__builtin_offsetof(struct weir_event, source) == 40, "weir_event.source");
+_Static_assert(__builtin_offsetof(struct weir_event, destination) == 56, "weir_event.destination");
+_Static_assert(__builtin_offsetof(struct weir_event, endpoint_id) == 72, "weir_event.endpoint_id");
+_Static_assert(__builtin_offsetof(struct weir_event, flags) == 74, "weir_event.flags");
+_Static_assert(__builtin_offsetof(struct weir_event, wire_bytes) == 76, "weir_event.wire_bytes");
+
+/* reason * 4 + direction */
+struct weir_metrics_key {
+	__u32 index; /* @0 reason * 4 + direction */
+};
+_Static_assert(sizeof(struct weir_metrics_key) == 4, "weir_metrics_key: size");
+_Static_assert(__builtin_offsetof(struct weir_metrics_key, index) == 0, "weir_metrics_key.index");
+
+/* Counters of one reason and direction */
+struct weir_metrics {
+	__u64 packets; /* @0 packets */
+	__u64 bytes; /* @8 bytes */
+};
+_Static_assert(sizeof(struct weir_metrics) == 16, "weir_metrics: size");
+_Static_assert(__builtin_offsetof(struct weir_metrics, packets) == 0, "weir_metrics.packets");
+_Static_assert(__builtin_offsetof(struct weir_metrics, bytes) == 8, "weir_metrics.bytes");
+
+/* What comes and goes with a packet besides its bytes */
+struct weir_meta {
+	__u32 ifindex; /* @0 interface it arrived on */
+	__u32 mark; /* @4 skb mark (Cilium: 0xC00 host, 0xF00 identity in the upper 16 bits) */
+	__u32 cb[5]; /* @8 skb control block */
+	__u32 xdp_metadata; /* @28 XDP metadata word; bit 0 = service lookup done */
+	__u16 gso_size; /* @32 segment size of a GSO packet, 0 = none */
+	__u16 flags; /* @34 1 = partial checksum, 2 = probe: change no map, 4 = service lookup done, 8 = from a host on the same node */
+};
+_Static_assert(sizeof(struct weir_meta) == 36, "weir_meta: size");
+_Static_assert(__builtin_offsetof(struct weir_meta, ifindex) == 0, "weir_meta.ifindex");
+_Static_assert(__builtin_offsetof(struct weir_meta, mark) == 4, "weir_meta.mark");
+_Static_assert(__builtin_offsetof(struct weir_meta, cb) == 8, "weir_meta.cb");
+_Static_assert(__builtin_offsetof(struct weir_meta, xdp_metadata) == 28, "weir_meta.xdp_metadata");
+_Static_assert(__builtin_offsetof(struct weir_meta, gso_size) == 32, "weir_meta.gso_size");
+_Static_assert(__builtin_offsetof(struct weir_meta, flags) == 34, "weir_meta.flags");
+
+/* State that crosses tail calls: a per-CPU array slot */
+struct weir_context {
+	__u16 l3; /* @0 offset of the IP header */
+	__u16 l4; /* @2 offset of the L4 header */
+	__u16 payload; /* @4 offset of the L4 payload */
+	__be16 ether_type; /* @6 EtherType */
+	__u8 family; /* @8 4 or 6 */
+	__u8 protocol; /* @9 IP protocol number */
+	__u8 fragment; /* @10 0 none, 1 first, 2 later */
+	__u8 tcp_flags; /* @11 TCP flags */
+	__u8 icmp_type; /* @12 ICMP type */
+	__u8 icmp_code; /* @13 ICMP code */
+	__u8 ttl; /* @14 TTL or hop limit */
+	__u8 hook; /* @15 HOOK */
+	__u8 source[16]; /* @16 source address */
+	__u8 destination[16]; /* @32 destination address */
+	__be16 source_port; /* @48 source port */
+	__be16 destination_port; /* @50 destination port */
+	__u32 source_identity; /* @52 identity of the source */
+	__u32 destination_identity; /* @56 identity of the destination */
+	__u32 backend_id; /* @60 backend */
+	__u16 reverse_nat; /* @64 reverse NAT index */
+	__u8 ct_status; /* @66 CT_STATUS */
+	__u8 stage; /* @67 STAGE */
+	__u32 cookie; /* @68 rule set */
+	__u32 epoch; /* @72 policy epoch read before the probes */
+	__u32 now; /* @76 seconds since start */
+	__u32 flags; /* @80 RECORD_FLAG */
+	__be32 fragment_id; /* @84 fragment identification */
+};
+_Static_assert(sizeof(struct weir_context) == 88, "weir_context: size");
+_Static_assert(__builtin_offsetof(struct weir_context, l3) == 0, "weir_context.l3");
+_Static_assert(__builtin_offsetof(struct weir_context, l4) == 2, "weir_context.l4");
+_Static_assert(__builtin_offsetof(struct weir_context, payload) == 4, "weir_context.payload");
+_Static_assert(__builtin_offsetof(struct weir_context, ether_type) == 6, "weir_context.ether_type");
+_Static_assert(__builtin_offsetof(struct weir_context, family) == 8, "weir_context.family");
+_Static_assert(__builtin_offsetof(struct weir_context, protocol) == 9, "weir_context.protocol");
+_Static_assert(__builtin_offsetof(struct weir_context, fragment) == 10, "weir_context.fragment");
+_Static_assert(__builtin_offsetof(struct weir_context, tcp_flags) == 11, "weir_context.tcp_flags");
+_Static_assert(__builtin_offsetof(struct weir_context, icmp_type) == 12, "weir_context.icmp_type");
+_Static_assert(__builtin_offsetof(struct weir_context, icmp_code) == 13, "weir_context.icmp_code");
+_Static_assert(__builtin_offsetof(struct weir_context, ttl) == 14, "weir_context.ttl");
+_Static_assert(__builtin_offsetof(struct weir_context, hook) == 15, "weir_context.hook");
+_Static_assert(__builtin_offsetof(struct weir_context, source) == 16, "weir_context.source");
+_Static_assert(__builtin_offsetof(struct weir_context, destination) == 32, "weir_context.destination");
+_Static_assert(__builtin_offsetof(struct weir_context, source_port) == 48, "weir_context.source_port");
+_Static_assert(__builtin_offsetof(struct weir_context, destination_port) == 50, "weir_context.destination_port");
+_Static_assert(__builtin_offsetof(struct weir_context, source_identity) == 52, "weir_context.source_identity");
+_Static_assert(__builtin_offsetof(struct weir_context, destination_identity) == 56, "weir_context.destination_identity");
+_Static_assert(__builtin_offsetof(struct weir_context, backend_id) == 60, "weir_context.backend_id");
+_Static_assert(__builtin_offsetof(struct weir_context, reverse_nat) == 64, "weir_context.reverse_nat");
+_Static_assert(__builtin_offsetof(struct weir_context, ct_status) == 66, "weir_context.ct_status");
+_Static_assert(__builtin_offsetof(struct weir_context, stage) == 67, "weir_context.stage");
+_Static_assert(__builtin_offsetof(struct weir_context, cookie) == 68, "weir_context.cookie");
+_Static_assert(__builtin_offsetof(struct weir_context, epoch) == 72, "weir_context.epoch");
+_Static_assert(__builtin_offsetof(struct weir_context, now) == 76, "weir_context.now");
+_Static_assert(__builtin_offsetof(struct weir_context, flags) == 80, "weir_context.flags");
+_Static_assert(__builtin_offsetof(struct weir_context, fragment_id) == 84, "weir_context.fragment_id");
+
+/* weir_config: array, the datapath’s configuration */
+#define WEIR_MAP_CONFIG_MAX 1
+
+/* weir_services4: hash, frontends and slots */
+#define WEIR_MAP_SERVICES4_MAX 65536
+
+/* weir_services6: hash, frontends and slots */
+#define WEIR_MAP_SERVICES6_MAX 65536
+
+/* weir_backends4: array, backends by id */
+#define WEIR_MAP_BACKENDS4_MAX 65536
+
+/* weir_backends6: array, backends by id */
+#define WEIR_MAP_BACKENDS6_MAX 65536
+
+/* weir_reverse_nat4: array, frontend by index */
+#define WEIR_MAP_REVERSE_NAT4_MAX 65536
+
+/* weir_reverse_nat6: array, frontend by index */
+#define WEIR_MAP_REVERSE_NAT6_MAX 65536
+
+/* weir_maglev4: hash-of-arrays, Maglev tables */
+#define WEIR_MAP_MAGLEV4_MAX 65536
+#define WEIR_MAP_MAGLEV4_INNER 16381
+
+/* weir_maglev6: hash-of-arrays, Maglev tables */
+#define WEIR_MAP_MAGLEV6_MAX 65536
+#define WEIR_MAP_MAGLEV6_INNER 16381
+
+/* weir_affinity4: lru-hash, session affinity */
+#define WEIR_MAP_AFFINITY4_MAX 65536
+
+/* weir_affinity6: lru-hash, session affinity */
+#define WEIR_MAP_AFFINITY6_MAX 65536
+
+/* weir_affinity_match: hash, backends that may be remembered */
+#define WEIR_MAP_AFFINITY_MATCH_MAX 65536
+
+/* weir_source_range4: lpm-trie, source ranges */
+#define WEIR_MAP_SOURCE_RANGE4_MAX 65536
+
+/* weir_source_range6: lpm-trie, source ranges */
+#define WEIR_MAP_SOURCE_RANGE6_MAX 65536
+
+/* weir_ct_tcp4: lru-hash, answered TCP connections */
+#define WEIR_MAP_CT_TCP4_MAX 524288
+
+/* weir_ct_any4: lru-hash, answered connections of other protocols */
+#define WEIR_MAP_CT_ANY4_MAX 262144
+
+/* weir_ct_tcp_new4: lru-hash, TCP connections nobody has answered */
+#define WEIR_MAP_CT_TCP_NEW4_MAX 131072
+
+/* weir_ct_any_new4: lru-hash, other connections nobody has answered */
+#define WEIR_MAP_CT_ANY_NEW4_MAX 65536
+
+/* weir_ct_tcp6: lru-hash, answered TCP connections */
+#define WEIR_MAP_CT_TCP6_MAX 524288
+
+/* weir_ct_any6: lru-hash, answered connections of other protocols */
+#define WEIR_MAP_CT_ANY6_MAX 262144
+
+/* weir_ct_tcp_new6: lru-hash, TCP connections nobody has answered */
+#define WEIR_MAP_CT_TCP_NEW6_MAX 131072
+
+/* weir_ct_any_new6: lru-hash, other connections nobody has answered */
+#define WEIR_MAP_CT_ANY_NEW6_MAX 65536
+
+/* weir_policy: hash, every policy entry of the node */
+#define WEIR_MAP_POLICY_MAX 1048576
+
+/* weir_policy_meta: array, shapes and enforcement by policy id */
+#define WEIR_MAP_POLICY_META_MAX 65536
+
+/* weir_ipcache4: lpm-trie, identity of an address */
+#define WEIR_MAP_IPCACHE4_MAX 512000
+
+/* weir_ipcache6: lpm-trie, identity of an address */
+#define WEIR_MAP_IPCACHE6_MAX 512000
+
+/* weir_endpoints4: hash, local endpoints */
+#define WEIR_MAP_ENDPOINTS4_MAX 65535
+
+/* weir_endpoints6: hash, local endpoints */
+#define WEIR_MAP_ENDPOINTS6_MAX 65535
+
+/* weir_nat4: lru-hash, source NAT, both halves */
+#define WEIR_MAP_NAT4_MAX 524288
+
+/* weir_nat6: lru-hash, source NAT, both halves */
+#define WEIR_MAP_NAT6_MAX 524288
+
+/* weir_fragments4: lru-hash, ports of fragmented datagrams */
+#define WEIR_MAP_FRAGMENTS4_MAX 8192
+
+/* weir_fragments6: lru-hash, ports of fragmented datagrams */
+#define WEIR_MAP_FRAGMENTS6_MAX 8192
+
+/* weir_routes4: lpm-trie, routes of the node */
+#define WEIR_MAP_ROUTES4_MAX 16384
+
+/* weir_routes6: lpm-trie, routes of the node */
+#define WEIR_MAP_ROUTES6_MAX 16384
+
+/* weir_neighbours4: lru-hash, next-hop MACs */
+#define WEIR_MAP_NEIGHBOURS4_MAX 16384
+
+/* weir_neighbours6: lru-hash, next-hop MACs */
+#define WEIR_MAP_NEIGHBOURS6_MAX 16384
+
+/* weir_metrics: percpu-array, packets and bytes by reason and direction */
+#define WEIR_MAP_METRICS_MAX 1024
+
+/* weir_events: ring, drops, traces, policy verdicts */
+#define WEIR_MAP_EVENTS_MAX 16384

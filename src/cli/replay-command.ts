@@ -1,0 +1,264 @@
+// `weir replay`. Input: captures, manifests. Output: one record a packet or connection, a summary on stderr, files.
+// Invariant: stdout carries records only; what was printed before damage in a capture stays printed.
+import { realpathSync, statSync } from 'node:fs';
+import { type Command, Option } from 'commander';
+import { type CaptureReader } from '../capture/index.ts';
+import { CaptureOpenError, openCapture } from '../capture/file/index.ts';
+import { FLOW_VERDICTS, type FlowPrinter, type FlowRecord, type FlowVerdict, safeText } from '../flow/index.ts';
+import { type JudgedPacket, replay, type ReplayResult, type ReplaySink } from '../replay/index.ts';
+import { AnnotatedCapture } from './annotated-capture.ts';
+import { CommandFailure, EXIT, messageOf } from './failure.ts';
+import { dumpMaps } from './map-dump.ts';
+import { printerFor, RECORD_FORMATS, type RecordFormat } from './printers.ts';
+import { preparePrivateFile, writePrivateFile } from './private-file.ts';
+import { type SetExitCode } from './program.ts';
+import { ReplayProgress } from './progress.ts';
+import { summaryJson, summaryText } from './replay-summary.ts';
+import { addClusterOptions, addColourOption, type ClusterOptions, wholeNumber } from './shared-options.ts';
+import { type ColourChoice, DataOutput, tell, wantsColour } from './terminal.ts';
+import { loadWorld } from './world.ts';
+
+/** Options of `weir replay`. */
+interface ReplayCommandOptions extends ClusterOptions {
+  readonly at: string;
+  readonly merge?: boolean;
+  readonly per: 'packet' | 'flow';
+  readonly expectCount?: string;
+  readonly verdict?: readonly FlowVerdict[];
+  readonly write?: string;
+  readonly dumpMaps?: string;
+  readonly summary?: string;
+  readonly output: RecordFormat;
+  readonly color: ColourChoice;
+  readonly quiet?: boolean;
+}
+
+/** Adds `weir replay`. */
+export function addReplayCommand(program: Command, setExitCode: SetExitCode): void {
+  const command = program
+    .command('replay')
+    .description('replay captures through a cluster’s services and policies')
+    .argument('<capture...>', 'pcap or pcapng files, plain or gzip; - is standard input');
+  addClusterOptions(command)
+    .option('--at <place>', 'where the captures were taken: auto, pod:NS/NAME, node:NAME, edge, any', 'auto')
+    .option('--merge', 'sort the packets of all captures by time')
+    .addOption(
+      new Option('--per <unit>', 'one record a packet, or a connection').choices(['packet', 'flow']).default('packet'),
+    )
+    .addOption(
+      new Option('--verdict <verdict...>', 'print only records with these verdicts').choices([...FLOW_VERDICTS]),
+    )
+    .option('--expect-count <n>', 'exit with 1 unless exactly this many records were printed')
+    .option('-w, --write <file>', 'write the packets as pcapng, with the verdicts as comments')
+    .option('--dump-maps <folder>', 'write the maps as they are at the end, one JSON file each')
+    .option('--summary <file>', 'write counters as JSON')
+    .addOption(new Option('-o, --output <format>', 'output format').choices([...RECORD_FORMATS]).default('compact'))
+    .option('-q, --quiet', 'print no summary and no vantage points');
+  addColourOption(command).action(async (captures: readonly string[], options: ReplayCommandOptions) => {
+    setExitCode(await run(captures, options));
+  });
+}
+
+async function run(paths: readonly string[], options: ReplayCommandOptions): Promise<number> {
+  const expected = options.expectCount === undefined ? undefined : wholeNumber(options.expectCount, '--expect-count');
+  checkPaths(paths, options);
+  const readers = await openAll(paths);
+  try {
+    const world = await loadWorld(options);
+    for (const warning of world.warnings) tell(safeText(`weir: warning: ${warning}`));
+    // Files are made before the replay, so that what cannot be written is known at once.
+    if (options.summary !== undefined) preparePrivateFile(options.summary);
+    const printing = new Printing(options, readers);
+    const progress = ReplayProgress.maybe(paths, printing.printsToTerminal);
+    const began = performance.now();
+    let result: ReplayResult;
+    try {
+      result = await replay(
+        {
+          captures: paths.map((path, i) => ({ path, source: readers[i]! })),
+          dataplane: world.dataplane,
+          state: world.state,
+          rulesOf: world.rulesOf,
+          masquerade: world.masquerade,
+          at: options.at,
+          merge: options.merge ?? false,
+        },
+        printing.sink(progress),
+      );
+    } catch (cause) {
+      if (cause instanceof RangeError) throw new CommandFailure(cause.message);
+      if (cause instanceof ReaderGone) return EXIT.FINE;
+      throw cause;
+    } finally {
+      progress?.stop();
+    }
+    await printing.end();
+    const seconds = (performance.now() - began) / 1000;
+    if (options.quiet !== true) tell(summaryText(result, seconds));
+    if (options.summary !== undefined)
+      writePrivateFile(options.summary, `${JSON.stringify(summaryJson(result, seconds))}\n`);
+    if (options.dumpMaps !== undefined) dumpMaps(Object.values(world.dataplane.maps), options.dumpMaps);
+    // Packets that nobody had to look at one by one are all printed, or would be.
+    const records =
+      options.per === 'packet' && options.verdict === undefined ? result.counts.packets : printing.records;
+    return verdictOf(result, records, expected, options.per);
+  } finally {
+    await Promise.all(readers.map((reader) => reader.close()));
+  }
+}
+
+function verdictOf(
+  result: ReplayResult,
+  records: number,
+  expected: number | undefined,
+  per: 'packet' | 'flow',
+): number {
+  for (const { path, message, offset } of result.errors) {
+    const bare = message.replace(/ \(at byte \d+\)$/, '');
+    tell(safeText(`weir: ${path}: offset ${offset}: ${bare}`));
+  }
+  if (result.errors.length > 0) return EXIT.BAD_INPUT;
+  if (expected === undefined || records === expected) return EXIT.FINE;
+  tell(`weir: expected ${expected} ${per === 'flow' ? 'flows' : 'packets'}, printed ${records}`);
+  return EXIT.DIFFERENT;
+}
+
+async function openAll(paths: readonly string[]): Promise<CaptureReader[]> {
+  const readers: CaptureReader[] = [];
+  try {
+    for (const path of paths) readers.push(await openCapture(path));
+  } catch (cause) {
+    await Promise.all(readers.map((reader) => reader.close()));
+    throw cause instanceof CaptureOpenError ? new CommandFailure(safeText(cause.message)) : cause;
+  }
+  return readers;
+}
+
+/** Files that would be read and written at once, and one standard stream for two purposes. */
+function checkPaths(paths: readonly string[], options: ReplayCommandOptions): void {
+  const stdins =
+    paths.filter((path) => path === '-').length + (options.manifests ?? []).filter((path) => path === '-').length;
+  if (stdins > 1) throw new CommandFailure('- (standard input) can be given once only');
+  const real = (path: string): string | undefined => {
+    try {
+      return statSync(path).isFile() ? realpathSync(path) : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+  const inputs = new Set(
+    [...paths, ...(options.manifests ?? []), ...(options.values === undefined ? [] : [options.values])].map(real),
+  );
+  inputs.delete(undefined);
+  for (const [flag, path] of [
+    ['-w', options.write],
+    ['--summary', options.summary],
+  ] as const) {
+    if (path !== undefined && path !== '-' && inputs.has(real(path)))
+      throw new CommandFailure(`${flag} ${path}: this is one of the inputs`);
+  }
+}
+
+/** Ends a replay whose reader went away (EPIPE) and that has no other purpose. */
+class ReaderGone extends Error {}
+
+/** Everything that a replay writes while it runs. */
+class Printing {
+  /** Records that passed the filter. */
+  records = 0;
+  private readonly options: ReplayCommandOptions;
+  private readonly readers: readonly CaptureReader[];
+  private readonly output = new DataOutput();
+  private readonly printer: FlowPrinter | undefined;
+  private readonly capture: AnnotatedCapture | undefined;
+  private readonly wanted: ReadonlySet<FlowVerdict> | undefined;
+  private readonly names = new Map<number, { readonly name: string }>();
+
+  constructor(options: ReplayCommandOptions, readers: readonly CaptureReader[]) {
+    this.options = options;
+    this.readers = readers;
+    // Packets on standard output leave no room for records.
+    const silent = options.output === 'none' || options.write === '-';
+    const colour = wantsColour(options.color, process.stdout, process.env);
+    this.printer = silent ? undefined : printerFor(options.output, colour);
+    this.capture = options.write === undefined ? undefined : openAnnotated(options.write);
+    this.wanted = options.verdict === undefined ? undefined : new Set(options.verdict);
+  }
+
+  get printsToTerminal(): boolean {
+    return this.printer !== undefined && process.stdout.isTTY;
+  }
+
+  sink(progress: ReplayProgress | undefined): ReplaySink {
+    const { options, printer, capture, output } = this;
+    if (printer !== undefined) output.write(printer.begin());
+    const filtered = this.wanted !== undefined;
+    const perPacket = options.per === 'packet';
+    // Without a printer, packets need no record.
+    const needsPackets = (perPacket && (printer !== undefined || filtered)) || capture !== undefined;
+    const needsFlows = !perPacket;
+    return {
+      ...(needsPackets ? { packet: (judged: JudgedPacket): void => this.packet(judged, perPacket) } : {}),
+      ...(needsFlows ? { connection: (record: FlowRecord): void => this.print(record) } : {}),
+      originals: capture !== undefined,
+      vantage: ({ capture: path, interface: name, interfaceNumber, vantage }): void => {
+        if (name !== undefined) this.names.set(interfaceNumber, { name });
+        if (options.quiet === true) return;
+        const where = name === undefined || this.readers.length === 0 ? path : `${path} (${name})`;
+        tell(safeText(`weir: ${where}: at ${vantage.text}: ${vantage.evidence}`));
+        if (vantage.warning !== undefined) tell(safeText(`weir: warning: ${where}: ${vantage.warning}`));
+      },
+      ...(progress === undefined
+        ? {}
+        : { progress: (packets: number, bytes: number): void => progress.update(packets, bytes) }),
+      pause: () => {
+        if (output.closed && !this.hasOtherPurpose) throw new ReaderGone();
+        return output.pause();
+      },
+    };
+  }
+
+  /** Something is to come of the replay besides what is printed. */
+  private get hasOtherPurpose(): boolean {
+    const { write, summary, dumpMaps: folder, expectCount } = this.options;
+    return write !== undefined || summary !== undefined || folder !== undefined || expectCount !== undefined;
+  }
+
+  private packet(judged: JudgedPacket, perPacket: boolean): void {
+    try {
+      this.capture?.add(judged, this.names.get(judged.interfaceNumber));
+    } catch (cause) {
+      throw new CommandFailure(`${this.options.write}: cannot be written: ${messageOf(cause)}`);
+    }
+    if (!perPacket) return;
+    if (this.wanted !== undefined && !this.wanted.has(FLOW_VERDICTS[judged.outcome.verdict]!)) return;
+    this.records++;
+    if (this.printer !== undefined && !this.output.closed) this.output.write(this.printer.record(judged.record()));
+  }
+
+  private print(record: FlowRecord): void {
+    if (this.wanted !== undefined && !this.wanted.has(record.verdict)) return;
+    this.records++;
+    if (this.printer !== undefined && !this.output.closed) this.output.write(this.printer.record(record));
+  }
+
+  async end(): Promise<void> {
+    if (this.printer !== undefined) this.output.write(this.printer.end());
+    try {
+      this.capture?.close();
+      await this.output.end();
+    } catch (cause) {
+      throw new CommandFailure(`cannot write: ${messageOf(cause)}`);
+    }
+  }
+}
+
+function openAnnotated(path: string): AnnotatedCapture {
+  try {
+    return new AnnotatedCapture(path);
+  } catch (cause) {
+    throw cause instanceof CommandFailure
+      ? cause
+      : new CommandFailure(`${path}: cannot be written: ${messageOf(cause)}`);
+  }
+}

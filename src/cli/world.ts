@@ -1,0 +1,113 @@
+// Loads a cluster into a simulator: manifests, values, compile, apply. Input: the cluster options of a command.
+// Output: a World. Invariant: every problem of the input is told at once; with an error nothing is applied.
+import { Compiler } from '../control/compile.ts';
+import { diff } from '../control/diff.ts';
+import {
+  type ClusterState,
+  type Config,
+  formatProblem,
+  hasErrors,
+  type Problem,
+  resolveConfig,
+} from '../control/index.ts';
+import { loadManifests, loadText } from '../control/load/index.ts';
+import { type RuleRef } from '../control/provenance.ts';
+import { createSim, type Sim } from '../dataplane/sim/index.ts';
+import { safeText } from '../flow/index.ts';
+import { configKey, configValue, FEATURE } from '../schema/index.ts';
+import { CommandFailure } from './failure.ts';
+import { type ClusterOptions } from './shared-options.ts';
+
+/** A cluster in a simulator. */
+export interface World {
+  readonly dataplane: Sim;
+  /** undefined: no manifests were given. */
+  readonly state: ClusterState | undefined;
+  readonly rulesOf: (cookie: number) => readonly RuleRef[];
+  /** Labels of an identity, as `source:key=value` joined; undefined for one that is not known. */
+  readonly identityName: (identity: number) => string | undefined;
+  readonly masquerade: { readonly ipv4: boolean; readonly ipv6: boolean };
+  /** Lines for stderr. */
+  readonly warnings: readonly string[];
+}
+
+/** Errors become one failure with a line each; warnings are returned as lines. */
+function settle(problems: readonly Problem[]): string[] {
+  const errors = problems.filter(({ severity }) => severity === 'error');
+  if (hasErrors(problems))
+    throw new CommandFailure(errors.map((problem) => safeText(formatProblem(problem))).join('\nweir: '));
+  return problems.map(formatProblem);
+}
+
+/** Loads; rejects with a CommandFailure that lists every problem. */
+export async function loadWorld(options: ClusterOptions): Promise<World> {
+  const paths = options.manifests ?? [];
+  const loaded = paths.length === 0 ? { problems: [] } : await loadManifests(paths);
+  const problems: Problem[] = [...loaded.problems];
+  const state = 'state' in loaded ? loaded.state : undefined;
+  const config = await readConfig(options, state, problems);
+  const warnings = settle(problems);
+  const masquerade = { ipv4: config.enableIPv4Masquerade, ipv6: config.enableIPv6Masquerade };
+  if (state === undefined)
+    return { dataplane: createSim(), state, rulesOf: () => [], identityName: () => undefined, masquerade, warnings };
+  const compiled = new Compiler(config, {
+    semantics: options.semantics,
+    ...(options.node === undefined ? {} : { node: options.node }),
+  }).compile(state);
+  warnings.push(...settle(compiled.problems));
+  const specs = Object.fromEntries(
+    Object.entries(compiled.maps).map(([name, { spec }]) => [
+      name,
+      { maxEntries: spec.maxEntries, ...(spec.innerEntries === undefined ? {} : { innerEntries: spec.innerEntries }) },
+    ]),
+  );
+  const dataplane = createSim({ specs });
+  const applied = dataplane.apply(diff(undefined, compiled.maps));
+  if (applied.failed !== undefined) {
+    throw new CommandFailure(
+      `the maps could not be filled: write ${applied.failed.index + 1} failed with ${applied.failed.errno}`,
+    );
+  }
+  silence(dataplane);
+  return {
+    dataplane,
+    state,
+    rulesOf: (cookie) => compiled.provenance.rulesOf(cookie),
+    identityName: (identity) => compiled.names.identities.get(identity)?.join(', '),
+    masquerade,
+    warnings,
+  };
+}
+
+/** Nobody reads the event ring of a simulator that judges captures: what it would hold is in each packet's record. */
+function silence(dataplane: Sim): void {
+  const key = new Uint8Array(configKey.bytes);
+  const value = new Uint8Array(configValue.bytes);
+  if (!dataplane.maps.config.lookup(key, value)) return;
+  const config = configValue.decode(value);
+  dataplane.maps.config.update(
+    key,
+    configValue.encode({ ...config, features: (config.features & ~FEATURE.EVENTS) >>> 0 }),
+  );
+}
+
+async function readConfig(
+  options: ClusterOptions,
+  state: ClusterState | undefined,
+  problems: Problem[],
+): Promise<Config> {
+  let valuesText: string | undefined;
+  if (options.values !== undefined) {
+    const read = await loadText(options.values);
+    if ('problem' in read) problems.push(read.problem);
+    else valuesText = read.text;
+  }
+  const resolved = resolveConfig({
+    ...(state?.ciliumConfig === undefined ? {} : { configMap: state.ciliumConfig }),
+    ...(valuesText === undefined ? {} : { valuesText }),
+    ...(options.values === undefined ? {} : { valuesFile: options.values }),
+    ...(options.set === undefined ? {} : { sets: options.set }),
+  });
+  problems.push(...resolved.problems);
+  return resolved.config;
+}

@@ -1,0 +1,92 @@
+// Hook "from-container": a pod sends. Source check, service, conntrack, egress policy, translation back, forwarding.
+// Input: context with packet and meta. Output: a verdict. Walks: Cilium's handle_ipv4_from_lxc (bpf_lxc.c).
+// Invariant: at most 2 conntrack probes, 1 more behind a service; one ipcache lookup. Twin: native/bpf/from_container.bpf.c.
+import { ACTION, CT_FLAG, CT_STATUS, DROP, ENDPOINT_FLAG, FEATURE, META_FLAG, STAGE } from '../../schema/index.ts';
+import { type Context } from '../context.ts';
+import { conntrack, createConnection } from '../stages/conntrack.ts';
+import { forwardFromPod, toEndpoint, toProxy } from '../stages/forward.ts';
+import { fragment } from '../stages/fragment.ts';
+import { findDestinationEndpoint, findSourceEndpoint, identityMark, takeEndpoint } from '../stages/identity.ts';
+import { translateFromBackend, translateToBackend } from '../stages/nat.ts';
+import { isNeighbourDiscovery, parse } from '../stages/parse.ts';
+import { policy } from '../stages/policy.ts';
+import { service } from '../stages/service.ts';
+import { type Tables } from '../tables.ts';
+import { CONTINUE, drop, forwarded } from '../verdict.ts';
+
+const { NEW, REPLY, RELATED } = CT_STATUS;
+const { LOOPBACK, NODE_PORT } = CT_FLAG;
+const { STACK, LOCAL, REDIRECT } = ACTION;
+const { PARSE, FORWARD } = STAGE;
+const SOURCE_CHECK = FEATURE.SOURCE_CHECK;
+const NO_SOURCE_CHECK = ENDPOINT_FLAG.NO_SOURCE_CHECK;
+const SKIP_SERVICE = META_FLAG.SKIP_SERVICE;
+
+/** Runs the hook. */
+export function fromContainer(cx: Context, tables: Tables): number {
+  cx.egress = 1;
+  let verdict = parse(cx);
+  if (verdict !== CONTINUE) return verdict;
+  if (isNeighbourDiscovery(cx)) return forwarded(cx, STACK, PARSE);
+  verdict = sender(cx, tables);
+  if (verdict !== CONTINUE) return verdict;
+  verdict = fragment(cx, tables);
+  if (verdict !== CONTINUE) return verdict;
+  cx.ownerIsSource = 1;
+  if ((cx.metaFlags & SKIP_SERVICE) === 0) {
+    verdict = service(cx, tables);
+    if (verdict !== CONTINUE) return verdict;
+    if (cx.backendId !== 0) {
+      verdict = translateToBackend(cx, tables, backendAt(cx, tables));
+      if (verdict !== CONTINUE) return verdict;
+      // A hairpin's connection belongs to the pod as the backend that it is: `to-container` and the answer find the same entry.
+      if (cx.loopback !== 0) cx.ownerIsSource = 0;
+    }
+  }
+  conntrack(cx, tables);
+  verdict = policy(cx, tables);
+  cx.destinationIdentity = cx.remoteIdentity;
+  if (verdict !== CONTINUE) return verdict;
+  if (cx.ctStatus === NEW) {
+    verdict = createConnection(cx, tables);
+    if (verdict !== CONTINUE) return verdict;
+  }
+  if (cx.proxyPort !== 0) return toProxy(cx);
+  const answers = cx.ctStatus === REPLY || cx.ctStatus === RELATED;
+  if (answers && (cx.ctFlags & (LOOPBACK | NODE_PORT)) !== 0) {
+    const hairpin = cx.ctStatus === REPLY && (cx.ctFlags & LOOPBACK) !== 0;
+    translateFromBackend(cx, tables, cx.ctFlags >>> 16, hairpin);
+    if (hairpin) return backToItself(cx, tables);
+  }
+  verdict = forwardFromPod(cx, tables);
+  if (cx.action === LOCAL || cx.action === STACK) cx.mark = identityMark(cx.sourceIdentity);
+  return verdict;
+}
+
+/**
+ * The endpoint that sends, found by the packet's source address. Unknown, or behind another interface: 132 when sources are
+ * checked. An unknown sender cannot be judged in any case: without the check it is 172.
+ */
+function sender(cx: Context, tables: Tables): number {
+  const checked = (cx.features & SOURCE_CHECK) !== 0;
+  const at = findSourceEndpoint(cx, tables);
+  if (at < 0) return drop(cx, checked ? DROP.INVALID_SOURCE_IP : DROP.UNKNOWN_SENDER, PARSE);
+  takeEndpoint(cx, tables, at);
+  if (checked && cx.ifindex !== 0 && cx.ifindex !== cx.endpointIfindex && (cx.endpointFlags & NO_SOURCE_CHECK) === 0) {
+    cx.endpointId = 0;
+    return drop(cx, DROP.INVALID_SOURCE_IP, PARSE);
+  }
+  cx.sourceIdentity = cx.endpointIdentity;
+  return CONTINUE;
+}
+
+/** Offset of `cx.backendId` in the backend array of the packet's family; the service stage has seen that it exists. */
+export function backendAt(cx: Context, tables: Tables): number {
+  return cx.headers.family === 4 ? tables.backends4.find(cx.backendId) : tables.backends6.find(cx.backendId);
+}
+
+/** The answer of a hairpin goes straight to the pod, past its ingress policy: its source is the frontend now. */
+function backToItself(cx: Context, tables: Tables): number {
+  const at = findDestinationEndpoint(cx, tables);
+  return at >= 0 ? toEndpoint(cx, tables, at, REDIRECT) : drop(cx, DROP.UNKNOWN_TARGET, FORWARD);
+}

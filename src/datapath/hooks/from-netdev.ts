@@ -1,0 +1,82 @@
+// Hooks "from-netdev" and "xdp": a packet arrives from outside. Frontends reachable from there, translation, local delivery.
+// Input: context with packet and meta. Output: a verdict. Walks: Cilium's nodeport_lb4 and handle_ipv4 (bpf_host.c, bpf_xdp.c).
+// Invariant: at most 3 conntrack probes. A backend on another node needs source NAT, which is not built: such a packet is
+// dropped (191), never sent on untranslated. Twin: native/bpf/from_netdev.bpf.c, native/bpf/xdp.bpf.c.
+import { ACTION, CT_KEY, CT_STATUS, DROP, FEATURE, HOOK, META_FLAG, SERVICE_FLAG, STAGE } from '../../schema/index.ts';
+import { type Context } from '../context.ts';
+import { conntrack, createConnection } from '../stages/conntrack.ts';
+import { toEndpoint, toStack } from '../stages/forward.ts';
+import { fragment } from '../stages/fragment.ts';
+import { findDestinationEndpoint, identityOfSource } from '../stages/identity.ts';
+import { translateToBackend } from '../stages/nat.ts';
+import { parse } from '../stages/parse.ts';
+import { serviceFromOutside } from '../stages/service.ts';
+import { type Tables } from '../tables.ts';
+import { CONTINUE, drop } from '../verdict.ts';
+import { backendAt } from './from-container.ts';
+
+const { NODE_PORT, VLAN_FILTER } = FEATURE;
+const SKIP_SERVICE = META_FLAG.SKIP_SERVICE;
+const HOST_PORT = SERVICE_FLAG.HOST_PORT;
+const NODE = CT_KEY.NODE;
+const NEW = CT_STATUS.NEW;
+const LOCAL = ACTION.LOCAL;
+const XDP = HOOK.XDP;
+const { PARSE, NAT } = STAGE;
+/** XDP metadata: the service lookup was made there. */
+const SERVICE_DONE = 1;
+
+/** Runs "from-netdev". */
+export function fromNetdev(cx: Context, tables: Tables): number {
+  let verdict = parse(cx);
+  if ((cx.features & VLAN_FILTER) !== 0 && cx.headers.vlanCount !== 0) return drop(cx, DROP.VLAN_FILTERED, PARSE);
+  if (verdict !== CONTINUE) return verdict;
+  verdict = fragment(cx, tables);
+  if (verdict !== CONTINUE) return verdict;
+  cx.sourceIdentity = identityOfSource(cx, tables);
+  verdict = balanceFromOutside(cx, tables);
+  if (verdict !== CONTINUE) return verdict;
+  const at = findDestinationEndpoint(cx, tables);
+  return at >= 0 ? toEndpoint(cx, tables, at, LOCAL) : toStack(cx);
+}
+
+/** Runs "xdp": translation only; the stack's tc hook delivers, and is told by the metadata that it need not look again. */
+export function xdp(cx: Context, tables: Tables): number {
+  let verdict = parse(cx);
+  if (verdict !== CONTINUE) return verdict;
+  verdict = fragment(cx, tables);
+  if (verdict !== CONTINUE) return verdict;
+  cx.sourceIdentity = identityOfSource(cx, tables);
+  verdict = balanceFromOutside(cx, tables);
+  if (verdict !== CONTINUE) return verdict;
+  if (cx.backendId !== 0) cx.xdpMetadata |= SERVICE_DONE;
+  return toStack(cx);
+}
+
+/** Service lookup, translation and the node's conntrack entry, unless that was done before. CONTINUE: deliver as it is now. */
+function balanceFromOutside(cx: Context, tables: Tables): number {
+  if ((cx.features & NODE_PORT) === 0) return CONTINUE;
+  if ((cx.metaFlags & SKIP_SERVICE) !== 0) return CONTINUE;
+  if (cx.hook !== XDP && (cx.xdpMetadata & SERVICE_DONE) !== 0) return CONTINUE;
+  let verdict = serviceFromOutside(cx, tables);
+  if (verdict !== CONTINUE || cx.backendId === 0) return verdict;
+  const at = backendAt(cx, tables);
+  if (!isLocal(cx, tables, at)) {
+    return drop(cx, (cx.serviceFlags & HOST_PORT) !== 0 ? DROP.INVALID : DROP.SNAT_NO_MAP_FOUND, NAT);
+  }
+  verdict = translateToBackend(cx, tables, at);
+  if (verdict !== CONTINUE) return verdict;
+  cx.ownerIsSource = 0;
+  cx.ownerFlags = NODE;
+  cx.remoteIdentity = cx.sourceIdentity;
+  conntrack(cx, tables);
+  return cx.ctStatus === NEW ? createConnection(cx, tables) : CONTINUE;
+}
+
+/** Whether a backend is an endpoint that this dataplane is responsible for, the host included. */
+function isLocal(cx: Context, tables: Tables, at: number): boolean {
+  cx.probesEndpoint = (cx.probesEndpoint + 1) | 0;
+  if (cx.headers.family === 4) return tables.endpoints4.find(tables.backends4.words[at]!) >= 0;
+  const { words } = tables.backends6;
+  return tables.endpoints6.find(words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!) >= 0;
+}

@@ -1,0 +1,135 @@
+// The end of a run: decision record, counters, events. Input: the verdict and everything the stages left in the context.
+// Output: `cx.record`, the metrics map, the event ring. Invariant: written once a run, whatever happened; a probe writes only
+// the record. Twin: native/bpf/outcome.h.
+import {
+  CT_STATUS,
+  DIRECTION,
+  decisionRecord,
+  eventKind,
+  eventRecord,
+  FEATURE,
+  HOOK,
+  RECORD_FLAG,
+  VERDICT,
+  ACTION,
+} from '../schema/index.ts';
+import { type Context } from './context.ts';
+import { chance4, chance6 } from './jhash.ts';
+import { count } from './metrics.ts';
+import { type Meta } from './packet.ts';
+import { type Tables } from './tables.ts';
+
+const R = decisionRecord.at;
+const R_ACTION = R.action >>> 2;
+const R_FLAGS = R.flags >>> 2;
+const R_SOURCE = R.sourceIdentity >>> 2;
+const R_DESTINATION = R.destinationIdentity >>> 2;
+const R_COOKIE = R.cookie >>> 2;
+const R_BACKEND = R.backendId >>> 2;
+const R_REVERSE_NAT = R.reverseNat >>> 2;
+const R_IFINDEX = R.outIfindex >>> 2;
+const R_ENDPOINT = R.endpointId >>> 2;
+const R_MAC = R.destinationMac >>> 2;
+const E = eventRecord.at;
+
+const { UNKNOWN, DROPPED, ERROR, AUDIT, FORWARDED } = VERDICT;
+const { EVENTS } = FEATURE;
+const { INGRESS, EGRESS } = DIRECTION;
+const { NEW } = CT_STATUS;
+const { TO_CONTAINER } = HOOK;
+const { NEW: NEW_FLAG, AUDITED, EGRESS: EGRESS_FLAG, IPV6: IPV6_FLAG, POLICY_LOOKED_UP } = RECORD_FLAG;
+const { LOCAL } = ACTION;
+
+/** Cilium's trace observation points by ACTION, for a packet that passed. LOCAL has none: `to-container` reports it. */
+const POINT = [3, 0, 11, 11, 0, 1, 0] as const;
+const TO_ENDPOINT = 0;
+
+/**
+ * Ends a run: settles the verdict (audit mode), writes the record, counts, reports, gives the meta back.
+ * @returns the VERDICT
+ */
+export function finish(cx: Context, tables: Tables, meta: Meta, given: number): number {
+  const verdict = cx.audited !== 0 && given === FORWARDED ? AUDIT : given;
+  let flags = cx.recordFlags;
+  if (cx.ctStatus === NEW) flags |= NEW_FLAG;
+  if (cx.audited !== 0) flags |= AUDITED;
+  if (cx.egress !== 0) flags |= EGRESS_FLAG;
+  if (cx.headers.family === 6) flags |= IPV6_FLAG;
+  cx.recordFlags = flags;
+  const { record } = cx;
+  record[0] = verdict | (cx.dropReason << 8) | (cx.stage << 16) | (cx.hook << 24);
+  record[R_ACTION] = cx.action | (cx.ctStatus << 8) | (cx.policyMatch << 16) | (cx.unknownReason << 24);
+  record[R_FLAGS] = flags;
+  record[R_SOURCE] = cx.sourceIdentity;
+  record[R_DESTINATION] = cx.destinationIdentity;
+  record[R_COOKIE] = cx.cookie;
+  record[R_BACKEND] = cx.backendId;
+  record[R_REVERSE_NAT] = cx.reverseNat | (cx.proxyPort << 16);
+  record[R_IFINDEX] = cx.outIfindex;
+  record[R_ENDPOINT] = cx.endpointId;
+  record[R_MAC] = cx.mac0;
+  record[R_MAC + 1] = cx.mac1;
+  record[R_MAC + 2] = cx.mac2;
+  meta.mark = cx.mark;
+  meta.xdpMetadata = cx.xdpMetadata;
+  meta.flags = cx.metaFlags;
+  if (cx.probe !== 0) return verdict;
+  if (verdict !== UNKNOWN && verdict !== ERROR) count(cx, tables, cx.dropReason, cx.egress !== 0 ? EGRESS : INGRESS);
+  if ((cx.features & EVENTS) !== 0) report(cx, tables, verdict);
+  return verdict;
+}
+
+/**
+ * Events of one run, aggregated as Cilium's "medium" level does: every drop; every decision that policy was asked for; of
+ * packets that passed those that conntrack wants reported, or that have no connection.
+ */
+function report(cx: Context, tables: Tables, verdict: number): void {
+  if (verdict === DROPPED) write(cx, tables, eventKind.DROP, cx.dropReason);
+  if ((cx.recordFlags & POLICY_LOOKED_UP) !== 0) write(cx, tables, eventKind.VERDICT, cx.policyMatch);
+  if (verdict === DROPPED || verdict === UNKNOWN || verdict === ERROR || cx.action === LOCAL) return;
+  if (cx.monitor !== 0 || cx.ctStatus === CT_STATUS.NONE) {
+    write(cx, tables, eventKind.TRACE, cx.hook === TO_CONTAINER ? TO_ENDPOINT : POINT[cx.action]!);
+  }
+}
+
+function write(cx: Context, tables: Tables, type: number, subtype: number): void {
+  const ring = tables.events;
+  const at = ring.claim();
+  const { words } = ring;
+  const h = cx.headers;
+  words[at] = type | (subtype << 8) | (cx.hook << 16) | (cx.stage << 24);
+  writeTime(words, at + (E.timeLow >>> 2), cx.seconds, cx.nanoseconds);
+  words[at + (E.flowHash >>> 2)] =
+    h.family === 4
+      ? chance4(h.s0, h.d0, cx.ports, h.protocol, 0, 0)
+      : chance6(h.s0, h.s1, h.s2, h.s3, h.d0, h.d1, h.d2, h.d3, cx.ports, h.protocol, 0, 0);
+  words[at + (E.sourceIdentity >>> 2)] = cx.sourceIdentity;
+  words[at + (E.destinationIdentity >>> 2)] = cx.destinationIdentity;
+  words[at + (E.cookie >>> 2)] = cx.cookie;
+  words[at + (E.ifindex >>> 2)] = cx.outIfindex !== 0 ? cx.outIfindex : cx.ifindex;
+  words[at + (E.family >>> 2)] = h.family | (h.protocol << 8) | (h.tcpFlags << 16) | (cx.ctStatus << 24);
+  words[at + (E.sourcePort >>> 2)] = cx.ports;
+  const source = at + (E.source >>> 2);
+  words[source] = h.s0;
+  words[source + 1] = h.s1;
+  words[source + 2] = h.s2;
+  words[source + 3] = h.s3;
+  const destination = at + (E.destination >>> 2);
+  words[destination] = h.d0;
+  words[destination + 1] = h.d1;
+  words[destination + 2] = h.d2;
+  words[destination + 3] = h.d3;
+  words[at + (E.endpointId >>> 2)] = cx.endpointId | (cx.recordFlags << 16);
+  words[at + (E.wireBytes >>> 2)] = cx.wireBytes;
+}
+
+/** seconds · 10⁹ + nanoseconds as two words, low first, without leaving the integers: 10⁹ = 0x3b9a·2¹⁶ + 0xca00. */
+function writeTime(words: Int32Array, at: number, seconds: number, nanoseconds: number): void {
+  const low = seconds & 0xffff;
+  const high = seconds >>> 16;
+  const p0 = low * 0xca00;
+  const p1 = low * 0x3b9a + high * 0xca00 + Math.floor(p0 / 0x10000);
+  const bottom = (p1 % 0x10000) * 0x10000 + (p0 % 0x10000) + nanoseconds;
+  words[at] = (bottom % 0x100000000) | 0;
+  words[at + 1] = (high * 0x3b9a + Math.floor(p1 / 0x10000) + Math.floor(bottom / 0x100000000)) | 0;
+}

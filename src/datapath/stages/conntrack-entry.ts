@@ -1,0 +1,287 @@
+// What a packet does to a conntrack entry that it met: lifetimes, closing, resets, reports; and how an answered
+// connection moves. Input: an entry's words. Output: the same words changed. Rows: Cilium's bpf/lib/conntrack.h.
+// Invariant: a probe changes nothing but gets the same answer. Twin: native/bpf/conntrack_entry.h.
+import { CT_FLAG, CT_KEY, ctEntry, FEATURE, reverseNatValue4, STAGE, TRACE } from '../../schema/index.ts';
+import {
+  CONFIG_CT_ANY,
+  CONFIG_CT_CLOSE,
+  CONFIG_CT_GRACE,
+  CONFIG_CT_SERVICE_ANY,
+  CONFIG_CT_SERVICE_TCP,
+  CONFIG_CT_SYN,
+  CONFIG_CT_TCP,
+  CONFIG_REPORT_INTERVAL,
+} from '../config.ts';
+import { type Context } from '../context.ts';
+import { addU64 } from '../metrics.ts';
+import { type Tables } from '../tables.ts';
+import {
+  insertEntry,
+  removeEntry,
+  seekAnswered,
+  seekUnanswered,
+  setKey4,
+  setKey6,
+  setRelatedKey,
+  setTupleKey,
+  traceConntrackMap,
+  traceKey,
+} from './conntrack-key.ts';
+
+/** Word offsets of `weir_ct_entry`; two u16 or u8 fields share a word. */
+const E = ctEntry.at;
+export const ENTRY_WORDS = ctEntry.bytes >>> 2;
+export const ENTRY_PACKETS = E.packets >>> 2;
+export const ENTRY_BYTES = E.bytes >>> 2;
+export const ENTRY_LIFETIME = E.lifetime >>> 2;
+/** Low half CT_FLAG, high half reverse NAT index. */
+export const ENTRY_FLAGS = E.flags >>> 2;
+export const ENTRY_IDENTITY = E.remoteIdentity >>> 2;
+export const ENTRY_EPOCH = E.policyEpoch >>> 2;
+export const ENTRY_COOKIE = E.cookie >>> 2;
+export const ENTRY_BACKEND = E.backend >>> 2;
+/** Low half NAT port, then a byte of TCP flags from the owner, a byte of those towards it. */
+export const ENTRY_SEEN = E.natPort >>> 2;
+export const ENTRY_LAST_TX = E.lastTxReport >>> 2;
+export const ENTRY_LAST_RX = E.lastRxReport >>> 2;
+
+const { RX_CLOSING, TX_CLOSING, SEEN_NON_SYN, ANSWERED, INBOUND, BOTH_WAYS, NODE_PORT, LOOPBACK } = CT_FLAG;
+const BOTH_CLOSING = RX_CLOSING | TX_CLOSING;
+const { SERVICE, NODE } = CT_KEY;
+const ACCOUNTING = FEATURE.CT_ACCOUNTING;
+const FIN = 1;
+const SYN = 2;
+const RST = 4;
+const ACK = 16;
+const TX_SHIFT = 16;
+const RX_SHIFT = 24;
+const REVERSE_NAT_USED = 1 << 16;
+const REVERSE_NAT_PORT = reverseNatValue4.at.port >>> 2;
+
+/** Whether an entry is past its lifetime: it counts as absent, collected or not. */
+export function isExpired(cx: Context, words: Int32Array, at: number): boolean {
+  return words[at + ENTRY_LIFETIME]! < cx.now;
+}
+
+/** Whether the packet is a SYN that opens (no ACK, and neither FIN nor RST, which close). */
+export function opens(cx: Context): boolean {
+  return (cx.headers.tcpFlags & (SYN | ACK | FIN | RST)) === SYN;
+}
+
+/** Whether the packet closes its direction. */
+function closes(cx: Context): boolean {
+  return (cx.headers.tcpFlags & (FIN | RST)) !== 0;
+}
+
+/**
+ * Applies the packet to an entry (Cilium's __ct_lookup behind a match). Answers true when the packet opens the connection
+ * anew, so that the caller must treat it as NEW: a SYN on a closing entry, whose closing bits and seen flags are reset. A
+ * service entry is only reset and keeps its backend, but for one that has been closing for the grace period (left alone).
+ *
+ * @param towardsOwner the packet goes to the owner; service entries only see the client's direction, from the owner
+ * @param tcp the entry is a TCP connection's, and the packet's flags are its
+ * @param service the entry is a service entry
+ */
+export function track(
+  cx: Context,
+  tables: Tables,
+  at: number,
+  towardsOwner: boolean,
+  tcp: boolean,
+  service: boolean,
+): boolean {
+  const words = cx.ctWords;
+  const flags = words[at + ENTRY_FLAGS]!;
+  const closing = (flags & BOTH_CLOSING) !== 0;
+  if (service && tcp && closing && (cx.headers.tcpFlags & SYN) !== 0) {
+    const last = words[at + ENTRY_LAST_TX]!;
+    if (((last + tables.config.words[CONFIG_CT_GRACE]!) | 0) <= cx.now) return true;
+  }
+  const reopens = tcp && closing && opens(cx);
+  const anew = reopens && !service;
+  if (cx.probe !== 0) return anew;
+  if ((cx.features & ACCOUNTING) !== 0) {
+    addU64(words, at + ENTRY_PACKETS, 1);
+    addU64(words, at + ENTRY_BYTES, cx.wireBytes);
+  }
+  if ((flags & BOTH_CLOSING) !== BOTH_CLOSING) refresh(cx, tables, words, at, towardsOwner, tcp, service);
+  if (!tcp) return false;
+  if (closes(cx)) close(cx, tables, words, at, towardsOwner, service);
+  else if (reopens) {
+    words[at + ENTRY_FLAGS] = words[at + ENTRY_FLAGS]! & ~(BOTH_CLOSING | SEEN_NON_SYN);
+    words[at + ENTRY_SEEN] = words[at + ENTRY_SEEN]! & 0xffff;
+    refresh(cx, tables, words, at, towardsOwner, tcp, service);
+    cx.monitor = 1;
+  }
+  return anew;
+}
+
+/** Prolongs an entry by the lifetime of its state and notes the flags seen (Cilium's ct_update_timeout). */
+function refresh(
+  cx: Context,
+  tables: Tables,
+  words: Int32Array,
+  at: number,
+  towardsOwner: boolean,
+  tcp: boolean,
+  service: boolean,
+): void {
+  const config = tables.config.words;
+  let seconds = config[service ? CONFIG_CT_SERVICE_ANY : CONFIG_CT_ANY]!;
+  let seen = 0;
+  if (tcp) {
+    seen = cx.headers.tcpFlags;
+    if ((seen & SYN) === 0) words[at + ENTRY_FLAGS] = words[at + ENTRY_FLAGS]! | SEEN_NON_SYN;
+    const established = (words[at + ENTRY_FLAGS]! & SEEN_NON_SYN) !== 0;
+    seconds = config[established ? (service ? CONFIG_CT_SERVICE_TCP : CONFIG_CT_TCP) : CONFIG_CT_SYN]!;
+  }
+  prolong(cx, tables, words, at, seconds, towardsOwner, seen);
+}
+
+/** Sets the lifetime; notes flags and the time of the report when there is something to report. */
+export function prolong(
+  cx: Context,
+  tables: Tables,
+  words: Int32Array,
+  at: number,
+  seconds: number,
+  towardsOwner: boolean,
+  seen: number,
+): void {
+  const { now } = cx;
+  words[at + ENTRY_LIFETIME] = (now + seconds) | 0;
+  const last = at + (towardsOwner ? ENTRY_LAST_RX : ENTRY_LAST_TX);
+  const shift = towardsOwner ? RX_SHIFT : TX_SHIFT;
+  const before = words[at + ENTRY_SEEN]!;
+  const after = before | (seen << shift);
+  if (before !== after || ((words[last]! + tables.config.words[CONFIG_REPORT_INTERVAL]!) | 0) < now) {
+    words[at + ENTRY_SEEN] = after;
+    words[last] = now;
+    cx.monitor = 1;
+  }
+}
+
+/**
+ * FIN or RST: closes the packet's direction; both directions for a service entry, which sees only one of them, and for a RST
+ * before SYNs were seen both ways. With both closed the entry lives for the close timeout.
+ */
+function close(
+  cx: Context,
+  tables: Tables,
+  words: Int32Array,
+  at: number,
+  towardsOwner: boolean,
+  service: boolean,
+): void {
+  const seen = words[at + ENTRY_SEEN]!;
+  const bothSyns = ((seen >>> TX_SHIFT) & (seen >>> RX_SHIFT) & SYN) !== 0;
+  const aborted = (cx.headers.tcpFlags & RST) !== 0 && !bothSyns;
+  let flags = words[at + ENTRY_FLAGS]!;
+  flags |= service || aborted ? BOTH_CLOSING : towardsOwner ? RX_CLOSING : TX_CLOSING;
+  words[at + ENTRY_FLAGS] = flags;
+  cx.monitor = 1;
+  if ((flags & BOTH_CLOSING) === BOTH_CLOSING) {
+    prolong(cx, tables, words, at, tables.config.words[CONFIG_CT_CLOSE]!, towardsOwner, cx.headers.tcpFlags);
+  }
+}
+
+/**
+ * Moves a connection that was just answered to the map of answered ones: with it its related twin, its service entry, and
+ * behind a node port the node's own entries. The current key must be the connection's, and is so again afterwards.
+ *
+ * @param at offset of the entry in `cx.ctWords`, in the map of unanswered connections
+ * @returns its offset in `cx.ctWords` now: where it was when there is no memory
+ */
+export function promote(cx: Context, tables: Tables, at: number): number {
+  const flags = cx.ctWords[at + ENTRY_FLAGS]!;
+  const reverseNat = flags >>> 16;
+  if (cx.ownerFlags === 0) {
+    setRelatedKey(cx);
+    moveToAnswered(cx, tables);
+  }
+  if (reverseNat !== 0) promoteService(cx, tables, reverseNat, flags);
+  if ((flags & NODE_PORT) !== 0 && cx.ownerFlags === 0) {
+    setTupleKey(cx, cx.ownerIsSource, NODE);
+    moveToAnswered(cx, tables);
+  }
+  setTupleKey(cx, cx.ownerIsSource, cx.ownerFlags);
+  let now = moveToAnswered(cx, tables);
+  // Unreachable while no other packet runs in between; the caller may rely on an offset.
+  if (now < 0) now = insertEntry(cx, tables, true);
+  if (cx.tracing !== 0) {
+    cx.trace.open(TRACE.CT_PROMOTE, STAGE.CONNTRACK, 1, traceConntrackMap(cx, true));
+    traceKey(cx);
+    cx.trace.values(cx.ctWords, now, ENTRY_WORDS);
+  }
+  return now;
+}
+
+/**
+ * Moves the entry of the current key, if there is one. Twins merge with one that is there: both directions then count.
+ * @returns its offset in `cx.ctWords`, wherever it ended, or -1 when there is none
+ */
+function moveToAnswered(cx: Context, tables: Tables): number {
+  const from = seekUnanswered(cx, tables);
+  if (from < 0 || isExpired(cx, cx.ctWords, from)) return -1;
+  const source = cx.ctWords;
+  const { scratch } = cx;
+  for (let i = 0; i < ENTRY_WORDS; i++) scratch[i] = source[from + i]!;
+  const known = seekAnswered(cx, tables);
+  if (known >= 0 && !isExpired(cx, cx.ctWords, known)) {
+    const there = cx.ctWords[known + ENTRY_FLAGS]!;
+    if (((there ^ scratch[ENTRY_FLAGS]!) & INBOUND) !== 0) scratch[ENTRY_FLAGS] = scratch[ENTRY_FLAGS]! | BOTH_WAYS;
+    scratch[ENTRY_FLAGS] = scratch[ENTRY_FLAGS]! | (there & BOTH_WAYS);
+  }
+  const at = insertEntry(cx, tables, true);
+  if (at < 0) return seekUnanswered(cx, tables);
+  const words = cx.ctWords;
+  for (let i = 0; i < ENTRY_WORDS; i++) words[at + i] = scratch[i]!;
+  words[at + ENTRY_FLAGS] = words[at + ENTRY_FLAGS]! | ANSWERED;
+  removeEntry(cx, tables, false);
+  return at;
+}
+
+/**
+ * Moves the service entry of an answered connection: client → frontend, the frontend from the reverse NAT map. The reply
+ * at hand goes backend → client; of a hairpin the client is the replying pod itself.
+ */
+function promoteService(cx: Context, tables: Tables, reverseNat: number, flags: number): void {
+  const h = cx.headers;
+  const node = cx.ownerFlags | ((flags & NODE_PORT) !== 0 ? NODE : 0);
+  const ownerIsSource = node !== 0 ? 0 : 1;
+  const hairpin = (flags & LOOPBACK) !== 0;
+  // The client's port is the reply's destination port, the frontend's comes from the map.
+  const clientPort = cx.ports >>> 16;
+  if (h.family === 4) {
+    const at = tables.reverseNat4.find(reverseNat);
+    const { words } = tables.reverseNat4;
+    if (at < 0 || (words[at + REVERSE_NAT_PORT]! & REVERSE_NAT_USED) === 0) return;
+    const ports = clientPort | (words[at + REVERSE_NAT_PORT]! << 16);
+    setKey4(cx, hairpin ? h.s0 : h.d0, words[at]!, ports, h.protocol, ownerIsSource, SERVICE | node);
+  } else {
+    const at = tables.reverseNat6.find(reverseNat);
+    const { words } = tables.reverseNat6;
+    if (at < 0 || (words[at + 4]! & REVERSE_NAT_USED) === 0) return;
+    const ports = clientPort | (words[at + 4]! << 16);
+    const c0 = hairpin ? h.s0 : h.d0;
+    const c1 = hairpin ? h.s1 : h.d1;
+    const c2 = hairpin ? h.s2 : h.d2;
+    const c3 = hairpin ? h.s3 : h.d3;
+    setKey6(
+      cx,
+      c0,
+      c1,
+      c2,
+      c3,
+      words[at]!,
+      words[at + 1]!,
+      words[at + 2]!,
+      words[at + 3]!,
+      ports,
+      h.protocol,
+      ownerIsSource,
+      SERVICE | node,
+    );
+  }
+  moveToAnswered(cx, tables);
+}

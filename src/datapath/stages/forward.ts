@@ -1,0 +1,157 @@
+// Stage "forward": where a packet that may pass goes: a local endpoint, a proxy, a route's next hop, or the stack.
+// Input: the translated packet. Output: `cx.action`, `cx.outIfindex`, next-hop MACs; the packet's hop count and MACs.
+// Invariant: one endpoint lookup, one route lookup, one neighbour lookup at most. Twin: native/bpf/forward.h.
+import {
+  ACTION,
+  DROP,
+  ENDPOINT_FLAG,
+  endpointValue,
+  neighbourValue,
+  routeValue,
+  STAGE,
+  TRACE,
+  traceMapNumber,
+  VERDICT,
+} from '../../schema/index.ts';
+import { LINK_TYPE, writeRaw16, writeRaw32 } from '../../wire/index.ts';
+import { type Context } from '../context.ts';
+import { type Tables } from '../tables.ts';
+import { drop, forwarded } from '../verdict.ts';
+import { findDestinationEndpoint } from './identity.ts';
+import { takeHop } from './nat.ts';
+
+const FORWARD = STAGE.FORWARD;
+const { STACK, LOCAL, REDIRECT, PROXY } = ACTION;
+const REDIRECTED = VERDICT.REDIRECTED;
+const ETHERNET = LINK_TYPE.ETHERNET;
+const EP_IFINDEX = endpointValue.at.ifindex >>> 2;
+const EP_IDENTITY = endpointValue.at.identity >>> 2;
+const EP_FLAGS = endpointValue.at.flags >>> 2;
+/** First of three words: the endpoint's MAC and then the host side's, as the decision record has them, too. */
+const EP_MAC = endpointValue.at.mac >>> 2;
+const IS_HOST = ENDPOINT_FLAG.HOST;
+const ROUTE_IFINDEX = routeValue.at.ifindex >>> 2;
+/** Low half MTU, high half flags. */
+const ROUTE_MTU = routeValue.at.mtu >>> 2;
+const ROUTE_GATEWAY = routeValue.at.gateway >>> 2;
+const ROUTE_WORDS = routeValue.bytes >>> 2;
+const ROUTE_LOCAL_OR_TUNNEL = 6;
+const NEIGHBOUR_WORDS = neighbourValue.bytes >>> 2;
+const ROUTES4 = traceMapNumber('routes4');
+const ROUTES6 = traceMapNumber('routes6');
+const NEIGHBOURS4 = traceMapNumber('neighbours4');
+const NEIGHBOURS6 = traceMapNumber('neighbours6');
+
+/** Hands the packet to the proxy whose raw port is in `cx.proxyPort`. */
+export function toProxy(cx: Context): number {
+  traceForward(cx, PROXY, 0);
+  forwarded(cx, PROXY, FORWARD);
+  return REDIRECTED;
+}
+
+/** Hands the packet to the node's stack, unchanged from here on. */
+export function toStack(cx: Context): number {
+  traceForward(cx, STACK, 0);
+  return forwarded(cx, STACK, FORWARD);
+}
+
+/**
+ * Delivers to a local endpoint if the destination is one (Cilium: ipv4_local_delivery): one hop is taken (196 when none is
+ * left), the MACs become the endpoint's where it has any, `to-container` is next. The host's own address → the stack.
+ *
+ * @param at offset of the endpoint in its map
+ * @param action ACTION.LOCAL, or REDIRECT past `to-container`
+ */
+export function toEndpoint(cx: Context, tables: Tables, at: number, action: number): number {
+  const words = cx.headers.family === 4 ? tables.endpoints4.words : tables.endpoints6.words;
+  if (cx.destinationIdentity === 0) cx.destinationIdentity = words[at + EP_IDENTITY]!;
+  if ((words[at + EP_FLAGS]! & IS_HOST) !== 0) return toStack(cx);
+  if (!takeHop(cx)) return drop(cx, DROP.TTL_EXCEEDED, FORWARD);
+  const ifindex = words[at + EP_IFINDEX]!;
+  cx.outIfindex = ifindex;
+  rewriteMacs(cx, words[at + EP_MAC]!, words[at + EP_MAC + 1]!, words[at + EP_MAC + 2]!);
+  traceForward(cx, action, ifindex);
+  return forwarded(cx, action, FORWARD);
+}
+
+/**
+ * Where a packet of a pod goes: a local endpoint; else by the route table, when a route, a neighbour and the MTU say so;
+ * else the stack, which knows more. The endpoint map holds the endpoints that this dataplane is responsible for, of
+ * however many nodes.
+ */
+export function forwardFromPod(cx: Context, tables: Tables): number {
+  const at = findDestinationEndpoint(cx, tables);
+  if (at >= 0) return toEndpoint(cx, tables, at, LOCAL);
+  return tables.routes4.count + tables.routes6.count === 0 ? toStack(cx) : toRoute(cx, tables);
+}
+
+/** Redirects by route and neighbour. A local or tunnel route, a missing neighbour or a packet over the MTU → the stack. */
+function toRoute(cx: Context, tables: Tables): number {
+  const h = cx.headers;
+  const four = h.family === 4;
+  cx.probesRoute = (cx.probesRoute + 1) | 0;
+  const map = four ? tables.routes4 : tables.routes6;
+  const at = four ? tables.routes4.find(h.d0) : tables.routes6.find(h.d0, h.d1, h.d2, h.d3);
+  const { words } = map;
+  if (cx.tracing !== 0) {
+    const t = cx.trace.open(TRACE.ROUTE, FORWARD, at >= 0 ? 1 : 0, four ? ROUTES4 : ROUTES6).key(h.d0);
+    if (!four) t.key(h.d1).key(h.d2).key(h.d3);
+    t.values(words, at, ROUTE_WORDS);
+  }
+  if (at < 0) return toStack(cx);
+  const limits = words[at + ROUTE_MTU]!;
+  const mtu = limits & 0xffff;
+  const size = cx.gsoSize !== 0 ? (cx.gsoSize + h.payload - h.l3) | 0 : h.l3Length;
+  if (((limits >>> 16) & ROUTE_LOCAL_OR_TUNNEL) !== 0 || (mtu !== 0 && size > mtu)) return toStack(cx);
+  const ifindex = words[at + ROUTE_IFINDEX]!;
+  const g0 = words[at + ROUTE_GATEWAY]!;
+  const g1 = words[at + ROUTE_GATEWAY + 1]!;
+  const g2 = words[at + ROUTE_GATEWAY + 2]!;
+  const g3 = words[at + ROUTE_GATEWAY + 3]!;
+  const onLink = (g0 | g1 | g2 | g3) === 0;
+  cx.probesRoute = (cx.probesRoute + 1) | 0;
+  const neighbours = four ? tables.neighbours4 : tables.neighbours6;
+  const hop = four
+    ? tables.neighbours4.peek(ifindex, onLink ? h.d0 : g0)
+    : tables.neighbours6.peek(ifindex, onLink ? h.d0 : g0, onLink ? h.d1 : g1, onLink ? h.d2 : g2, onLink ? h.d3 : g3);
+  if (cx.tracing !== 0) {
+    const t = cx.trace.open(TRACE.NEIGHBOUR, FORWARD, hop >= 0 ? 1 : 0, four ? NEIGHBOURS4 : NEIGHBOURS6);
+    t.key(ifindex).key(onLink ? h.d0 : g0);
+    if (!four)
+      t.key(onLink ? h.d1 : g1)
+        .key(onLink ? h.d2 : g2)
+        .key(onLink ? h.d3 : g3);
+    t.values(neighbours.words, hop, NEIGHBOUR_WORDS);
+  }
+  if (hop < 0) return toStack(cx);
+  if (!takeHop(cx)) return drop(cx, DROP.TTL_EXCEEDED, FORWARD);
+  const macs = neighbours.words;
+  cx.outIfindex = ifindex;
+  rewriteMacs(cx, macs[hop]!, macs[hop + 1]!, macs[hop + 2]!);
+  traceForward(cx, REDIRECT, ifindex);
+  return forwarded(cx, REDIRECT, FORWARD);
+}
+
+/** Puts the next hop's MAC and the own one (six bytes each, in three words) in place; zeros mean "unchanged". */
+function rewriteMacs(cx: Context, w0: number, w1: number, w2: number): void {
+  if ((w0 | w1 | w2) === 0) return;
+  cx.mac0 = w0;
+  cx.mac1 = w1;
+  cx.mac2 = w2;
+  if (cx.linkType !== ETHERNET) return;
+  const { bytes, offset } = cx;
+  if ((w0 | (w1 & 0xffff)) !== 0) {
+    writeRaw32(bytes, offset, w0);
+    writeRaw16(bytes, offset + 4, w1 & 0xffff);
+  }
+  if ((w1 >>> 16 || w2) !== 0) {
+    writeRaw16(bytes, offset + 6, w1 >>> 16);
+    writeRaw32(bytes, offset + 8, w2);
+  }
+}
+
+function traceForward(cx: Context, action: number, ifindex: number): void {
+  if (cx.tracing === 0) return;
+  const h = cx.headers;
+  cx.trace.open(TRACE.FORWARD, FORWARD, 1, 0).key(h.d0).key(h.d1).key(h.d2).key(h.d3).value(action).value(ifindex);
+}

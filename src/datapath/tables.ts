@@ -1,0 +1,129 @@
+// The in-memory maps that the hooks read and write, as their concrete classes, and the configuration's words.
+// Input: size overrides, a hash seed. Output: class Tables. Invariant: one instance a simulator; the fields never change,
+// so that each call on them stays monomorphic.
+import {
+  ArrayMap,
+  type ByteMap,
+  Hash1,
+  Hash2,
+  Hash3,
+  Hash4,
+  Hash6,
+  HashOfArrays,
+  Lpm1,
+  Lpm2,
+  Lpm4,
+  Lpm5,
+  Lru10,
+  Lru2,
+  Lru3,
+  Lru4,
+  Lru5,
+  type MapOptions,
+} from '../maps/index.ts';
+import { MAPS, type MapName, type MapSpec } from '../schema/index.ts';
+import { EventRing } from './event-ring.ts';
+
+/** Maps that hold entries: all but the event ring. */
+export type StoredMapName = Exclude<MapName, 'events'>;
+
+/** Bounds that a configuration sets, by map. */
+export type SizeOverrides = Readonly<
+  Partial<Record<MapName, { readonly maxEntries?: number; readonly innerEntries?: number }>>
+>;
+
+/** All maps of one simulator. */
+export class Tables {
+  readonly config: ArrayMap;
+  readonly services4: Hash3;
+  readonly services6: Hash6;
+  readonly backends4: ArrayMap;
+  readonly backends6: ArrayMap;
+  readonly reverseNat4: ArrayMap;
+  readonly reverseNat6: ArrayMap;
+  readonly maglev4: HashOfArrays;
+  readonly maglev6: HashOfArrays;
+  readonly affinity4: Lru3;
+  readonly affinity6: Lru5;
+  readonly affinityMatch: Hash2;
+  readonly sourceRange4: Lpm2;
+  readonly sourceRange6: Lpm5;
+  readonly ctTcp4: Lru4;
+  readonly ctAny4: Lru4;
+  readonly ctTcpNew4: Lru4;
+  readonly ctAnyNew4: Lru4;
+  readonly ctTcp6: Lru10;
+  readonly ctAny6: Lru10;
+  readonly ctTcpNew6: Lru10;
+  readonly ctAnyNew6: Lru10;
+  readonly policy: Hash3;
+  readonly policyMeta: ArrayMap;
+  readonly ipcache4: Lpm2;
+  readonly ipcache6: Lpm5;
+  readonly endpoints4: Hash1;
+  readonly endpoints6: Hash4;
+  readonly nat4: Lru4;
+  readonly nat6: Lru10;
+  readonly fragments4: Lru3;
+  readonly fragments6: Lru10;
+  readonly routes4: Lpm1;
+  readonly routes6: Lpm4;
+  readonly neighbours4: Lru2;
+  readonly neighbours6: Lru5;
+  readonly metrics: ArrayMap;
+  readonly events: EventRing;
+
+  /**
+   * @param sizes bounds that differ from the schema's
+   * @param seed seed of the maps' hashes; without one they are random, which is what traffic from strangers needs
+   */
+  constructor(sizes: SizeOverrides = {}, seed?: number) {
+    let salt = 0;
+    const options = (): MapOptions => (seed === undefined ? {} : { seed: (seed + Math.imul(++salt, 0x9e3779b9)) | 0 });
+    const spec = (name: MapName): MapSpec => ({ ...MAPS[name], ...sizes[name] });
+    this.config = new ArrayMap(spec('config'));
+    this.services4 = new Hash3(spec('services4'), options());
+    this.services6 = new Hash6(spec('services6'), options());
+    this.backends4 = new ArrayMap(spec('backends4'));
+    this.backends6 = new ArrayMap(spec('backends6'));
+    this.reverseNat4 = new ArrayMap(spec('reverseNat4'));
+    this.reverseNat6 = new ArrayMap(spec('reverseNat6'));
+    this.maglev4 = new HashOfArrays(spec('maglev4'), options());
+    this.maglev6 = new HashOfArrays(spec('maglev6'), options());
+    this.affinity4 = new Lru3(spec('affinity4'), options());
+    this.affinity6 = new Lru5(spec('affinity6'), options());
+    this.affinityMatch = new Hash2(spec('affinityMatch'), options());
+    this.sourceRange4 = new Lpm2(spec('sourceRange4'), options());
+    this.sourceRange6 = new Lpm5(spec('sourceRange6'), options());
+    this.ctTcp4 = new Lru4(spec('ctTcp4'), options());
+    this.ctAny4 = new Lru4(spec('ctAny4'), options());
+    this.ctTcpNew4 = new Lru4(spec('ctTcpNew4'), options());
+    this.ctAnyNew4 = new Lru4(spec('ctAnyNew4'), options());
+    this.ctTcp6 = new Lru10(spec('ctTcp6'), options());
+    this.ctAny6 = new Lru10(spec('ctAny6'), options());
+    this.ctTcpNew6 = new Lru10(spec('ctTcpNew6'), options());
+    this.ctAnyNew6 = new Lru10(spec('ctAnyNew6'), options());
+    this.policy = new Hash3(spec('policy'), options());
+    this.policyMeta = new ArrayMap(spec('policyMeta'));
+    this.ipcache4 = new Lpm2(spec('ipcache4'), options());
+    this.ipcache6 = new Lpm5(spec('ipcache6'), options());
+    this.endpoints4 = new Hash1(spec('endpoints4'), options());
+    this.endpoints6 = new Hash4(spec('endpoints6'), options());
+    this.nat4 = new Lru4(spec('nat4'), options());
+    this.nat6 = new Lru10(spec('nat6'), options());
+    this.fragments4 = new Lru3(spec('fragments4'), options());
+    this.fragments6 = new Lru10(spec('fragments6'), options());
+    this.routes4 = new Lpm1(spec('routes4'), options());
+    this.routes6 = new Lpm4(spec('routes6'), options());
+    this.neighbours4 = new Lru2(spec('neighbours4'), options());
+    this.neighbours6 = new Lru5(spec('neighbours6'), options());
+    this.metrics = new ArrayMap(spec('metrics'));
+    this.events = new EventRing(spec('events').maxEntries);
+  }
+
+  /** The maps that hold entries, by name, as bytes. */
+  byName(): Record<StoredMapName, ByteMap> {
+    const { events: _events, ...maps } = this;
+    return maps;
+  }
+}

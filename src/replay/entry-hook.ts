@@ -1,0 +1,85 @@
+// The hook by which a packet enters the datapath, told from the vantage point and from whose addresses it has.
+// Input: a vantage point and a tuple (raw words). Output: `hook`, how to run it, or the reason why nothing can be said.
+// Invariant: replay.md, "Each packet", rule 4; allocates nothing but for addresses that nobody owns.
+import { HOOK, type Hook, UNKNOWN_REASON } from '../schema/index.ts';
+import { type Directory } from './directory.ts';
+import { type Vantage } from './vantage.ts';
+import { RUN } from './way.ts';
+
+const { XDP, FROM_HOST, FROM_CONTAINER, TO_CONTAINER } = HOOK;
+
+/** Answers of the last `choose`. */
+export class EntryHook {
+  hook: Hook = HOOK.NONE;
+  /** RUN bits: SKIP_SERVICE, TO_POD. */
+  run = 0;
+  /** UNKNOWN_REASON, 0 = known. */
+  unknown: number = UNKNOWN_REASON.NONE;
+  private readonly directory: Directory;
+  private readonly masquerade4: boolean;
+  private readonly masquerade6: boolean;
+
+  /** @param masquerade whether nodes put their own address in place of a pod's towards the outside */
+  constructor(directory: Directory, masquerade: { readonly ipv4: boolean; readonly ipv6: boolean }) {
+    this.directory = directory;
+    this.masquerade4 = masquerade.ipv4;
+    this.masquerade6 = masquerade.ipv6;
+  }
+
+  /** Fills `hook`, `run` and `unknown` for a packet from `s` to `d`; `ports` as Headers has them. */
+  choose(
+    at: Vantage,
+    family: number,
+    s0: number,
+    s1: number,
+    s2: number,
+    s3: number,
+    d0: number,
+    d1: number,
+    d2: number,
+    d3: number,
+    ports: number,
+    protocol: number,
+  ): void {
+    const { directory } = this;
+    const { owners } = directory;
+    const source = directory.ownerOf(family, s0, s1, s2, s3);
+    const destination = directory.ownerOf(family, d0, d1, d2, d3);
+    const sender = owners[source];
+    this.run = owners[destination]?.kind === 'pod' ? RUN.TO_POD : 0;
+    this.unknown = UNKNOWN_REASON.NONE;
+    if (at.kind === 'pod' && (source === at.owner || destination === at.owner)) {
+      this.hook = source === at.owner ? FROM_CONTAINER : TO_CONTAINER;
+      return;
+    }
+    if (at.kind === 'node') {
+      if (sender?.kind === 'pod' && sender.node === owners[at.owner]?.name) {
+        this.hook = FROM_CONTAINER;
+        if (directory.isBackend(family, d0, d1, d2, d3, ports >>> 16, protocol)) this.run |= RUN.SKIP_SERVICE;
+        return;
+      }
+      if (source !== 0 && source === at.owner) {
+        this.hook = FROM_HOST;
+        const outside = destination === 0 && !directory.isServiceAddress(family, d0, d1, d2, d3);
+        if (
+          (family === 4 ? this.masquerade4 : this.masquerade6) &&
+          outside &&
+          !directory.inPodNetwork(family, d0, d1, d2, d3)
+        ) {
+          this.unknown = UNKNOWN_REASON.MASQUERADED;
+        }
+        return;
+      }
+      this.hook = XDP;
+    } else {
+      this.hook = sender === undefined ? XDP : sender.kind === 'pod' ? FROM_CONTAINER : FROM_HOST;
+    }
+    if (source !== 0 || destination !== 0) return;
+    const ours =
+      directory.isServiceAddress(family, d0, d1, d2, d3) ||
+      directory.isServiceAddress(family, s0, s1, s2, s3) ||
+      directory.inPodNetwork(family, d0, d1, d2, d3) ||
+      directory.inPodNetwork(family, s0, s1, s2, s3);
+    if (!ours) this.unknown = UNKNOWN_REASON.NOT_OURS;
+  }
+}

@@ -1,0 +1,366 @@
+// `weir replay` and its neighbours as a process: streams, exit codes, files. The recorded exchange is judged packet by packet
+// against the table beside it; everything else runs on hand-made captures.
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { CaptureReader, memorySource } from '../../src/capture/index.ts';
+import { frame } from '../support/packets.ts';
+import { captureOf, CLUSTER, POLICIES, type Step } from '../support/replay-world.ts';
+import { ROOT, scratchFolder, weir } from '../support/run-cli.ts';
+
+interface Expected {
+  readonly at: string;
+  readonly packets: readonly {
+    readonly number: number;
+    readonly what: string;
+    readonly verdict: string;
+    readonly drop?: number;
+    readonly hook?: string;
+  }[];
+}
+
+const syn = (source: string, destination: string, sourcePort: number, destinationPort: number): Step => ({
+  frame: frame({ protocol: 'tcp', source, destination, sourcePort, destinationPort, flags: 'S' }),
+});
+/** Allowed, denied on egress, denied on ingress. */
+const CAPTURE = captureOf([
+  syn('10.0.1.1', '10.0.2.1', 1, 8080),
+  syn('10.0.1.3', '10.0.2.1', 2, 8080),
+  syn('10.0.2.4', '10.0.2.1', 3, 8080),
+]);
+
+function lab(folder: string): { readonly capture: string; readonly manifests: string } {
+  const capture = join(folder, 'a.pcapng');
+  const manifests = join(folder, 'world.yaml');
+  writeFileSync(capture, CAPTURE);
+  writeFileSync(manifests, `${CLUSTER}\n---\n${POLICIES}`);
+  return { capture, manifests };
+}
+
+describe('the recorded exchange', () => {
+  const table = join(ROOT, 'fixtures/exchange/expected.json');
+  const skip = existsSync(table) ? false : 'fixtures/exchange is not recorded';
+  const files = skip === false ? (JSON.parse(readFileSync(table, 'utf8')) as Record<string, Expected>) : {};
+  for (const [file, expected] of Object.entries(files)) {
+    it(`${file}: every packet as tabled`, { skip }, async () => {
+      // At the edge NodePort traffic alone looks as it does at the node: the place has to be told.
+      const at = file.startsWith('edge') ? ['--at', 'edge'] : [];
+      const run = await weir([
+        'replay',
+        `fixtures/exchange/${file}`,
+        '-m',
+        'fixtures/demo/manifests',
+        '--values',
+        'fixtures/demo/values.yaml',
+        '-o',
+        'json',
+        ...at,
+      ]);
+      assert.equal(run.code, 0, run.stderr);
+      const lines = run.stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+      assert.equal(lines.length, expected.packets.length);
+      for (const { number, what, verdict, drop, hook } of expected.packets) {
+        const line = lines[number - 1];
+        assert.deepEqual([line.number, line.verdict, line.at], [number, verdict, expected.at], what);
+        if (drop !== undefined) assert.equal(line.drop.code, drop, what);
+        if (hook !== undefined) assert.equal(line.hook, hook, what);
+      }
+    });
+  }
+});
+
+describe('weir replay', () => {
+  it('prints data to stdout and everything else to stderr, and exits 0 whatever was denied', async (t) => {
+    const { capture, manifests } = lab(scratchFolder(t));
+    const run = await weir(['replay', capture, '-m', manifests, '--at', 'any']);
+    assert.equal(run.code, 0);
+    assert.equal(run.stdout.trimEnd().split('\n').length, 3);
+    assert.match(run.stdout, /^Jan {2}2 03:04:05\.000: x\/a:1 /);
+    assert.match(run.stderr, /at any: /);
+    assert.match(run.stderr, /3 packets, .* 3 flows/);
+    assert.match(run.stderr, /dropped: Policy denied \(133\): 1 {2}by NetworkPolicy x\/mute egress .*world\.yaml:\d+/);
+     
+    assert.doesNotMatch(run.stdout + run.stderr, /\u001b/);
+  });
+  it('--quiet is silent, --color always colours', async (t) => {
+    const { capture, manifests } = lab(scratchFolder(t));
+    const run = await weir(['replay', capture, '-m', manifests, '--quiet', '--color', 'always'], {
+      env: { NO_COLOR: '1' },
+    });
+    assert.equal(run.stderr, '');
+    assert.match(run.stdout, /\u001b\[36m/);
+  });
+  it('--expect-count: 0 when it fits, 1 when not, of packets, of flows and behind --verdict', async (t) => {
+    const { capture, manifests } = lab(scratchFolder(t));
+    const code = async (...more: string[]): Promise<number | null> =>
+      (await weir(['replay', capture, '-m', manifests, '-o', 'none', ...more])).code;
+    assert.deepEqual(
+      [
+        await code('--expect-count', '3'),
+        await code('--expect-count', '2'),
+        await code('--per', 'flow', '--expect-count', '3'),
+        await code('--verdict', 'DROPPED', '--expect-count', '2'),
+        await code('--verdict', 'DROPPED', '--expect-count', '0'),
+      ],
+      [0, 1, 0, 0, 1],
+    );
+  });
+  it('--summary, -w and --dump-maps write files for their owner only', async (t) => {
+    const folder = scratchFolder(t);
+    const { capture, manifests } = lab(folder);
+    const summary = join(folder, 's.json');
+    const out = join(folder, 'out.pcapng');
+    const dump = join(folder, 'maps');
+    // What is there before keeps no wider mode.
+    writeFileSync(summary, 'old');
+    chmodSync(summary, 0o644);
+    const run = await weir([
+      'replay',
+      capture,
+      '-m',
+      manifests,
+      '--at',
+      'any',
+      '-o',
+      'none',
+      '--summary',
+      summary,
+      '-w',
+      out,
+      '--dump-maps',
+      dump,
+    ]);
+    assert.equal(run.code, 0, run.stderr);
+    const facts = JSON.parse(readFileSync(summary, 'utf8'));
+    assert.equal(facts.packets, 3);
+    assert.equal(facts.flows, 3);
+    assert.deepEqual(facts.verdicts, { FORWARDED: 1, REDIRECTED: 0, AUDIT: 0, DROPPED: 2, UNKNOWN: 0, OBSERVED: 0 });
+    assert.deepEqual(facts.drops, { 'Policy denied': 2 });
+    assert.equal(typeof facts.seconds, 'number');
+    if (process.platform !== 'win32') {
+      for (const file of [summary, out, join(dump, 'weir_policy.json')])
+        assert.equal(statSync(file).mode & 0o777, 0o600, file);
+    }
+    const policy = JSON.parse(readFileSync(join(dump, 'weir_policy.json'), 'utf8'));
+    assert.equal(policy.map, 'weir_policy');
+    assert.equal(policy.entries[0].key.length, policy.keyBytes * 2);
+    // The packets are there as captured, with what was decided.
+    const reader = new CaptureReader(memorySource([readFileSync(out)]));
+    const original = new CaptureReader(memorySource([CAPTURE]));
+    const comments: string[] = [];
+    const codes: (bigint | undefined)[] = [];
+    await original.fill();
+    do {
+      while (reader.next()) {
+        assert.ok(original.next());
+        assert.deepEqual(
+          reader.bytes.slice(reader.offset, reader.offset + reader.capturedBytes),
+          original.bytes.slice(original.offset, original.offset + original.capturedBytes),
+        );
+        const options = reader.packetOptions();
+        comments.push(options.comments[0]!);
+        codes.push(options.verdicts[0]?.code);
+      }
+    } while (await reader.fill());
+    assert.deepEqual(codes, [0n, 2n, 2n]);
+    assert.match(comments[1]!, /^DROPPED Policy denied \(133\) at from-container by NetworkPolicy x\/mute egress /);
+  });
+  it('writes no translated packets: a service’s packet stays as it was captured', async (t) => {
+    const folder = scratchFolder(t);
+    const { manifests } = lab(folder);
+    const one = syn('10.0.1.1', '10.96.0.1', 1, 80);
+    const capture = join(folder, 'v.pcapng');
+    writeFileSync(capture, captureOf([one]));
+    const run = await weir(['replay', capture, '-m', manifests, '--at', 'pod:x/a', '-w', '-']);
+    assert.equal(run.code, 0, run.stderr);
+    assert.ok(Buffer.from(run.stdout, 'utf8').length > 0);
+  });
+  it('reads standard input', async (t) => {
+    const { manifests } = lab(scratchFolder(t));
+    const run = await weir(['replay', '-', '-m', manifests, '-o', 'json'], { input: CAPTURE });
+    assert.equal(run.code, 0, run.stderr);
+    assert.equal(JSON.parse(run.stdout.split('\n')[0]!).capture, '-');
+  });
+  it('wrong usage and bad input exit 2 with a line, never a stack', async (t) => {
+    const folder = scratchFolder(t);
+    const { capture, manifests } = lab(folder);
+    const text = join(folder, 'text.txt');
+    writeFileSync(text, 'no capture');
+    const cut = join(folder, 'cut.pcapng');
+    writeFileSync(cut, CAPTURE.subarray(0, CAPTURE.length - 5));
+    const yaml = join(folder, 'bad.yaml');
+    writeFileSync(yaml, 'kind: [');
+    const cases: readonly (readonly [args: readonly string[], message: RegExp])[] = [
+      [['replay'], /missing required argument/],
+      [['replay', join(folder, 'nothing.pcap'), '-m', manifests], /nothing\.pcap: no such file/],
+      [['replay', folder, '-m', manifests], /is a directory/],
+      [['replay', text, '-m', manifests], /text\.txt: offset 0: not a capture/],
+      [['replay', cut, '-m', manifests], /cut\.pcapng: offset \d+: /],
+      [['replay', capture, '-m', yaml], /bad\.yaml:1/],
+      [['replay', capture, '-m', join(folder, 'none.yaml')], /none\.yaml/],
+      [['replay', capture, '-m', manifests, '--at', 'pod:x/nobody'], /--at pod:x\/nobody/],
+      [['replay', capture, '-m', manifests, '--at', 'moon'], /--at moon/],
+      [['replay', capture, '-m', manifests, '-o', 'xml'], /Allowed choices/],
+      [['replay', capture, '-m', manifests, '--expect-count', 'many'], /--expect-count many/],
+      [['replay', capture, '-m', manifests, '-w', capture], /one of the inputs/],
+      [
+        ['replay', capture, '-m', manifests, '--summary', join(folder, 'no/such/s.json')],
+        /cannot be written: no such folder/,
+      ],
+      [['replay', '-', '-m', '-'], /standard input/],
+      [['replay', capture, '-m', manifests, '--set', 'maglev.tableSize=7'], /tableSize/],
+      [['replay', capture, '-m', manifests, '--node', 'n9'], /n9/],
+      [['explain', capture, '--packet', '99', '-m', manifests], /--packet 99: .* has 3 packets/],
+      [['explain', capture, '--packet', '0', '-m', manifests], /counted from 1/],
+      [['maglev', 'table', '--backend', 'nonsense'], /backend nonsense/],
+      [['maglev', 'table', '--backend', '10.0.0.1:80', '--size', '7'], /tableSize/],
+      [['nonsense'], /unknown command/],
+    ];
+    for (const [args, message] of cases) {
+      const run = await weir(args);
+      assert.equal(run.code, 2, `${args.join(' ')}\n${run.stderr}`);
+      assert.match(run.stderr, message);
+      assert.doesNotMatch(run.stderr, /\n\s+at .*:\d+:\d+/);
+    }
+  });
+  it('prints the whole packets before damage', async (t) => {
+    const folder = scratchFolder(t);
+    const { manifests } = lab(folder);
+    const cut = join(folder, 'cut.pcapng');
+    writeFileSync(cut, CAPTURE.subarray(0, CAPTURE.length - 5));
+    const run = await weir(['replay', cut, '-m', manifests, '-o', 'json']);
+    assert.equal(run.code, 2);
+    assert.equal(run.stdout.trimEnd().split('\n').length, 2);
+    assert.match(run.stderr, /weir: .*cut\.pcapng: offset \d+: the file ends within/);
+  });
+});
+
+describe('weir explain', () => {
+  it('tells one packet’s way and quotes the rule', async (t) => {
+    const { capture, manifests } = lab(scratchFolder(t));
+    const run = await weir(['explain', capture, '--packet', '2', '-m', manifests, '--at', 'any']);
+    assert.equal(run.code, 0, run.stderr);
+    assert.match(run.stdout, /^packet 2 of /);
+    assert.match(run.stdout, /\nfrom-container\n {2}parse {6}TCP from 10\.0\.1\.3:2 to 10\.0\.2\.1:8080, SYN\n/);
+    assert.match(
+      run.stdout,
+      /\nDROPPED at from-container: Policy denied \(133\)\n {2}by NetworkPolicy x\/mute egress .*world\.yaml:(\d+)\n +\1 \| apiVersion/,
+    );
+  });
+});
+
+describe('weir maglev, version, completion', () => {
+  it('prints Cilium’s table', async () => {
+    const run = await weir([
+      'maglev',
+      'table',
+      '--backend',
+      '10.0.0.1:80/TCP',
+      '--backend',
+      '10.0.0.2:80/TCP=2',
+      '--size',
+      '251',
+      '-o',
+      'json',
+    ]);
+    const { size, table } = JSON.parse(run.stdout);
+    assert.equal(size, 251);
+    assert.equal(table.length, 251);
+    assert.deepEqual([...new Set(table)].sort(), [0, 1]);
+  });
+  it('tells how many slots move', async () => {
+    const run = await weir([
+      'maglev',
+      'diff',
+      '--before',
+      '10.0.0.1:80/TCP,10.0.0.2:80/TCP',
+      '--after',
+      '10.0.0.2:80/TCP,10.0.0.1:80/TCP',
+      '--size',
+      '251',
+      '-o',
+      'json',
+    ]);
+    assert.deepEqual(JSON.parse(run.stdout), { size: 251, moved: 0, share: 0 });
+    const all = await weir([
+      'maglev',
+      'diff',
+      '--before',
+      '10.0.0.1:80',
+      '--after',
+      '10.0.0.2:80',
+      '--size',
+      '251',
+      '-o',
+      'json',
+    ]);
+    assert.deepEqual(JSON.parse(all.stdout), { size: 251, moved: 251, share: 1 });
+  });
+  it('looks one client up', async () => {
+    const run = await weir([
+      'maglev',
+      'lookup',
+      '--backend',
+      '10.0.0.1:80',
+      '--backend',
+      '10.0.0.2:80',
+      '--source',
+      '1.1.1.1:30000',
+      '--port',
+      '80',
+      '-o',
+      'json',
+    ]);
+    const { slot, index, backend } = JSON.parse(run.stdout);
+    assert.ok(slot >= 0 && slot < 16381);
+    assert.equal(backend, ['10.0.0.1:80', '10.0.0.2:80'][index]);
+  });
+  it('prints a version and completions that name the commands', async () => {
+    const version = await weir(['version', '-o', 'json']);
+    assert.equal(
+      JSON.parse(version.stdout).version,
+      JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version,
+    );
+    for (const shell of ['bash', 'zsh', 'fish']) {
+      const run = await weir(['completion', shell]);
+      assert.equal(run.code, 0);
+      for (const word of ['replay', 'maglev', 'expect-count']) assert.ok(run.stdout.includes(word), `${shell} ${word}`);
+    }
+  });
+});
+
+describe('public captures', () => {
+  const folder = process.env['WEIR_CAPTURES'] ?? join(ROOT, '../shared/captures');
+  const skip = existsSync(folder) ? false : `no captures in ${folder} (WEIR_CAPTURES names another folder)`;
+  it('replay to one line a packet, twice the same', { skip }, async () => {
+    const all =
+      skip === false
+        ? readdirSync(folder, { recursive: true })
+            .map(String)
+            .filter((file) => /\.(pcap|pcapng|cap)$/.test(file))
+            .sort()
+        : [];
+    const sample = all.filter((_, i) => i % 40 === 0).map((file) => join(folder, file));
+    assert.ok(sample.length > 10);
+    const run = (): ReturnType<typeof weir> =>
+      weir(['replay', ...sample, '-m', 'fixtures/demo/manifests', '-o', 'json']);
+    const first = await run();
+    assert.ok(first.code === 0 || first.code === 2, first.stderr);
+    const lines = first.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const packets = Number(/^([\d ]+) packets/m.exec(first.stderr)![1]!.replace(/ /g, ''));
+    assert.equal(lines.length, packets);
+    const numbers = new Map<string, number>();
+    for (const { capture, number } of lines) {
+      assert.equal(number, (numbers.get(capture) ?? 0) + 1);
+      numbers.set(capture, number);
+    }
+    assert.equal((await run()).stdout, first.stdout);
+  });
+});
