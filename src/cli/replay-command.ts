@@ -212,8 +212,9 @@ class Printing {
         ? {}
         : { progress: (packets: number, bytes: number): void => progress.update(packets, bytes) }),
       pause: () => {
+        const wait = pauseOf(output);
         if (output.closed && !this.hasOtherPurpose) throw new ReaderGone();
-        return output.pause();
+        return wait;
       },
     };
   }
@@ -250,6 +251,14 @@ class Printing {
     } catch (cause) {
       throw new CommandFailure(`cannot write: ${messageOf(cause)}`);
     }
+  }
+}
+
+function pauseOf(output: DataOutput): Promise<void> | undefined {
+  try {
+    return output.pause();
+  } catch (cause) {
+    throw new CommandFailure(`cannot write: ${messageOf(cause)}`);
   }
 }
 

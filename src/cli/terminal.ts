@@ -43,8 +43,9 @@ export class DataOutput {
     if (this.text.length >= PIECE) this.push();
   }
 
-  /** Where the reader is slow: a promise until it has caught up. */
+  /** Where the reader is slow: a promise until it has caught up. Throws when the system refused to write (disk full). */
   pause(): Promise<void> | undefined {
+    if (this.failure !== undefined) throw this.failure;
     if (this.closed || !this.stream.writableNeedDrain) return undefined;
     return new Promise((resolve) => {
       const done = (): void => {

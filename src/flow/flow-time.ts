@@ -9,10 +9,18 @@ const LAST = 253_402_300_799;
 
 const digits = (value: number, length: number): string => String(value).padStart(length, '0');
 
+/** The second that was printed last: neighbouring records share it. */
+let lastSeconds = Number.NaN;
+let lastText = '';
+
 /** `2026-01-02T03:04:05.123456789Z`: always nine digits. Outside of the years 0 to 9999: seconds, `-62167219201.5`. */
 export function isoTime(time: FlowTime): string {
   if (!(time.seconds >= FIRST && time.seconds <= LAST)) return `${time.seconds}.${digits(time.nanoseconds, 9)}`;
-  return `${new Date(time.seconds * 1000).toISOString().slice(0, 19)}.${digits(time.nanoseconds, 9)}Z`;
+  if (time.seconds !== lastSeconds) {
+    lastSeconds = time.seconds;
+    lastText = new Date(time.seconds * 1000).toISOString().slice(0, 19);
+  }
+  return `${lastText}.${digits(time.nanoseconds, 9)}Z`;
 }
 
 /** As protobuf's JSON writes a Timestamp: 0, 3, 6 or 9 digits. */
@@ -31,4 +39,10 @@ export function stampMilli(time: FlowTime): string {
   const day = String(date.getUTCDate()).padStart(2, ' ');
   const clock = `${digits(date.getUTCHours(), 2)}:${digits(date.getUTCMinutes(), 2)}:${digits(date.getUTCSeconds(), 2)}`;
   return `${MONTHS[date.getUTCMonth()]!} ${day} ${clock}.${digits(Math.floor(time.nanoseconds / 1e6), 3)}`;
+}
+
+/** The time of day, `16:10:09.388`, UTC. */
+export function clockMilli(time: FlowTime): string {
+  const stamp = stampMilli(time);
+  return stamp.slice(stamp.lastIndexOf(' ') + 1);
 }

@@ -28,7 +28,11 @@ export function addressText(family: number, a0: number, a1: number, a2: number, 
 /** A raw be16 as a number. */
 export const portNumber = (raw: number): number => ((raw & 0xff) << 8) | ((raw >>> 8) & 0xff);
 
+const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
 /** Text of a station address of six bytes. */
 export function stationText(bytes: Uint8Array, at: number): string {
-  return Array.from(bytes.subarray(at, at + 6), (byte) => byte.toString(16).padStart(2, '0')).join(':');
+  let text = HEX[bytes[at]!]!;
+  for (let i = 1; i < 6; i++) text += `:${HEX[bytes[at + i]!]!}`;
+  return text;
 }

@@ -61,28 +61,47 @@ export interface PacketFacts {
   readonly wireBytes: number;
 }
 
+const NO_RULES: readonly FlowRule[] = [];
 const DECIDED_BY_POLICY: ReadonlySet<number> = new Set([DROP.POLICY, DROP.POLICY_DENY, DROP.POLICY_AUTH_REQUIRED]);
 const TCP = 6;
 
-/** Leaves out properties that are undefined. */
+/** A copy without properties that are undefined. A plain loop: it runs for every record. */
 function present<T extends object>(value: { [K in keyof T]: T[K] | undefined }): T {
-  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as T;
+  const copy: Record<string, unknown> = {};
+  for (const key in value) if (value[key] !== undefined) copy[key] = value[key];
+  return copy as T;
 }
+
+/** Entries of a cache of texts before it begins anew. */
+const MOST_TEXTS = 1 << 16;
 
 /** See the head of this file. */
 export class Describer {
   private readonly options: DescribeOptions;
+  private readonly rulesOfEgress = new Map<number, Map<number, readonly FlowRule[]>>();
+  private readonly texts4 = new Map<number, string>();
 
   constructor(options: DescribeOptions) {
     this.options = options;
   }
 
   /** Rules behind an outcome: of a drop those of the hook that dropped, else egress first. */
-  rules(verdict: number, hook: number, egressCookie: number, ingressCookie: number): FlowRule[] {
+  rules(verdict: number, hook: number, egressCookie: number, ingressCookie: number): readonly FlowRule[] {
     const egressOnly = verdict === OUTCOME.DROPPED && (hook === HOOK.FROM_CONTAINER || hook === HOOK.FROM_HOST);
     const ingressOnly = verdict === OUTCOME.DROPPED && !egressOnly;
-    const cookies = [ingressOnly ? 0 : egressCookie, egressOnly ? 0 : ingressCookie];
-    const rules = new Set(cookies.flatMap((cookie) => (cookie === 0 ? [] : this.options.rulesOf(cookie))));
+    const egress = ingressOnly ? 0 : egressCookie;
+    const ingress = egressOnly ? 0 : ingressCookie;
+    if (egress === 0 && ingress === 0) return NO_RULES;
+    // Rule sets are few, and a cookie's never changes while captures are replayed.
+    let known = this.rulesOfEgress.get(egress);
+    if (known === undefined) this.rulesOfEgress.set(egress, (known = new Map<number, readonly FlowRule[]>()));
+    let rules = known.get(ingress);
+    if (rules === undefined) known.set(ingress, (rules = this.namedRules(egress, ingress)));
+    return rules;
+  }
+
+  private namedRules(egress: number, ingress: number): readonly FlowRule[] {
+    const rules = new Set([egress, ingress].flatMap((cookie) => (cookie === 0 ? [] : this.options.rulesOf(cookie))));
     return [...rules].map((rule) =>
       present<FlowRule>({
         kind: rule.kind,
@@ -214,16 +233,28 @@ export class Describer {
   /** One end; `port` raw, 0 = none. */
   private end(six: boolean, a0: number, a1: number, a2: number, a3: number, port: number, identity: number): FlowEnd {
     const family = six ? 6 : 4;
-    const owner = this.options.directory.owners[this.options.directory.ownerOf(family, a0, a1, a2, a3)];
-    return present<FlowEnd>({
-      ip: addressText(family, a0, a1, a2, a3),
-      port: port === 0 ? undefined : portNumber(port),
-      identity: identity === 0 ? undefined : identity >>> 0,
-      namespace: owner?.namespace,
-      pod: owner?.kind === 'pod' ? owner.name : undefined,
-      node: owner?.kind === 'node' ? owner.name : undefined,
-      labels: owner?.kind === 'pod' ? owner.labels : undefined,
-    });
+    const { directory } = this.options;
+    const owner = directory.owners[directory.ownerOf(family, a0, a1, a2, a3)];
+    const end: { -readonly [K in keyof FlowEnd]: FlowEnd[K] } = { ip: this.text(family, a0, a1, a2, a3) };
+    if (port !== 0) end.port = portNumber(port);
+    if (identity !== 0) end.identity = identity >>> 0;
+    if (owner === undefined) return end;
+    if (owner.namespace !== undefined) end.namespace = owner.namespace;
+    if (owner.kind === 'pod') {
+      end.pod = owner.name;
+      end.labels = owner.labels;
+    } else end.node = owner.name;
+    return end;
+  }
+
+  private text(family: number, a0: number, a1: number, a2: number, a3: number): string {
+    if (family !== 4) return addressText(family, a0, a1, a2, a3);
+    let text = this.texts4.get(a0);
+    if (text === undefined) {
+      if (this.texts4.size >= MOST_TEXTS) this.texts4.clear();
+      this.texts4.set(a0, (text = addressText(4, a0, 0, 0, 0)));
+    }
+    return text;
   }
 
   private packetEnds(out: Outcome, h: Headers, facts: PacketFacts): [FlowEnd, FlowEnd] {
@@ -294,7 +325,7 @@ export class Describer {
     const protocol = int[base + AT.PROTOCOL]!;
     if (protocol !== TCP && protocol !== 17 && protocol !== 132) return undefined;
     const text = (at: number): string =>
-      addressText(family, int[base + at]!, int[base + at + 1]!, int[base + at + 2]!, int[base + at + 3]!);
+      this.text(family, int[base + at]!, int[base + at + 1]!, int[base + at + 2]!, int[base + at + 3]!);
     const ip = text(AT.DESTINATION);
     const port = portNumber(int[base + AT.PORTS]! >>> 16);
     const name = this.options.services.find(ip, port, protocol);
@@ -321,10 +352,17 @@ export class Describer {
   }
 }
 
-function pathNames(bits: number): string[] | undefined {
-  const names: string[] = [];
-  for (let rest = bits; rest !== 0; rest >>>= 4) names.push(HOOK_NAME[rest & 15]!);
-  return names.length === 0 ? undefined : names;
+const PATHS = new Map<number, readonly string[]>();
+
+function pathNames(bits: number): readonly string[] | undefined {
+  if (bits === 0) return undefined;
+  let names = PATHS.get(bits);
+  if (names === undefined) {
+    const made: string[] = [];
+    for (let rest = bits; rest !== 0; rest >>>= 4) made.push(HOOK_NAME[rest & 15]!);
+    PATHS.set(bits, (names = made));
+  }
+  return names;
 }
 
 /** Hubble's observation point behind the last hook. */

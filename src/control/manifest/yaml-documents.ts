@@ -68,7 +68,7 @@ function parsePiece(piece: string, start: number, reading: Reading): void {
 interface Assembly {
   readonly start: number;
   readonly builder: TreeBuilder;
-  /** Syntax errors of its parts. */
+  /** Syntax errors of its parts, the first ones by place. */
   readonly errors: SyntaxIssue[];
   tooDeep: SyntaxIssue | undefined;
 }
@@ -130,7 +130,7 @@ class Reading {
     if (assembly.tooDeep !== undefined || !this.#shallow(assembly, part, level - 1)) return;
     const composer = new Composer(composing);
     for (const token of [...composer.next({ type: 'document', offset, start: [], value: part }), ...composer.end()]) {
-      assembly.errors.push(...syntaxErrors(token));
+      addErrors(assembly.errors, token);
       if (assembly.errors.length === 0) assembly.builder.addItems(token.contents, list.offset, level - 1);
     }
   }
@@ -169,9 +169,9 @@ class Reading {
       this.#issues.push(tooDeep);
       return;
     }
-    errors.push(...syntaxErrors(document));
+    addErrors(errors, document);
     if (errors.length > 0) {
-      this.#issues.push(...errors.slice(0, ERRORS_PER_DOCUMENT));
+      this.#issues.push(...errors);
       return;
     }
     const root = builder.build(document.contents);
@@ -189,12 +189,13 @@ function finished({ items }: CST.BlockSequence): number {
   return 0;
 }
 
-function syntaxErrors(document: Document.Parsed): SyntaxIssue[] {
-  return document.errors.slice(0, ERRORS_PER_DOCUMENT).map(({ pos, message }) => ({
-    severity: 'error',
-    offset: pos[0],
-    message: message.charAt(0).toLowerCase() + message.slice(1),
-  }));
+/** Adds the errors of a document, or of a part of it; the first ones by their place in the text are kept. */
+function addErrors(errors: SyntaxIssue[], document: Document.Parsed): void {
+  if (document.errors.length === 0) return;
+  for (const { pos, message } of document.errors)
+    errors.push({ severity: 'error', offset: pos[0], message: message.charAt(0).toLowerCase() + message.slice(1) });
+  errors.sort((a, b) => a.offset - b.offset || (a.message < b.message ? -1 : 1));
+  errors.length = Math.min(errors.length, ERRORS_PER_DOCUMENT);
 }
 
 /** Offset of the first collection that is nested deeper than `depth`, `root` being at `level`; walks with its own stack. */

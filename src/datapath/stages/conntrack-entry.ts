@@ -199,7 +199,7 @@ export function promote(cx: Context, tables: Tables, at: number): number {
     setRelatedKey(cx);
     moveToAnswered(cx, tables);
   }
-  if (reverseNat !== 0) promoteService(cx, tables, reverseNat, flags);
+  if (reverseNat !== 0) promoteService(cx, tables, reverseNat, flags, false);
   if ((flags & NODE_PORT) !== 0 && cx.ownerFlags === 0) {
     setTupleKey(cx, cx.ownerIsSource, NODE);
     moveToAnswered(cx, tables);
@@ -242,31 +242,42 @@ function moveToAnswered(cx: Context, tables: Tables): number {
 }
 
 /**
- * Moves the service entry of an answered connection: client → frontend, the frontend from the reverse NAT map. The reply
- * at hand goes backend → client; of a hairpin the client is the replying pod itself.
+ * Moves the service entry of the answered connection at `at` to the answered map, too. The packet goes client → backend.
+ * @returns offset of the connection in `cx.ctWords` now
  */
-function promoteService(cx: Context, tables: Tables, reverseNat: number, flags: number): void {
+export function rejoinService(cx: Context, tables: Tables, at: number): number {
+  const flags = cx.ctWords[at + ENTRY_FLAGS]!;
+  promoteService(cx, tables, flags >>> 16, flags, true);
+  setTupleKey(cx, cx.ownerIsSource, cx.ownerFlags);
+  return seekAnswered(cx, tables);
+}
+
+/**
+ * Moves the service entry of an answered connection: client → frontend, the frontend from the reverse NAT map.
+ * @param forward the packet at hand goes client → backend; else backend → client. Of a hairpin the client is the pod, which
+ * stands where otherwise the backend does
+ */
+function promoteService(cx: Context, tables: Tables, reverseNat: number, flags: number, forward: boolean): void {
   const h = cx.headers;
   const node = cx.ownerFlags | ((flags & NODE_PORT) !== 0 ? NODE : 0);
   const ownerIsSource = node !== 0 ? 0 : 1;
-  const hairpin = (flags & LOOPBACK) !== 0;
-  // The client's port is the reply's destination port, the frontend's comes from the map.
-  const clientPort = cx.ports >>> 16;
+  const fromSource = forward !== ((flags & LOOPBACK) !== 0);
+  const clientPort = forward ? cx.ports & 0xffff : cx.ports >>> 16;
   if (h.family === 4) {
     const at = tables.reverseNat4.find(reverseNat);
     const { words } = tables.reverseNat4;
     if (at < 0 || (words[at + REVERSE_NAT_PORT]! & REVERSE_NAT_USED) === 0) return;
     const ports = clientPort | (words[at + REVERSE_NAT_PORT]! << 16);
-    setKey4(cx, hairpin ? h.s0 : h.d0, words[at]!, ports, h.protocol, ownerIsSource, SERVICE | node);
+    setKey4(cx, fromSource ? h.s0 : h.d0, words[at]!, ports, h.protocol, ownerIsSource, SERVICE | node);
   } else {
     const at = tables.reverseNat6.find(reverseNat);
     const { words } = tables.reverseNat6;
     if (at < 0 || (words[at + 4]! & REVERSE_NAT_USED) === 0) return;
     const ports = clientPort | (words[at + 4]! << 16);
-    const c0 = hairpin ? h.s0 : h.d0;
-    const c1 = hairpin ? h.s1 : h.d1;
-    const c2 = hairpin ? h.s2 : h.d2;
-    const c3 = hairpin ? h.s3 : h.d3;
+    const c0 = fromSource ? h.s0 : h.d0;
+    const c1 = fromSource ? h.s1 : h.d1;
+    const c2 = fromSource ? h.s2 : h.d2;
+    const c3 = fromSource ? h.s3 : h.d3;
     setKey6(
       cx,
       c0,

@@ -20,6 +20,7 @@ import {
   opens,
   prolong,
   promote,
+  rejoinService,
   track,
 } from './conntrack-entry.ts';
 import {
@@ -109,6 +110,10 @@ function meet(cx: Context, tables: Tables, at: number, answered: boolean): numbe
   if (!forward && !answered && cx.probe === 0 && isAnswer(cx, flags, tcp)) {
     at = promote(cx, tables, at);
     answered = true;
+  }
+  if (forward && answered && cx.serviceEntry === SERVICE_ABSENT && cx.probe === 0) {
+    // The service entry was lost and has just been made anew among the unanswered: it belongs beside its connection.
+    at = rejoinService(cx, tables, at);
   }
   if (track(cx, tables, at, towardsOwner, tcp, false)) {
     if (answered) cx.ctStale = 1;
@@ -270,10 +275,7 @@ export function createServiceEntry(cx: Context, tables: Tables, backendId: numbe
 export function findNodeConnection(cx: Context, tables: Tables): void {
   setTupleKey(cx, 0, NODE);
   const at = isMidway(cx) ? probeAnswered(cx, tables) : probeUnanswered(cx, tables);
-  if (at >= 0) {
-    const flags = cx.ctWords[at + ENTRY_FLAGS]!;
-    if ((flags & INBOUND) !== 0) cx.reverseNat = flags >>> 16;
-  }
+  if (at >= 0) cx.reverseNat = cx.ctWords[at + ENTRY_FLAGS]! >>> 16;
 }
 
 function traceLookup(cx: Context, at: number, expired: boolean, answered: boolean): void {

@@ -77,6 +77,11 @@ describe('the other end', () => {
     assert.equal(to(NODE1), IDENTITY.HOST);
     assert.equal(to(NODE2), 0x02000006);
   });
+  test('where nodes are not told, nobody is the host', () => {
+    w = new World();
+    w.endpoint(A, { node: 0 }).identity(NODE1, IDENTITY.REMOTE_NODE, 0);
+    assert.equal(to(NODE1), IDENTITY.REMOTE_NODE);
+  });
   test('a pod on the same node is no host', () => {
     w.identity('10.0.1.9', 4444, 1);
     assert.equal(to('10.0.1.9'), 4444);

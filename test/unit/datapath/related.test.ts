@@ -54,6 +54,12 @@ describe('IPv4', () => {
     const result = errorFrom(3);
     assert.deepEqual([result.record.dropReason, result.record.ctStatus], [DROP.POLICY, ESTABLISHED]);
   });
+  test('the same once the connection is answered', () => {
+    w.run('FROM_CONTAINER', tcp());
+    w.run('TO_CONTAINER', tcp({ source: B, destination: A, sourcePort: 80, destinationPort: 1000, flags: 'SA' }));
+    assert.deepEqual([errorFrom(3).record.ctStatus, errorFrom(3).verdict], [ESTABLISHED, VERDICT.DROPPED]);
+    assert.equal(errorTo(3).record.ctStatus, RELATED);
+  });
   test('with connections opened from both sides it is RELATED both ways', () => {
     w.run('FROM_CONTAINER', tcp());
     w.run('TO_CONTAINER', tcp({ source: B, destination: A, sourcePort: 2, destinationPort: 22 }));

@@ -229,8 +229,10 @@ describe('service entries', () => {
     w.service(VIP, 80, { backends: [2], reverseNat: 4 });
     w.now += 59;
     assert.equal(go({ flags: 'S' }).record.backendId, 1);
-    assert.equal(entryNew()!.flags & 3, 0);
-    assert.equal(entryNew()!.lifetime, w.now + 60);
+    const entry = entryNew()!;
+    assert.equal(entry.flags & 3, 0);
+    assert.equal(entry.lifetime, w.now + 60);
+    assert.equal(entry.txFlags, 2, 'the flags seen before are forgotten');
   });
   test('SYN on a closing entry after the grace period is a new connection with a new choice', () => {
     w.configure({ ctCloseLifetime: 1000 });
@@ -279,6 +281,32 @@ describe('service entries', () => {
     assert.equal(w.connection('ctTcp4'), undefined);
     assert.equal(w.connection('ctTcpNew4')!.reverseNat, 9);
     assert.equal(answer(other).source, '172.16.0.9');
+  });
+  test('what was just sent to a backend is no answer to a connection that the backend opened', () => {
+    w.service(VIP, 80, { backends: [1] });
+    const opened = { source: '10.0.2.1', destination: CLIENT, sourcePort: 8080, destinationPort: 1000 };
+    w.run('TO_CONTAINER', packet(opened));
+    const sent = go();
+    assert.equal(sent.record.ctStatus, CT_STATUS.NEW);
+    assert.equal(answer(sent).source, VIP);
+  });
+  test('a lost service entry is made anew beside its answered connection, which goes on', () => {
+    w.service(VIP, 80, { backends: [1] });
+    answer(go());
+    w.map('ctTcp4').delete(w.entries('ctTcp4').find(([key]) => (key.flags & SVC) !== 0)![0]);
+    for (let i = 0; i < 3; i++) assert.equal(go({ flags: 'A' }).record.ctStatus, CT_STATUS.ESTABLISHED);
+    assert.equal(entryNew(), undefined);
+    assert.equal(entryAnswered()!.backend, 1);
+  });
+  test('an answered connection beside an unanswered service entry is made anew, not twice', () => {
+    w.service(VIP, 80, { backends: [1] });
+    go();
+    const [key, entry] = w.entries('ctTcpNew4').find(([k]) => (k.flags & (SVC | CT_KEY.RELATED)) === 0)!;
+    w.map('ctTcpNew4').delete(key);
+    w.map('ctTcp4').set(key, entry);
+    assert.equal(go({ flags: 'A' }).record.ctStatus, CT_STATUS.NEW);
+    assert.equal(w.connection('ctTcp4'), undefined);
+    assert.ok(w.connection('ctTcpNew4'));
   });
   test('a direct connection to the same backend, port by port, is another one too', () => {
     w.service(VIP, 80, { backends: [1], reverseNat: 4 });
