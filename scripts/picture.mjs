@@ -14,8 +14,26 @@ const WIDTH = 7.22;
 const HEIGHT = 17;
 const text = (s) => s.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
-const lines = [...stdout.split('\n'), ...stderr.split('\n').filter((line) => line !== '')];
-while (lines[0] === '') lines.shift();
+// One connection of each kind is enough to see: same pods, service, verdict and rules as one before are left out.
+const plain = (line) => line.replaceAll(/\u001b\[\d+m/g, '');
+const kinds = new Set();
+const lines = [];
+let block = [];
+const take = () => {
+  const kind = block
+    .map(plain)
+    .join('\n')
+    .replaceAll(/^\d\d:\S+|:\d{5}\b| {2,}|\d+ \+ \d+/gm, '');
+  if (!kinds.has(kind)) lines.push(...block);
+  kinds.add(kind);
+  block = [];
+};
+for (const line of stdout.replace(' --color always', '').trim().split('\n')) {
+  if (!line.startsWith(' ') && !plain(line).startsWith(' ')) take();
+  block.push(line);
+}
+take();
+lines.push('', ...stderr.split('\n').filter((line) => /^\d|^ {2}[A-Z]/.test(plain(line))));
 let columns = 0;
 const rows = lines.map((line, i) => {
   let colour = '#e6edf3';

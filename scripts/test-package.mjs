@@ -63,12 +63,12 @@ const demo = JSON.parse(run(process.execPath, [join(root, 'scripts', 'demo.mjs')
 const here = run(
   process.execPath,
   [join(root, 'bin', 'weir.js'), ...demo, '-o', 'json', '--per', 'packet'],
-  join(root, 'fixtures'),
+  join(root, 'fixtures', 'demo'),
 );
 const there = run(
   process.execPath,
   [join(project, 'node_modules', 'weir', 'bin', 'weir.js'), ...demo, '-o', 'json', '--per', 'packet'],
-  project,
+  join(project, 'demo'),
 );
 if (here !== there || here.split('\n').length < 10) {
   process.stderr.write('the installed package replays differently from the checkout\n');

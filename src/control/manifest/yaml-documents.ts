@@ -116,10 +116,14 @@ class Reading {
 
   /** Takes finished items off a long list directly under the root of the document that is being parsed. */
   part(stack: readonly CST.Token[]): void {
-    const document = stack[0];
-    const level = stack[1]?.type === 'block-map' ? 2 : 1;
-    const list = stack[level];
+    const [document, root, below] = stack;
+    const list = root?.type === 'block-map' ? below : root;
     if (document?.type !== 'document' || list?.type !== 'block-seq' || list.items.length <= PART_ITEMS) return;
+    // Where something is wrong the list may be on its way to become a key, or a value that is never looked at.
+    const pair = root?.type === 'block-map' ? root.items.at(-1) : undefined;
+    const isValue = pair?.value === undefined && pair?.sep?.some(({ type }) => type === 'map-value-ind') === true;
+    if (pair !== undefined && !isValue) return;
+    const level = pair === undefined ? 0 : 1;
     if (this.whole && this.#partial === undefined) return;
     const count = finished(list);
     if (count === 0) return;
@@ -127,11 +131,11 @@ class Reading {
     const items = list.items.splice(0, count);
     const offset = items[0]?.start[0]?.offset ?? list.offset;
     const part: CST.BlockSequence = { type: 'block-seq', offset, indent: list.indent, items };
-    if (assembly.tooDeep !== undefined || !this.#shallow(assembly, part, level - 1)) return;
+    if (assembly.tooDeep !== undefined || !this.#shallow(assembly, part, level)) return;
     const composer = new Composer(composing);
     for (const token of [...composer.next({ type: 'document', offset, start: [], value: part }), ...composer.end()]) {
       addErrors(assembly.errors, token);
-      if (assembly.errors.length === 0) assembly.builder.addItems(token.contents, list.offset, level - 1);
+      if (assembly.errors.length === 0) assembly.builder.addItems(token.contents, list.offset, level);
     }
   }
 

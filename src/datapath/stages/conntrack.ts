@@ -218,6 +218,7 @@ function isMidway(cx: Context): boolean {
 /**
  * A new connection through a frontend of the node may have the tuple of an older one of the pod, which came directly or through
  * another frontend; to the pod they look alike. The older entry goes, so that the pod's hook asks anew where this one came through.
+ * The other order, directly after through a frontend while that entry lives, cannot be told by anybody, Cilium included.
  */
 function forgetPodConnection(cx: Context, tables: Tables): void {
   setTupleKey(cx, cx.ownerIsSource, 0);

@@ -120,11 +120,13 @@ test('whoever gets through gets its answer from the address that it sent to', ()
         const service = spec.services[f.service % spec.services.length]!;
         const client = f.client < 0 ? outside(f.six) : pod(f.six, f.client);
         const target = f.direct ? pod(f.six, f.pod) : vip(f.six, f.service % spec.services.length);
+        // From outside, directly after through a frontend with equal ports is one tuple to the pod: not told apart, as in Cilium.
+        const sourcePort = f.client < 0 && f.direct ? f.port + 1000 : f.port;
         const request: PacketSpec = {
           protocol: f.tcp ? 'tcp' : 'udp',
           source: client,
           destination: target,
-          sourcePort: f.port,
+          sourcePort,
           destinationPort: f.direct ? 8080 : service.port,
           payload: Uint8Array.of(1, 2, 3),
         };
@@ -149,7 +151,7 @@ test('whoever gets through gets its answer from the address that it sent to', ()
         assert.equal(back.verdict, VERDICT.FORWARDED);
         assert.deepEqual(
           [back.source, back.sourcePort, back.destination, back.destinationPort],
-          [target, request.destinationPort, client, f.port],
+          [target, request.destinationPort, client, sourcePort],
         );
         answered++;
       }
