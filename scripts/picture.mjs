@@ -40,7 +40,6 @@ const rows = lines.map((line, i) => {
   let at = 0;
   let row = '';
   for (const part of line.split(/(\u001b\[\d+m)/)) {
-    // eslint-disable-next-line no-control-regex
     const code = /^\u001b\[(\d+)m$/.exec(part)?.[1];
     if (code !== undefined) colour = COLOURS[code] ?? '#e6edf3';
     else if (part !== '') {

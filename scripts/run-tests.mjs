@@ -1,4 +1,5 @@
-// Runs compiled tests with Node's own runner. Arguments: folders or files below test/ (default: all of them).
+// Runs compiled tests with Node's own runner. Arguments: folders or files below test/ (default: all of them);
+// --update rewrites golden files instead of comparing with them.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -6,7 +7,8 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const asked = process.argv.slice(2);
+const asked = process.argv.slice(2).filter((arg) => arg !== '--update');
+const env = process.argv.includes('--update') ? { ...process.env, WEIR_UPDATE_GOLDEN: '1' } : process.env;
 const places = asked.length > 0 ? asked : ['test'];
 
 function* tests(path) {
@@ -30,6 +32,6 @@ if (files.length === 0) {
 const { status } = spawnSync(
   process.execPath,
   ['--enable-source-maps', '--test', '--test-concurrency=2', '--test-reporter=spec', ...files],
-  { cwd: root, stdio: 'inherit' },
+  { cwd: root, stdio: 'inherit', env },
 );
 process.exit(status ?? 1);

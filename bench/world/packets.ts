@@ -112,9 +112,11 @@ export function fillMaps(maps: NodeMaps): void {
 }
 
 function fillConfig(maps: NodeMaps): void {
-  const { IPV4, ICMP_FRAG_NEEDED, ICMP_RULES, EVENTS, FRAGMENTS_V4, SOURCE_CHECK, NO_BACKEND_REJECT, NODE_PORT } = FEATURE;
+  const { IPV4, ICMP_FRAG_NEEDED, ICMP_RULES, EVENTS, FRAGMENTS_V4, SOURCE_CHECK, NO_BACKEND_REJECT, NODE_PORT } =
+    FEATURE;
   const value = {
-    features: IPV4 | ICMP_FRAG_NEEDED | ICMP_RULES | EVENTS | FRAGMENTS_V4 | SOURCE_CHECK | NO_BACKEND_REJECT | NODE_PORT,
+    features:
+      IPV4 | ICMP_FRAG_NEEDED | ICMP_RULES | EVENTS | FRAGMENTS_V4 | SOURCE_CHECK | NO_BACKEND_REJECT | NODE_PORT,
     globalEpoch: 0,
     algorithm: ALGORITHM.MAGLEV,
     maglevSize: NODE.maglevSize,

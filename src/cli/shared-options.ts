@@ -25,7 +25,7 @@ export function addClusterOptions(command: Command): Command {
         .choices(['cilium', 'kubernetes'])
         .default('cilium'),
     )
-    .option('--node <name>', 'the node that is stood for, where it matters (default: the whole cluster)');
+    .option('--node <name>', 'the node that is stood for, where a command tells nodes apart');
 }
 
 /** Adds `--color`. */

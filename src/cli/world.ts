@@ -39,7 +39,10 @@ function settle(problems: readonly Problem[]): string[] {
   return problems.map(formatProblem);
 }
 
-/** Loads; rejects with a CommandFailure that lists every problem. */
+/**
+ * Loads; rejects with a CommandFailure that lists every problem. Every pod of the cluster is an endpoint, whatever `--node` says:
+ * a replayed packet goes its whole known way, and the policy at its other end belongs to it.
+ */
 export async function loadWorld(options: ClusterOptions): Promise<World> {
   const paths = options.manifests ?? [];
   const loaded = paths.length === 0 ? { problems: [] } : await loadManifests(paths);
@@ -50,10 +53,10 @@ export async function loadWorld(options: ClusterOptions): Promise<World> {
   const masquerade = { ipv4: config.enableIPv4Masquerade, ipv6: config.enableIPv6Masquerade };
   if (state === undefined)
     return { dataplane: createSim(), state, rulesOf: () => [], identityName: () => undefined, masquerade, warnings };
-  const compiled = new Compiler(config, {
-    semantics: options.semantics,
-    ...(options.node === undefined ? {} : { node: options.node }),
-  }).compile(state);
+  if (options.node !== undefined && !state.nodes.some(({ name }) => name === options.node)) {
+    throw new CommandFailure(`--node ${options.node}: the manifests hold no such node`);
+  }
+  const compiled = new Compiler(config, { semantics: options.semantics }).compile(state);
   warnings.push(...settle(compiled.problems));
   const specs = Object.fromEntries(
     Object.entries(compiled.maps).map(([name, { spec }]) => [

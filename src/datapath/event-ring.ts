@@ -29,13 +29,12 @@ export class EventRing {
     return this.unread;
   }
 
-  /** Word offset of a slot to fill now, all zero. The event counts as written at once. */
+  /** Word offset of a slot, which holds an older event: the caller writes every word. The event counts as written at once. */
   claim(): number {
     const at = this.next * EVENT_WORDS;
     this.next = this.next + 1 === this.capacity ? 0 : this.next + 1;
     if (this.unread === this.capacity) this.lost = (this.lost + 1) | 0;
     else this.unread++;
-    this.words.fill(0, at, at + EVENT_WORDS);
     return at;
   }
 

@@ -6,7 +6,7 @@
 const INITIAL = 0xdeadbeef | 0;
 
 /** The final mixing of lookup3; answers `c`. */
-function finish(a: number, b: number, c: number): number {
+const finish = (a: number, b: number, c: number): number => {
   c = ((c ^ b) - ((b << 14) | (b >>> 18))) | 0;
   a = ((a ^ c) - ((c << 11) | (c >>> 21))) | 0;
   b = ((b ^ a) - ((a << 25) | (a >>> 7))) | 0;
@@ -14,7 +14,7 @@ function finish(a: number, b: number, c: number): number {
   a = ((a ^ c) - ((c << 4) | (c >>> 28))) | 0;
   b = ((b ^ a) - ((a << 14) | (a >>> 18))) | 0;
   return ((c ^ b) - ((b << 24) | (b >>> 8))) | 0;
-}
+};
 
 /** jhash_3words(a, b, c, seed) of Linux: the initial value is 0xdeadbeef + 12 + seed. */
 export function jhash3(a: number, b: number, c: number, seed: number): number {
@@ -32,7 +32,7 @@ export function tupleHash4(source: number, ports: number, protocol: number, seed
 }
 
 /** The mixing step of lookup3, continued by {@link tupleHash6}'s second block: both blocks in one, unrolled. */
-function mixTwice(
+const mixTwice = (
   a: number,
   b: number,
   c: number,
@@ -42,7 +42,7 @@ function mixTwice(
   a2: number,
   b2: number,
   c2: number,
-): number {
+): number => {
   for (let round = 0; round < 2; round++) {
     a = ((a - c) ^ ((c << 4) | (c >>> 28))) | 0;
     c = (c + b) | 0;
@@ -67,7 +67,7 @@ function mixTwice(
     }
   }
   return finish(a, b, c);
-}
+};
 
 /**
  * Cilium's hash_from_tuple_v6: source words 0..2, mix, word 3, ports and protocol, mix, seed, final.

@@ -43,6 +43,8 @@ const { LOCAL } = ACTION;
 /** Cilium's trace observation points by ACTION, for a packet that passed. LOCAL has none: `to-container` reports it. */
 const POINT = [3, 0, 11, 11, 0, 1, 0] as const;
 const TO_ENDPOINT = 0;
+/** Flips the sign bit, so that signed comparison orders as unsigned. */
+const SIGN = -0x80000000;
 
 /**
  * Ends a run: settles the verdict (audit mode), writes the record, counts, reports, gives the meta back.
@@ -83,16 +85,16 @@ export function finish(cx: Context, tables: Tables, meta: Meta, given: number): 
  * Events of one run, aggregated as Cilium's "medium" level does: every drop; every decision that policy was asked for; of
  * packets that passed those that conntrack wants reported, or that have no connection.
  */
-function report(cx: Context, tables: Tables, verdict: number): void {
+const report = (cx: Context, tables: Tables, verdict: number): void => {
   if (verdict === DROPPED) write(cx, tables, eventKind.DROP, cx.dropReason);
   if ((cx.recordFlags & POLICY_LOOKED_UP) !== 0) write(cx, tables, eventKind.VERDICT, cx.policyMatch);
   if (verdict === DROPPED || verdict === UNKNOWN || verdict === ERROR || cx.action === LOCAL) return;
   if (cx.monitor !== 0 || cx.ctStatus === CT_STATUS.NONE) {
     write(cx, tables, eventKind.TRACE, cx.hook === TO_CONTAINER ? TO_ENDPOINT : POINT[cx.action]!);
   }
-}
+};
 
-function write(cx: Context, tables: Tables, type: number, subtype: number): void {
+const write = (cx: Context, tables: Tables, type: number, subtype: number): void => {
   const ring = tables.events;
   const at = ring.claim();
   const { words } = ring;
@@ -121,15 +123,19 @@ function write(cx: Context, tables: Tables, type: number, subtype: number): void
   words[destination + 3] = h.d3;
   words[at + (E.endpointId >>> 2)] = cx.endpointId | (cx.recordFlags << 16);
   words[at + (E.wireBytes >>> 2)] = cx.wireBytes;
-}
+};
 
-/** seconds · 10⁹ + nanoseconds as two words, low first, without leaving the integers: 10⁹ = 0x3b9a·2¹⁶ + 0xca00. */
-function writeTime(words: Int32Array, at: number, seconds: number, nanoseconds: number): void {
+/** seconds · 10⁹ + nanoseconds as two words, low first, in 16-bit halves: 10⁹ = 0x3b9a·2¹⁶ + 0xca00. No float, no division. */
+const writeTime = (words: Int32Array, at: number, seconds: number, nanoseconds: number): void => {
+  const { imul } = Math;
   const low = seconds & 0xffff;
   const high = seconds >>> 16;
-  const p0 = low * 0xca00;
-  const p1 = low * 0x3b9a + high * 0xca00 + Math.floor(p0 / 0x10000);
-  const bottom = (p1 % 0x10000) * 0x10000 + (p0 % 0x10000) + nanoseconds;
-  words[at] = (bottom % 0x100000000) | 0;
-  words[at + 1] = (high * 0x3b9a + Math.floor(p1 / 0x10000) + Math.floor(bottom / 0x100000000)) | 0;
-}
+  const p0 = imul(low, 0xca00);
+  const p1 = (imul(high, 0xca00) + (p0 >>> 16)) | 0;
+  const p2 = (imul(low, 0x3b9a) + (p1 & 0xffff)) | 0;
+  const bottom = (p2 << 16) | (p0 & 0xffff);
+  const sum = (bottom + nanoseconds) | 0;
+  const carry = (sum ^ SIGN) < (bottom ^ SIGN) ? 1 : 0;
+  words[at] = sum;
+  words[at + 1] = (imul(high, 0x3b9a) + (p1 >>> 16) + (p2 >>> 16) + carry) | 0;
+};

@@ -28,7 +28,7 @@ export function run(cx: Context, tables: Tables, hook: number, packet: Packet, m
   return finish(cx, tables, meta, dispatch(cx, tables, hook));
 }
 
-function dispatch(cx: Context, tables: Tables, hook: number): number {
+const dispatch = (cx: Context, tables: Tables, hook: number): number => {
   switch (hook) {
     case FROM_CONTAINER:
       return fromContainer(cx, tables);
@@ -48,4 +48,4 @@ function dispatch(cx: Context, tables: Tables, hook: number): number {
       cx.action = ACTION.STACK;
       return VERDICT.ERROR;
   }
-}
+};

@@ -34,44 +34,45 @@ export type SizeOverrides = Readonly<
 
 /** All maps of one simulator. */
 export class Tables {
-  readonly config: ArrayMap;
-  readonly services4: Hash3;
-  readonly services6: Hash6;
-  readonly backends4: ArrayMap;
-  readonly backends6: ArrayMap;
-  readonly reverseNat4: ArrayMap;
-  readonly reverseNat6: ArrayMap;
-  readonly maglev4: HashOfArrays;
-  readonly maglev6: HashOfArrays;
-  readonly affinity4: Lru3;
-  readonly affinity6: Lru5;
-  readonly affinityMatch: Hash2;
-  readonly sourceRange4: Lpm2;
-  readonly sourceRange6: Lpm5;
-  readonly ctTcp4: Lru4;
-  readonly ctAny4: Lru4;
-  readonly ctTcpNew4: Lru4;
-  readonly ctAnyNew4: Lru4;
-  readonly ctTcp6: Lru10;
-  readonly ctAny6: Lru10;
-  readonly ctTcpNew6: Lru10;
-  readonly ctAnyNew6: Lru10;
-  readonly policy: Hash3;
-  readonly policyMeta: ArrayMap;
-  readonly ipcache4: Lpm2;
-  readonly ipcache6: Lpm5;
-  readonly endpoints4: Hash1;
-  readonly endpoints6: Hash4;
-  readonly nat4: Lru4;
-  readonly nat6: Lru10;
-  readonly fragments4: Lru3;
-  readonly fragments6: Lru10;
-  readonly routes4: Lpm1;
-  readonly routes6: Lpm4;
-  readonly neighbours4: Lru2;
-  readonly neighbours6: Lru5;
-  readonly metrics: ArrayMap;
-  readonly events: EventRing;
+  // Declared only: a field that was ever undefined has no type for V8, and each use of it then costs a check.
+  declare readonly config: ArrayMap;
+  declare readonly services4: Hash3;
+  declare readonly services6: Hash6;
+  declare readonly backends4: ArrayMap;
+  declare readonly backends6: ArrayMap;
+  declare readonly reverseNat4: ArrayMap;
+  declare readonly reverseNat6: ArrayMap;
+  declare readonly maglev4: HashOfArrays;
+  declare readonly maglev6: HashOfArrays;
+  declare readonly affinity4: Lru3;
+  declare readonly affinity6: Lru5;
+  declare readonly affinityMatch: Hash2;
+  declare readonly sourceRange4: Lpm2;
+  declare readonly sourceRange6: Lpm5;
+  declare readonly ctTcp4: Lru4;
+  declare readonly ctAny4: Lru4;
+  declare readonly ctTcpNew4: Lru4;
+  declare readonly ctAnyNew4: Lru4;
+  declare readonly ctTcp6: Lru10;
+  declare readonly ctAny6: Lru10;
+  declare readonly ctTcpNew6: Lru10;
+  declare readonly ctAnyNew6: Lru10;
+  declare readonly policy: Hash3;
+  declare readonly policyMeta: ArrayMap;
+  declare readonly ipcache4: Lpm2;
+  declare readonly ipcache6: Lpm5;
+  declare readonly endpoints4: Hash1;
+  declare readonly endpoints6: Hash4;
+  declare readonly nat4: Lru4;
+  declare readonly nat6: Lru10;
+  declare readonly fragments4: Lru3;
+  declare readonly fragments6: Lru10;
+  declare readonly routes4: Lpm1;
+  declare readonly routes6: Lpm4;
+  declare readonly neighbours4: Lru2;
+  declare readonly neighbours6: Lru5;
+  declare readonly metrics: ArrayMap;
+  declare readonly events: EventRing;
 
   /**
    * @param sizes bounds that differ from the schema's

@@ -2,7 +2,7 @@
 export { compactPrinter } from './compact.ts';
 export { isoTime, protobufTime, stampMilli } from './flow-time.ts';
 export { identityText, reservedIdentityName } from './identity-name.ts';
-export { jsonPrinter, jsonRecord } from './json.ts';
+export { jsonPrinter } from './json.ts';
 export { jsonpbPrinter } from './jsonpb.ts';
 export { etherTypeName, ipProtocolName, l4Summary, tcpFlagsText } from './l4-summary.ts';
 export { type FlowPrinter, linePrinter } from './printer.ts';

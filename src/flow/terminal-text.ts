@@ -2,7 +2,7 @@
 // character, an escape sequence or a character that reorders text. Invariant: ordinary text is returned as it is.
 
 // C0, DEL, C1, line and paragraph separators, bidirectional controls and zero-width joiners' marks.
- 
+
 const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/;
 const UNSAFE_ALL = new RegExp(UNSAFE.source, 'g');
 

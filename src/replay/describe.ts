@@ -72,6 +72,9 @@ function present<T extends object>(value: { [K in keyof T]: T[K] | undefined }):
   return copy as T;
 }
 
+/** An end while it is put together. */
+type MadeEnd = { -readonly [K in keyof FlowEnd]: FlowEnd[K] };
+
 /** Entries of a cache of texts before it begins anew. */
 const MOST_TEXTS = 1 << 16;
 
@@ -231,11 +234,11 @@ export class Describer {
   }
 
   /** One end; `port` raw, 0 = none. */
-  private end(six: boolean, a0: number, a1: number, a2: number, a3: number, port: number, identity: number): FlowEnd {
+  private end(six: boolean, a0: number, a1: number, a2: number, a3: number, port: number, identity: number): MadeEnd {
     const family = six ? 6 : 4;
     const { directory } = this.options;
     const owner = directory.owners[directory.ownerOf(family, a0, a1, a2, a3)];
-    const end: { -readonly [K in keyof FlowEnd]: FlowEnd[K] } = { ip: this.text(family, a0, a1, a2, a3) };
+    const end: MadeEnd = { ip: this.text(family, a0, a1, a2, a3) };
     if (port !== 0) end.port = portNumber(port);
     if (identity !== 0) end.identity = identity >>> 0;
     if (owner === undefined) return end;
@@ -257,7 +260,7 @@ export class Describer {
     return text;
   }
 
-  private packetEnds(out: Outcome, h: Headers, facts: PacketFacts): [FlowEnd, FlowEnd] {
+  private packetEnds(out: Outcome, h: Headers, facts: PacketFacts): [MadeEnd, MadeEnd] {
     let { sourceIdentity, destinationIdentity } = out;
     const { connections } = this.options;
     const base = out.connection * INT_STRIDE;
@@ -270,10 +273,12 @@ export class Describer {
     const ports = withPorts ? h.ports : 0;
     const six = h.family === 6;
     const mac = facts.linkType === 1 && facts.capturedBytes >= 12;
-    const place = (end: FlowEnd, at: number): FlowEnd =>
-      mac ? { ...end, mac: stationText(facts.bytes, facts.offset + at) } : end;
-    let source = place(this.end(six, h.s0, h.s1, h.s2, h.s3, ports & 0xffff, sourceIdentity), 6);
-    let destination = place(this.end(six, h.d0, h.d1, h.d2, h.d3, ports >>> 16, destinationIdentity), 0);
+    let source = this.end(six, h.s0, h.s1, h.s2, h.s3, ports & 0xffff, sourceIdentity);
+    let destination = this.end(six, h.d0, h.d1, h.d2, h.d3, ports >>> 16, destinationIdentity);
+    if (mac) {
+      source.mac = stationText(facts.bytes, facts.offset + 6);
+      destination.mac = stationText(facts.bytes, facts.offset);
+    }
     if (out.connection !== 0) {
       const { int } = connections;
       const d = base + AT.DESTINATION;
@@ -290,30 +295,28 @@ export class Describer {
   }
 
   /** The end with what is behind it where it is a service's address that the connection was translated from. */
-  private behind(connection: number, end: FlowEnd): FlowEnd {
+  private behind(connection: number, end: MadeEnd): MadeEnd {
     const { int } = this.options.connections;
     const base = connection * INT_STRIDE;
     const state = int[base + AT.STATE]!;
     if ((state & STATE.TRANSLATED) === 0 || int[base + AT.BACKEND] === 0) return end;
     const o = base + AT.OUT_DESTINATION;
-    const backend = this.end(
-      (state & STATE.IPV6) !== 0,
+    const six = (state & STATE.IPV6) !== 0;
+    const made = this.end(
+      six,
       int[o]!,
       int[o + 1]!,
       int[o + 2]!,
       int[o + 3]!,
       int[base + AT.OUT_PORTS]! >>> 16,
-      0,
+      end.identity ?? 0,
     );
-    const { node: _node, namespace: _namespace, pod: _pod, labels: _labels, ...own } = end;
-    return present<FlowEnd>({
-      ...own,
-      namespace: backend.namespace,
-      pod: backend.pod,
-      node: backend.node,
-      labels: backend.labels,
-      behind: { ip: backend.ip!, port: backend.port ?? 0 },
-    });
+    made.behind = { ip: made.ip!, port: made.port ?? 0 };
+    made.ip = end.ip!;
+    if (end.port === undefined) delete made.port;
+    else made.port = end.port;
+    if (end.mac !== undefined) made.mac = end.mac;
+    return made;
   }
 
   private service(connection: number): FlowService | undefined {

@@ -2,7 +2,7 @@
 // Input: a vantage point and a tuple (raw words). Output: `hook`, how to run it, or the reason why nothing can be said.
 // Invariant: replay.md, "Each packet", rule 4; allocates nothing but for addresses that nobody owns.
 import { HOOK, type Hook, UNKNOWN_REASON } from '../schema/index.ts';
-import { type Directory } from './directory.ts';
+import { type Directory, type Owner } from './directory.ts';
 import { type Vantage } from './vantage.ts';
 import { RUN } from './way.ts';
 
@@ -18,12 +18,17 @@ export class EntryHook {
   private readonly directory: Directory;
   private readonly masquerade4: boolean;
   private readonly masquerade6: boolean;
+  private readonly node: string | undefined;
 
-  /** @param masquerade whether nodes put their own address in place of a pod's towards the outside */
-  constructor(directory: Directory, masquerade: { readonly ipv4: boolean; readonly ipv6: boolean }) {
+  /**
+   * @param masquerade whether nodes put their own address in place of a pod's towards the outside
+   * @param node the node that the dataplane stands for; undefined: every pod of the cluster is an endpoint of it
+   */
+  constructor(directory: Directory, masquerade: { readonly ipv4: boolean; readonly ipv6: boolean }, node?: string) {
     this.directory = directory;
     this.masquerade4 = masquerade.ipv4;
     this.masquerade6 = masquerade.ipv6;
+    this.node = node;
   }
 
   /** Fills `hook`, `run` and `unknown` for a packet from `s` to `d`; `ports` as Headers has them. */
@@ -46,7 +51,7 @@ export class EntryHook {
     const source = directory.ownerOf(family, s0, s1, s2, s3);
     const destination = directory.ownerOf(family, d0, d1, d2, d3);
     const sender = owners[source];
-    this.run = owners[destination]?.kind === 'pod' ? RUN.TO_POD : 0;
+    this.run = this.isEndpoint(owners[destination]) ? RUN.TO_POD : 0;
     this.unknown = UNKNOWN_REASON.NONE;
     if (at.kind === 'pod' && (source === at.owner || destination === at.owner)) {
       this.hook = source === at.owner ? FROM_CONTAINER : TO_CONTAINER;
@@ -72,7 +77,7 @@ export class EntryHook {
       }
       this.hook = XDP;
     } else {
-      this.hook = sender === undefined ? XDP : sender.kind === 'pod' ? FROM_CONTAINER : FROM_HOST;
+      this.hook = this.isEndpoint(sender) ? FROM_CONTAINER : this.isOwnNode(sender) ? FROM_HOST : XDP;
     }
     if (source !== 0 || destination !== 0) return;
     const ours =
@@ -81,5 +86,14 @@ export class EntryHook {
       directory.inPodNetwork(family, d0, d1, d2, d3) ||
       directory.inPodNetwork(family, s0, s1, s2, s3);
     if (!ours) this.unknown = UNKNOWN_REASON.NOT_OURS;
+  }
+
+  /** Whether a pod's hooks are this dataplane's. */
+  private isEndpoint(owner: Owner | undefined): boolean {
+    return owner?.kind === 'pod' && (this.node === undefined || owner.node === this.node);
+  }
+
+  private isOwnNode(owner: Owner | undefined): boolean {
+    return owner?.kind === 'node' && (this.node === undefined || owner.name === this.node);
   }
 }

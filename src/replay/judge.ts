@@ -1,7 +1,7 @@
 // Judge: says what each packet of a capture is, and its verdict. The rules are replay.md's, "Each packet, in order".
 // Input: packets in the order of the capture, each with its vantage point. Output: one Outcome a packet, reused.
 // Invariants: every packet gets exactly one verdict; the packet may be rewritten in place; nothing is allocated per packet.
-import { type Packet, Packet as PacketClass } from '../datapath/index.ts';
+import { Packet } from '../datapath/index.ts';
 import { type Dataplane } from '../dataplane/index.ts';
 import { type ByteMap } from '../maps/index.ts';
 import { DROP, HOOK, type Hook, UNKNOWN_REASON } from '../schema/index.ts';
@@ -11,11 +11,13 @@ import { Copies } from './copies.ts';
 import { type Directory } from './directory.ts';
 import { EntryHook } from './entry-hook.ts';
 import { FirstFragments } from './first-fragments.ts';
+import { isEcho, isIcmpError, isNeighbourDiscovery } from './icmp-kind.ts';
 import { Openings } from './openings.ts';
+import { Originals } from './originals.ts';
 import { OBSERVED_AS, OUTCOME, Outcome, WAY, WEIGHT } from './outcome.ts';
 import { Stations } from './stations.ts';
 import { type Vantage } from './vantage.ts';
-import { PURPOSE, RUN, Way } from './way.ts';
+import { RUN, Way } from './way.ts';
 
 const { ASKED, OUTPUT, NONE } = ROLE;
 const TCP = 6;
@@ -29,8 +31,6 @@ const SYN = 2;
 /** Seconds after which a silent connection is another one (Cilium's conntrack lifetimes). */
 const TCP_IDLE = 8000;
 const ANY_IDLE = 60;
-/** An input this close before its output has refreshed conntrack already. */
-const JUST_BEFORE = 10_000_000;
 
 /** Drop reason of a header that is wrong, by WIRE status. */
 const DROP_OF_WIRE = new Int32Array(16);
@@ -46,6 +46,8 @@ export interface JudgeOptions {
   readonly directory: Directory;
   /** Whether nodes masquerade pods towards the outside. */
   readonly masquerade?: { readonly ipv4: boolean; readonly ipv6: boolean };
+  /** The node that the dataplane was compiled for; undefined: the whole cluster. */
+  readonly node?: string;
   readonly maxConnections?: number;
   /** Told before a connection's record is forgotten. Without it, packets and bytes of each connection are not counted. */
   readonly onForgotten?: (number: number) => void;
@@ -69,11 +71,9 @@ export class Judge {
   private readonly fragments = new FirstFragments();
   private readonly stations = new Stations();
   private readonly inner = new Headers();
-  private readonly scratch = new PacketClass();
-  private readonly scratchBytes = new Uint8Array(512);
-  private readonly refreshed = new Outcome();
+  private readonly originals: Originals;
   // The packet being judged.
-  private packet: Packet = this.scratch;
+  private packet = new Packet();
   private vantage!: Vantage;
   private interfaceNumber = 0;
   private copyInterface = 0;
@@ -89,13 +89,14 @@ export class Judge {
     this.directory = directory;
     this.counting = options.onForgotten !== undefined;
     this.way = new Way(dataplane);
-    this.entry = new EntryHook(directory, options.masquerade ?? { ipv4: false, ipv6: false });
+    this.entry = new EntryHook(directory, options.masquerade ?? { ipv4: false, ipv6: false }, options.node);
     this.connections = new Connections({
       ...(options.maxConnections === undefined ? {} : { maxRecords: options.maxConnections }),
       ...(options.onForgotten === undefined ? {} : { onForgotten: options.onForgotten }),
       ...(options.seed === undefined ? {} : { seed: options.seed }),
     });
     this.openings = new Openings(this.way, this.connections, this.entry, directory, maps);
+    this.originals = new Originals(this.way, this.connections, this.entry);
   }
 
   /** Connections whose backend in the capture was another one than the simulator's. */
@@ -383,61 +384,9 @@ export class Judge {
     int[base + AT.INTERFACE] = this.interfaceNumber + 1;
   }
 
-  /**
-   * Rule 1: the output refreshes conntrack as its original did. Where the original itself was seen just before, it has done so
-   * already; else it is made again from the output, in a scratch copy, and sent its way.
-   */
   private refresh(connection: number, forward: boolean): void {
-    const { connections, headers: h, packet, scratchBytes } = this;
-    const last = connections.real[connection * REAL_STRIDE + (forward ? REAL.FORWARD_INPUT : REAL.REPLY_INPUT)]!;
-    if (last !== 0 && this.now - last >= 0 && this.now - last <= JUST_BEFORE) return;
-    const length = Math.min(packet.capturedEnd - h.l3, scratchBytes.length);
-    for (let i = 0; i < length; i++) scratchBytes[i] = packet.bytes[h.l3 + i]!;
-    const base = connection * INT_STRIDE;
-    const { int } = connections;
-    // From what was asked for back to it, or from the translated ends: whichever this packet's other form has.
-    const source = forward ? AT.SOURCE : AT.OUT_DESTINATION;
-    const destination = forward ? AT.DESTINATION : AT.OUT_SOURCE;
-    const ports = forward ? int[base + AT.PORTS]! : turned(int[base + AT.OUT_PORTS]!);
-    const view = this.scratchView;
-    const words = h.family === 4 ? 1 : 4;
-    const at = h.family === 4 ? 12 : 8;
-    for (let i = 0; i < words; i++) {
-      view.setInt32(at + 4 * i, int[base + source + i]!, true);
-      view.setInt32(at + 4 * (i + words), int[base + destination + i]!, true);
-    }
-    const l4 = h.l4 - h.l3;
-    if (h.protocol === ICMP || h.protocol === ICMPV6) view.setUint16(l4 + 4, ports & 0xffff, true);
-    else view.setInt32(l4, ports, true);
-    const { entry } = this;
-    const s = base + source;
-    const d = base + destination;
-    entry.choose(
-      this.vantage.kind === 'pod' ? ANYWHERE : this.vantage,
-      h.family,
-      int[s]!,
-      int[s + 1]!,
-      int[s + 2]!,
-      int[s + 3]!,
-      int[d]!,
-      int[d + 1]!,
-      int[d + 2]!,
-      int[d + 3]!,
-      ports,
-      h.protocol,
-    );
-    const run = entry.run & ~RUN.SKIP_SERVICE;
-    const originated = (int[base + AT.STATE]! & STATE.ORIGINATED) !== 0;
-    this.scratch.view(scratchBytes, 0, length, packet.wireEnd - h.l3, 101, packet.seconds, packet.nanoseconds);
-    // A backend outside of the cluster answers at the node's device; of a pod's capture only the pod's own hook is known.
-    let hook = entry.hook;
-    if (!forward && this.vantage.kind === 'pod' && hook !== HOOK.FROM_CONTAINER) hook = HOOK.TO_CONTAINER;
-    this.way.purpose = PURPOSE.ORIGINAL;
-    this.way.run(hook, this.scratch, forward || originated ? run : run | RUN.FIRST_ONLY, this.refreshed);
-    this.way.purpose = PURPOSE.INPUT;
-    if (!forward) connections.int[base + AT.STATE]! |= STATE.ANSWERED;
+    this.originals.refresh(connection, forward, this.headers, this.packet, this.vantage, this.now);
   }
-  private readonly scratchView = new DataView(this.scratchBytes.buffer);
 
   /** A packet whose tuple nobody knows. */
   private judgeFirst(): void {
@@ -525,7 +474,7 @@ export class Judge {
    */
   private judgeError(): number {
     const { headers: h, inner, packet, connections, outcome: out } = this;
-    if (!isError(h)) return 0;
+    if (!isIcmpError(h)) return 0;
     const status = parseIp(
       inner,
       packet.bytes,
@@ -620,24 +569,6 @@ export class Judge {
   }
 }
 
-/** For originals of a pod's translated replies: they entered where their own source is. */
-const ANYWHERE: Vantage = { kind: 'any', owner: 0, text: 'any', evidence: '' };
-
 /** RUN bits in two bits of a cached entry. */
 const packRun = (run: number): number => ((run & RUN.SKIP_SERVICE) !== 0 ? 1 : 0) | ((run & RUN.TO_POD) !== 0 ? 2 : 0);
 const RUN_OF = Int32Array.of(0, RUN.SKIP_SERVICE, RUN.TO_POD, RUN.SKIP_SERVICE | RUN.TO_POD);
-
-const turned = (ports: number): number => (ports << 16) | (ports >>> 16);
-
-const isEcho = (h: Headers): boolean =>
-  h.family === 4
-    ? h.protocol === ICMP && (h.icmpType === 8 || h.icmpType === 0)
-    : h.protocol === ICMPV6 && (h.icmpType === 128 || h.icmpType === 129);
-
-const isError = (h: Headers): boolean =>
-  h.family === 4
-    ? h.protocol === ICMP &&
-      (h.icmpType === 3 || h.icmpType === 4 || h.icmpType === 5 || h.icmpType === 11 || h.icmpType === 12)
-    : h.protocol === ICMPV6 && h.icmpType >= 1 && h.icmpType <= 4;
-
-const isNeighbourDiscovery = (h: Headers): boolean => h.protocol === ICMPV6 && h.icmpType >= 133 && h.icmpType <= 137;

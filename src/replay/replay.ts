@@ -42,6 +42,8 @@ export interface ReplayOptions {
   readonly at?: string;
   /** Sort the packets of all captures by time. */
   readonly merge?: boolean;
+  /** The node that the dataplane was compiled for; undefined: the whole cluster. */
+  readonly node?: string;
   /** One packet to look at closely: tracing is on for it, and `afterHook` is called behind each hook that runs for it. */
   readonly explain?: { readonly number: number; readonly afterHook: AfterHook };
   /** Connections held at once; 1,000,000 unless told. */
@@ -181,6 +183,7 @@ class Run implements JudgedPacket {
       maps,
       directory,
       ...(options.masquerade === undefined ? {} : { masquerade: options.masquerade }),
+      ...(options.node === undefined ? {} : { node: options.node }),
       ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
       ...(options.seed === undefined ? {} : { seed: options.seed }),
       ...(forgotten === undefined ? {} : { onForgotten: forgotten }),

@@ -1,12 +1,13 @@
 // Published truth tables of policies through the compiled maps: both gates of new connections. Skipped where the folder of
-// cases is absent (WEIR_CASES, by default the shared folder beside the repository).
+// cases is absent (WEIR_POLICY_CASES, by default the shared folder beside the repository).
 import assert from 'node:assert/strict';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { caseFolders, readCase } from '../support/policy-cases.ts';
 import { connectionVerdict } from '../support/policy-world.ts';
+import { POLICY_CASES } from '../support/repository.ts';
 
-const ROOT = process.env['WEIR_CASES'] ?? resolve('../shared/cases/policy');
+const ROOT = POLICY_CASES;
 
 /** Cases of API kinds that Weir does not read yet. */
 const UNREAD_KINDS = /^\d+-tier-/;

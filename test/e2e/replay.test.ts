@@ -8,6 +8,7 @@ import { CaptureReader, memorySource } from '../../src/capture/index.ts';
 import { frame } from '../support/packets.ts';
 import { captureOf, CLUSTER, POLICIES, type Step } from '../support/replay-world.ts';
 import { ROOT, scratchFolder, weir } from '../support/run-cli.ts';
+import { CAPTURES } from '../support/repository.ts';
 
 interface Expected {
   readonly at: string;
@@ -83,7 +84,7 @@ describe('weir replay', () => {
     assert.match(run.stderr, /at any: /);
     assert.match(run.stderr, /3 packets, .* 3 flows/);
     assert.match(run.stderr, /dropped: Policy denied \(133\): 1 {2}by NetworkPolicy x\/mute egress .*world\.yaml:\d+/);
-     
+
     assert.doesNotMatch(run.stdout + run.stderr, /\u001b/);
   });
   it('--quiet is silent, --color always colours', async (t) => {
@@ -334,7 +335,7 @@ describe('weir maglev, version, completion', () => {
 });
 
 describe('public captures', () => {
-  const folder = process.env['WEIR_CAPTURES'] ?? join(ROOT, '../shared/captures');
+  const folder = CAPTURES;
   const skip = existsSync(folder) ? false : `no captures in ${folder} (WEIR_CAPTURES names another folder)`;
   it('replay to one line a packet, twice the same', { skip }, async () => {
     const all =

@@ -4,17 +4,10 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type TestContext } from 'node:test';
+import { ROOT } from './repository.ts';
 
-/** The repository's root. */
-export const ROOT = rootOf(fileURLToPath(new URL('.', import.meta.url)));
-
-function rootOf(folder: string): string {
-  let here = folder;
-  while (!existsSync(join(here, 'package.json'))) here = join(here, '..');
-  return here;
-}
+export { ROOT };
 
 /** What a run came to. */
 export interface CliRun {

@@ -83,7 +83,7 @@ class Reading {
   /** The document that is being parsed, once a part of it was taken. */
   #partial: Assembly | undefined;
   #full = false;
-  /** Set when documents have to be read as a whole. */
+  /** Set when no other list may be read in parts: anchors have to be met in their order. */
   whole = false;
 
   constructor(limits: InputLimits) {
@@ -124,7 +124,7 @@ class Reading {
     const isValue = pair?.value === undefined && pair?.sep?.some(({ type }) => type === 'map-value-ind') === true;
     if (pair !== undefined && !isValue) return;
     const level = pair === undefined ? 0 : 1;
-    if (this.whole && this.#partial === undefined) return;
+    if (this.whole && this.#partial?.builder.hasItemsOf(list.offset) !== true) return;
     const count = finished(list);
     if (count === 0) return;
     const assembly = (this.#partial ??= this.#assembly(document.offset));

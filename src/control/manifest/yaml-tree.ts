@@ -17,8 +17,8 @@ export class TreeBuilder {
   readonly issues: SyntaxIssue[] = [];
   readonly #limits: InputLimits;
   readonly #anchors = new Map<string, Sized | 'open'>();
-  /** Items that came before the rest of the document, and the offset of the list they are the start of. */
-  #early: { readonly offset: number; readonly items: TreeNode[]; size: number } | undefined;
+  /** Items that came before the rest of the document, by the offset of the list that they are the start of. */
+  readonly #early = new Map<number, { readonly items: TreeNode[]; size: number }>();
   #aliased = 0;
   #stopped = false;
 
@@ -29,8 +29,14 @@ export class TreeBuilder {
   /** Takes the next items of the list that starts at `offset`, `depth` levels under the root. */
   addItems(part: unknown, offset: number, depth: number): void {
     if (!isSeq(part)) return;
-    this.#early ??= { offset, items: [], size: 0 };
-    this.#early.size += this.#items(part.items, offset, depth, this.#early.items);
+    let early = this.#early.get(offset);
+    if (early === undefined) this.#early.set(offset, (early = { items: [], size: 0 }));
+    early.size += this.#items(part.items, offset, depth, early.items);
+  }
+
+  /** True when items of the list at `offset` were added. */
+  hasItemsOf(offset: number): boolean {
+    return this.#early.has(offset);
   }
 
   /** The tree of the document's contents, early items included; undefined when an issue makes it worthless. */
@@ -91,7 +97,7 @@ export class TreeBuilder {
   }
 
   #sequence(items: readonly unknown[], offset: number, depth: number): Sized {
-    const early = this.#early?.offset === offset ? this.#early : undefined;
+    const early = this.#early.get(offset);
     const nodes = early?.items ?? [];
     const size = 1 + (early?.size ?? 0) + this.#items(items, offset, depth, nodes);
     return { node: { kind: 'sequence', offset, items: nodes }, size };

@@ -67,7 +67,7 @@ export function fromContainer(cx: Context, tables: Tables): number {
  * The endpoint that sends, found by the packet's source address. Unknown, or behind another interface: 132 when sources are
  * checked. An unknown sender cannot be judged in any case: without the check it is 172.
  */
-function sender(cx: Context, tables: Tables): number {
+const sender = (cx: Context, tables: Tables): number => {
   const checked = (cx.features & SOURCE_CHECK) !== 0;
   const at = findSourceEndpoint(cx, tables);
   if (at < 0) return drop(cx, checked ? DROP.INVALID_SOURCE_IP : DROP.UNKNOWN_SENDER, PARSE);
@@ -78,7 +78,7 @@ function sender(cx: Context, tables: Tables): number {
   }
   cx.sourceIdentity = cx.endpointIdentity;
   return CONTINUE;
-}
+};
 
 /** Offset of `cx.backendId` in the backend array of the packet's family; the service stage has seen that it exists. */
 export function backendAt(cx: Context, tables: Tables): number {
@@ -86,7 +86,7 @@ export function backendAt(cx: Context, tables: Tables): number {
 }
 
 /** The answer of a hairpin goes straight to the pod, past its ingress policy: its source is the frontend now. */
-function backToItself(cx: Context, tables: Tables): number {
+const backToItself = (cx: Context, tables: Tables): number => {
   const at = findDestinationEndpoint(cx, tables);
   return at >= 0 ? toEndpoint(cx, tables, at, REDIRECT) : drop(cx, DROP.UNKNOWN_TARGET, FORWARD);
-}
+};

@@ -69,9 +69,9 @@ export function opens(cx: Context): boolean {
 }
 
 /** Whether the packet closes its direction. */
-function closes(cx: Context): boolean {
+const closes = (cx: Context): boolean => {
   return (cx.headers.tcpFlags & (FIN | RST)) !== 0;
-}
+};
 
 /**
  * Applies the packet to an entry (Cilium's __ct_lookup behind a match). Answers true when the packet opens the connection
@@ -117,7 +117,7 @@ export function track(
 }
 
 /** Prolongs an entry by the lifetime of its state and notes the flags seen (Cilium's ct_update_timeout). */
-function refresh(
+const refresh = (
   cx: Context,
   tables: Tables,
   words: Int32Array,
@@ -125,7 +125,7 @@ function refresh(
   towardsOwner: boolean,
   tcp: boolean,
   service: boolean,
-): void {
+): void => {
   const config = tables.config.words;
   let seconds = config[service ? CONFIG_CT_SERVICE_ANY : CONFIG_CT_ANY]!;
   let seen = 0;
@@ -136,7 +136,7 @@ function refresh(
     seconds = config[established ? (service ? CONFIG_CT_SERVICE_TCP : CONFIG_CT_TCP) : CONFIG_CT_SYN]!;
   }
   prolong(cx, tables, words, at, seconds, towardsOwner, seen);
-}
+};
 
 /** Sets the lifetime; notes flags and the time of the report when there is something to report. */
 export function prolong(
@@ -165,14 +165,14 @@ export function prolong(
  * FIN or RST: closes the packet's direction; both directions for a service entry, which sees only one of them, and for a RST
  * before SYNs were seen both ways. With both closed the entry lives for the close timeout.
  */
-function close(
+const close = (
   cx: Context,
   tables: Tables,
   words: Int32Array,
   at: number,
   towardsOwner: boolean,
   service: boolean,
-): void {
+): void => {
   const seen = words[at + ENTRY_SEEN]!;
   const bothSyns = ((seen >>> TX_SHIFT) & (seen >>> RX_SHIFT) & SYN) !== 0;
   const aborted = (cx.headers.tcpFlags & RST) !== 0 && !bothSyns;
@@ -183,7 +183,7 @@ function close(
   if ((flags & BOTH_CLOSING) === BOTH_CLOSING) {
     prolong(cx, tables, words, at, tables.config.words[CONFIG_CT_CLOSE]!, towardsOwner, cx.headers.tcpFlags);
   }
-}
+};
 
 /**
  * Moves a connection that was just answered to the map of answered ones: with it its related twin, its service entry, and
@@ -220,7 +220,7 @@ export function promote(cx: Context, tables: Tables, at: number): number {
  * Moves the entry of the current key, if there is one. Twins merge with one that is there: both directions then count.
  * @returns its offset in `cx.ctWords`, wherever it ended, or -1 when there is none
  */
-function moveToAnswered(cx: Context, tables: Tables): number {
+const moveToAnswered = (cx: Context, tables: Tables): number => {
   const from = seekUnanswered(cx, tables);
   if (from < 0 || isExpired(cx, cx.ctWords, from)) return -1;
   const source = cx.ctWords;
@@ -239,7 +239,7 @@ function moveToAnswered(cx: Context, tables: Tables): number {
   words[at + ENTRY_FLAGS] = words[at + ENTRY_FLAGS]! | ANSWERED;
   removeEntry(cx, tables, false);
   return at;
-}
+};
 
 /**
  * Moves the service entry of the answered connection at `at` to the answered map, too. The packet goes client → backend.
@@ -257,7 +257,7 @@ export function rejoinService(cx: Context, tables: Tables, at: number): number {
  * @param forward the packet at hand goes client → backend; else backend → client. Of a hairpin the client is the pod, which
  * stands where otherwise the backend does
  */
-function promoteService(cx: Context, tables: Tables, reverseNat: number, flags: number, forward: boolean): void {
+const promoteService = (cx: Context, tables: Tables, reverseNat: number, flags: number, forward: boolean): void => {
   const h = cx.headers;
   const node = cx.ownerFlags | ((flags & NODE_PORT) !== 0 ? NODE : 0);
   const ownerIsSource = node !== 0 ? 0 : 1;
@@ -295,4 +295,4 @@ function promoteService(cx: Context, tables: Tables, reverseNat: number, flags: 
     );
   }
   moveToAnswered(cx, tables);
-}
+};

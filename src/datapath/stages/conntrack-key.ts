@@ -37,7 +37,7 @@ export function setKey4(
 }
 
 /** Sign of the comparison of two addresses, word by word as signed integers; 0 = equal. */
-function compareWords(
+const compareWords = (
   a0: number,
   a1: number,
   a2: number,
@@ -46,12 +46,12 @@ function compareWords(
   b1: number,
   b2: number,
   b3: number,
-): number {
+): number => {
   if (a0 !== b0) return a0 < b0 ? -1 : 1;
   if (a1 !== b1) return a1 < b1 ? -1 : 1;
   if (a2 !== b2) return a2 < b2 ? -1 : 1;
   return a3 === b3 ? 0 : a3 < b3 ? -1 : 1;
-}
+};
 
 /** As {@link setKey4} for IPv6. */
 export function setKey6(
@@ -100,9 +100,9 @@ export function setRelatedKey(cx: Context): void {
 }
 
 /** The protocol whose pair of maps holds the current key: TCP's, or everyone else's. */
-function isTcpKey(cx: Context): boolean {
+const isTcpKey = (cx: Context): boolean => {
   return ((cx.headers.family === 4 ? cx.k3 : cx.k9) & 0xff) === TCP;
-}
+};
 
 /** Whether a packet may leave marks of use in the LRU maps: a probe may not. */
 const leavesMarks = (cx: Context): boolean => cx.probe === 0;

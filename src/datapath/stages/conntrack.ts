@@ -95,7 +95,7 @@ export function conntrack(cx: Context, tables: Tables): number {
 }
 
 /** The packet met the entry at `at`: which direction it goes, and what that does to the entry. */
-function meet(cx: Context, tables: Tables, at: number, answered: boolean): number {
+const meet = (cx: Context, tables: Tables, at: number, answered: boolean): number => {
   const flags = cx.ctWords[at + ENTRY_FLAGS]!;
   const towardsOwner = cx.ownerIsSource === 0;
   const forward = ((flags & INBOUND) !== 0) === towardsOwner;
@@ -124,30 +124,30 @@ function meet(cx: Context, tables: Tables, at: number, answered: boolean): numbe
   cx.ctAt = at;
   cx.ctFlags = cx.ctWords[at + ENTRY_FLAGS]!;
   return CONTINUE;
-}
+};
 
 /**
  * Whether the entry belongs to another connection: at hooks that translate, the forward direction must come through the same
  * frontend (or none), and what was just sent to a backend cannot be the answer to something.
  */
-function isForeign(cx: Context, flags: number, forward: boolean): boolean {
+const isForeign = (cx: Context, flags: number, forward: boolean): boolean => {
   const { hook } = cx;
   if (hook !== FROM_CONTAINER && hook !== FROM_NETDEV && hook !== XDP) return false;
   return forward ? flags >>> 16 !== cx.reverseNat : cx.reverseNat !== 0;
-}
+};
 
 /** Whether a packet against the opener's direction is an answer: any but a TCP reset, or a SYN that opens anew. */
-function isAnswer(cx: Context, flags: number, tcp: boolean): boolean {
+const isAnswer = (cx: Context, flags: number, tcp: boolean): boolean => {
   if (!tcp) return true;
   if ((cx.headers.tcpFlags & RST) !== 0) return false;
   return (flags & CLOSING) === 0 || !opens(cx);
-}
+};
 
 /**
  * ICMP errors are matched on their outer addresses with the twin that every connection leaves. Against the opener's
  * direction → RELATED; along it → ESTABLISHED, which policy then judges as it judges any packet (Cilium's SCOPE_BIDIR).
  */
-function conntrackRelated(cx: Context, tables: Tables): number {
+const conntrackRelated = (cx: Context, tables: Tables): number => {
   setRelatedKey(cx);
   const towardsOwner = cx.ownerIsSource === 0;
   let found = -1;
@@ -169,20 +169,20 @@ function conntrackRelated(cx: Context, tables: Tables): number {
   cx.ctStatus = NEW;
   cx.monitor = 1;
   return CONTINUE;
-}
+};
 
 /** Whether a packet in this direction goes against that of some connection between the twin's ends. */
-function isBackward(flags: number, towardsOwner: boolean): boolean {
+const isBackward = (flags: number, towardsOwner: boolean): boolean => {
   return (flags & BOTH_WAYS) !== 0 || ((flags & INBOUND) !== 0) !== towardsOwner;
-}
+};
 
-function takeRelated(cx: Context, tables: Tables, at: number, towardsOwner: boolean, backward: boolean): number {
+const takeRelated = (cx: Context, tables: Tables, at: number, towardsOwner: boolean, backward: boolean): number => {
   track(cx, tables, at, towardsOwner, false, false);
   cx.ctStatus = backward ? RELATED : ESTABLISHED;
   cx.ctAt = at;
   cx.ctFlags = cx.ctWords[at + ENTRY_FLAGS]!;
   return CONTINUE;
-}
+};
 
 /**
  * Makes the entry of a NEW connection that policy let pass, and its related twin. 155 when there is no memory.
@@ -211,23 +211,23 @@ export function createConnection(cx: Context, tables: Tables): number {
 }
 
 /** Whether a packet belongs to a TCP connection that must have begun before. */
-function isMidway(cx: Context): boolean {
+const isMidway = (cx: Context): boolean => {
   return cx.headers.protocol === TCP && (cx.headers.tcpFlags & SYN) === 0;
-}
+};
 
 /**
  * A new connection through a frontend of the node may have the tuple of an older one of the pod, which came directly or through
  * another frontend; to the pod they look alike. The older entry goes, so that the pod's hook asks anew where this one came through.
  * The other order, directly after through a frontend while that entry lives, cannot be told by anybody, Cilium included.
  */
-function forgetPodConnection(cx: Context, tables: Tables): void {
+const forgetPodConnection = (cx: Context, tables: Tables): void => {
   setTupleKey(cx, cx.ownerIsSource, 0);
   removeEntry(cx, tables, true);
   removeEntry(cx, tables, false);
-}
+};
 
 /** Writes a whole new entry. A TCP connection begins with the SYN lifetime, whatever its first packet (ct_create). */
-function fill(cx: Context, tables: Tables, at: number, direction: number, tcp: boolean): void {
+const fill = (cx: Context, tables: Tables, at: number, direction: number, tcp: boolean): void => {
   const words = cx.ctWords;
   for (let i = 0; i < ENTRY_WORDS; i++) words[at + i] = 0;
   let flags = direction;
@@ -246,7 +246,7 @@ function fill(cx: Context, tables: Tables, at: number, direction: number, tcp: b
   }
   const seconds = tables.config.words[tcp ? CONFIG_CT_SYN : CONFIG_CT_ANY]!;
   prolong(cx, tables, words, at, seconds, cx.ownerIsSource === 0, tcp ? SYN : 0);
-}
+};
 
 /**
  * Makes the service entry that remembers a backend. The current key must be the service key. 155 when there is no memory:
@@ -279,14 +279,14 @@ export function findNodeConnection(cx: Context, tables: Tables): void {
   if (at >= 0) cx.reverseNat = cx.ctWords[at + ENTRY_FLAGS]! >>> 16;
 }
 
-function traceLookup(cx: Context, at: number, expired: boolean, answered: boolean): void {
+const traceLookup = (cx: Context, at: number, expired: boolean, answered: boolean): void => {
   cx.trace.open(TRACE.CT_LOOKUP, CONNTRACK, at < 0 ? 0 : expired ? 2 : 1, traceConntrackMap(cx, answered));
   traceKey(cx);
   cx.trace.values(cx.ctWords, at, ENTRY_WORDS);
-}
+};
 
-function traceCreate(cx: Context, at: number): void {
+const traceCreate = (cx: Context, at: number): void => {
   cx.trace.open(TRACE.CT_CREATE, CONNTRACK, 0, traceConntrackMap(cx, false));
   traceKey(cx);
   cx.trace.values(cx.ctWords, at, ENTRY_WORDS);
-}
+};

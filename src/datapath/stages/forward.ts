@@ -13,12 +13,15 @@ import {
   traceMapNumber,
   VERDICT,
 } from '../../schema/index.ts';
-import { LINK_TYPE, writeRaw16, writeRaw32 } from '../../wire/index.ts';
+import * as wire from '../../wire/index.ts';
 import { type Context } from '../context.ts';
 import { type Tables } from '../tables.ts';
 import { drop, forwarded } from '../verdict.ts';
 import { findDestinationEndpoint } from './identity.ts';
 import { takeHop } from './nat.ts';
+
+// Constants of this module: a call through an import costs V8 a load and a check each time.
+const { LINK_TYPE, writeRaw16, writeRaw32 } = wire;
 
 const FORWARD = STAGE.FORWARD;
 const { STACK, LOCAL, REDIRECT, PROXY } = ACTION;
@@ -86,7 +89,7 @@ export function forwardFromPod(cx: Context, tables: Tables): number {
 }
 
 /** Redirects by route and neighbour. A local or tunnel route, a missing neighbour or a packet over the MTU → the stack. */
-function toRoute(cx: Context, tables: Tables): number {
+const toRoute = (cx: Context, tables: Tables): number => {
   const h = cx.headers;
   const four = h.family === 4;
   cx.probesRoute = (cx.probesRoute + 1) | 0;
@@ -130,10 +133,10 @@ function toRoute(cx: Context, tables: Tables): number {
   rewriteMacs(cx, macs[hop]!, macs[hop + 1]!, macs[hop + 2]!);
   traceForward(cx, REDIRECT, ifindex);
   return forwarded(cx, REDIRECT, FORWARD);
-}
+};
 
 /** Puts the next hop's MAC and the own one (six bytes each, in three words) in place; zeros mean "unchanged". */
-function rewriteMacs(cx: Context, w0: number, w1: number, w2: number): void {
+const rewriteMacs = (cx: Context, w0: number, w1: number, w2: number): void => {
   if ((w0 | w1 | w2) === 0) return;
   cx.mac0 = w0;
   cx.mac1 = w1;
@@ -148,10 +151,10 @@ function rewriteMacs(cx: Context, w0: number, w1: number, w2: number): void {
     writeRaw16(bytes, offset + 6, w1 >>> 16);
     writeRaw32(bytes, offset + 8, w2);
   }
-}
+};
 
-function traceForward(cx: Context, action: number, ifindex: number): void {
+const traceForward = (cx: Context, action: number, ifindex: number): void => {
   if (cx.tracing === 0) return;
   const h = cx.headers;
   cx.trace.open(TRACE.FORWARD, FORWARD, 1, 0).key(h.d0).key(h.d1).key(h.d2).key(h.d3).value(action).value(ifindex);
-}
+};

@@ -24,7 +24,7 @@ export function fragment(cx: Context, tables: Tables): number {
   return cx.headers.fragment === 0 ? CONTINUE : handleFragment(cx, tables);
 }
 
-function handleFragment(cx: Context, tables: Tables): number {
+const handleFragment = (cx: Context, tables: Tables): number => {
   const h = cx.headers;
   count(cx, tables, FRAGMENTED, fragmentDirection(cx));
   if ((cx.features & (h.family === 4 ? FRAGMENTS_V4 : FRAGMENTS_V6)) === 0) {
@@ -33,15 +33,15 @@ function handleFragment(cx: Context, tables: Tables): number {
     return CONTINUE;
   }
   return h.fragment === 1 ? record(cx, tables) : lookUp(cx, tables);
-}
+};
 
 /** Pod hooks count by their own direction, node hooks as the service lookup that wants the ports. */
-function fragmentDirection(cx: Context): number {
+const fragmentDirection = (cx: Context): number => {
   if (cx.egress !== 0) return DIRECTION.EGRESS;
   return cx.hook === HOOK.TO_CONTAINER ? DIRECTION.INGRESS : DIRECTION.SERVICE;
-}
+};
 
-function record(cx: Context, tables: Tables): number {
+const record = (cx: Context, tables: Tables): number => {
   const h = cx.headers;
   const { ports } = cx;
   if (cx.probe === 0) {
@@ -55,9 +55,9 @@ function record(cx: Context, tables: Tables): number {
   }
   if (cx.tracing !== 0) traceFragment(cx, 2, ports);
   return CONTINUE;
-}
+};
 
-function lookUp(cx: Context, tables: Tables): number {
+const lookUp = (cx: Context, tables: Tables): number => {
   const h = cx.headers;
   cx.probesFragment = (cx.probesFragment + 1) | 0;
   const map = h.family === 4 ? tables.fragments4 : tables.fragments6;
@@ -77,10 +77,10 @@ function lookUp(cx: Context, tables: Tables): number {
       cx.sourceIdentity === IDENTITY.WORLD_IPV6;
   }
   return drop(cx, fromWorld ? DROP.FRAG_NOT_FOUND_FROM_WORLD : DROP.FRAG_NOT_FOUND, PARSE);
-}
+};
 
 /** The datagram's ports: offset of the value, or -1. A probe leaves no mark of use. */
-function seekFragment(cx: Context, tables: Tables): number {
+const seekFragment = (cx: Context, tables: Tables): number => {
   const h = cx.headers;
   if (h.family === 4) {
     const { fragments4 } = tables;
@@ -91,9 +91,9 @@ function seekFragment(cx: Context, tables: Tables): number {
   return cx.probe === 0
     ? fragments6.find(h.s0, h.s1, h.s2, h.s3, h.d0, h.d1, h.d2, h.d3, h.fragId, h.protocol)
     : fragments6.peek(h.s0, h.s1, h.s2, h.s3, h.d0, h.d1, h.d2, h.d3, h.fragId, h.protocol);
-}
+};
 
-function traceFragment(cx: Context, result: number, ports: number): void {
+const traceFragment = (cx: Context, result: number, ports: number): void => {
   const h = cx.headers;
   const t = cx.trace.open(TRACE.FRAGMENT, PARSE, result, h.family === 4 ? MAP4 : MAP6);
   if (h.family === 4) {
@@ -104,4 +104,4 @@ function traceFragment(cx: Context, result: number, ports: number): void {
     t.key(h.s0).key(h.s1).key(h.s2).key(h.s3).key(h.d0).key(h.d1).key(h.d2).key(h.d3).key(h.fragId).key(h.protocol);
   }
   t.value(ports);
-}
+};

@@ -138,7 +138,7 @@ export function identityOfDestination(cx: Context, tables: Tables): number {
  * The identity of an ipcache entry as the endpoint of this hook sees it: a miss is the world (by family on a dual-stack
  * node); a node that the endpoint runs on is its host. One set of entries thus serves the endpoints of every node.
  */
-function refine(cx: Context, words: Int32Array, at: number): number {
+const refine = (cx: Context, words: Int32Array, at: number): number => {
   if (at < 0) {
     if ((cx.features & (IPV4 | IPV6)) !== (IPV4 | IPV6)) return WORLD;
     return cx.headers.family === 4 ? WORLD_IPV4 : WORLD_IPV6;
@@ -149,9 +149,9 @@ function refine(cx: Context, words: Int32Array, at: number): number {
     if (node !== 0 && node === cx.endpointNode) return HOST;
   }
   return identity;
-}
+};
 
-function traceEndpoint(cx: Context, tables: Tables, at: number, source: boolean): void {
+const traceEndpoint = (cx: Context, tables: Tables, at: number, source: boolean): void => {
   const h = cx.headers;
   const four = h.family === 4;
   const t = cx.trace.open(
@@ -166,4 +166,4 @@ function traceEndpoint(cx: Context, tables: Tables, at: number, source: boolean)
       .key(source ? h.s2 : h.d2)
       .key(source ? h.s3 : h.d3);
   t.values(four ? tables.endpoints4.words : tables.endpoints6.words, at, EP_WORDS);
-}
+};

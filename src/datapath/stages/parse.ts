@@ -50,7 +50,7 @@ export function parse(cx: Context): number {
  * ICMP: an echo's id stands at both ports so that request and answer meet on one key; errors are matched on their outer
  * addresses with ports 0 (Cilium's TUPLE_F_RELATED); every other type has ports 0. A fragment of ICMP is invalid (134).
  */
-function icmpTuple(cx: Context): number {
+const icmpTuple = (cx: Context): number => {
   const h = cx.headers;
   if (h.fragment !== 0) return isPodHook(cx) ? drop(cx, DROP.INVALID, PARSE) : forwarded(cx, ACTION.STACK, PARSE);
   const type = h.icmpType;
@@ -60,13 +60,13 @@ function icmpTuple(cx: Context): number {
   } else if (type === 128 || type === 129) cx.ports = h.icmpId | (h.icmpId << 16);
   else if (type >= 1 && type <= 4) cx.related = 1;
   return CONTINUE;
-}
+};
 
 /**
  * A frame that did not parse. Cut by the snap length → UNKNOWN, never a drop. Malformed → the drop that Cilium gives.
  * What is not IP, or of an L4 protocol nobody tracks: at pod hooks a drop (ARP passes), elsewhere the stack's business.
  */
-function refuse(cx: Context, status: number): number {
+const refuse = (cx: Context, status: number): number => {
   switch (status) {
     case WIRE.CUT:
       return unknown(cx, UNKNOWN_REASON.TRUNCATED, PARSE);
@@ -86,16 +86,16 @@ function refuse(cx: Context, status: number): number {
     default:
       return drop(cx, DROP.INVALID, PARSE);
   }
-}
+};
 
-function notIp(cx: Context): number {
+const notIp = (cx: Context): number => {
   if (!isPodHook(cx) || cx.headers.etherType === ARP) return forwarded(cx, passAction(cx), PARSE);
   return drop(cx, DROP.UNKNOWN_L3, PARSE);
-}
+};
 
-function unknownTransport(cx: Context): number {
+const unknownTransport = (cx: Context): number => {
   return isPodHook(cx) ? drop(cx, DROP.CT_UNKNOWN_PROTOCOL, PARSE) : forwarded(cx, ACTION.STACK, PARSE);
-}
+};
 
 /** Whether the packet is neighbour discovery (RFC 4861: types 133 to 137), which is not policed. */
 export function isNeighbourDiscovery(cx: Context): boolean {
@@ -103,9 +103,9 @@ export function isNeighbourDiscovery(cx: Context): boolean {
   return h.family === 6 && h.protocol === 58 && h.icmpType >= 133 && h.icmpType <= 137;
 }
 
-function traceParsed(cx: Context, status: number): void {
+const traceParsed = (cx: Context, status: number): void => {
   const h = cx.headers;
   const t = cx.trace.open(TRACE_PARSED, PARSE, status, 0);
   t.key(h.s0).key(h.s1).key(h.s2).key(h.s3).key(h.d0).key(h.d1).key(h.d2).key(h.d3).key(h.ports);
   t.value(h.family).value(h.protocol).value(h.fragment).value(h.tcpFlags).value(h.icmpType).value(h.icmpCode);
-}
+};

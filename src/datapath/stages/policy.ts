@@ -97,18 +97,18 @@ export function policy(cx: Context, tables: Tables): number {
  * Whether the entry can answer for every packet of the connection. Not for a redirect, whose proxy port is not in it; nor for
  * an ICMP error, which is no packet of the connection; nor where rules tell ICMP types apart, which the tuple does not.
  */
-function isSettled(cx: Context): boolean {
+const isSettled = (cx: Context): boolean => {
   const { protocol } = cx.headers;
   if (cx.related !== 0 || (cx.ctFlags & PROXY_REDIRECT) !== 0) return false;
   return (cx.features & ICMP_RULES) === 0 || (protocol !== ICMP && protocol !== ICMPV6);
-}
+};
 
-function remote(cx: Context, tables: Tables): number {
+const remote = (cx: Context, tables: Tables): number => {
   return cx.egress !== 0 ? identityOfDestination(cx, tables) : identityOfSource(cx, tables);
-}
+};
 
 /** Writes the decision into the entry of an established connection. */
-function renew(cx: Context, at: number): void {
+const renew = (cx: Context, at: number): void => {
   const words = cx.ctWords;
   words[at + ENTRY_IDENTITY] = cx.remoteIdentity;
   words[at + ENTRY_EPOCH] = cx.epoch;
@@ -117,10 +117,10 @@ function renew(cx: Context, at: number): void {
   if (cx.audited !== 0) flags |= AUDITED;
   if (cx.proxyPort !== 0) flags |= PROXY_REDIRECT;
   words[at + ENTRY_FLAGS] = flags;
-}
+};
 
 /** The endpoint's policy in the packet's direction for `cx.remoteIdentity`: CONTINUE, or the drop. */
-function evaluate(cx: Context, tables: Tables): number {
+const evaluate = (cx: Context, tables: Tables): number => {
   const h = cx.headers;
   const egress = cx.egress !== 0;
   if (h.protocol === ICMP && h.icmpType === 3 && h.icmpCode === 4 && (cx.features & ICMP_FRAG_NEEDED) !== 0) {
@@ -152,14 +152,14 @@ function evaluate(cx: Context, tables: Tables): number {
         meta[at + (egress ? META_EGRESS_COOKIE : META_INGRESS_COOKIE)]!,
         0,
       );
-}
+};
 
 /**
  * Word offset of the winning entry in `tables.policy.words`, or -1. Only shapes that exist are probed, for the identity, its
  * aggregate and 0; the highest precedence wins, then the longer port prefix, then the more specific identity.
  * Entries whose verdict byte is 0 (pass) decide nothing: control has resolved them.
  */
-function search(cx: Context, tables: Tables, meta: Int32Array, shapesAt: number, direction: number): number {
+const search = (cx: Context, tables: Tables, meta: Int32Array, shapesAt: number, direction: number): number => {
   const h = cx.headers;
   const { protocol } = h;
   let port = swap16(cx.ports >>> 16);
@@ -198,10 +198,10 @@ function search(cx: Context, tables: Tables, meta: Int32Array, shapesAt: number,
     }
   }
   return best;
-}
+};
 
 /** One probe: the entry of this peer and shape, its offset in `tables.policy.words`, or -1. */
-function probe(
+const probe = (
   cx: Context,
   tables: Tables,
   peer: number,
@@ -209,7 +209,7 @@ function probe(
   port: number,
   protocol: number,
   direction: number,
-): number {
+): number => {
   cx.probesPolicy = (cx.probesPolicy + 1) | 0;
   let target = (shape | direction) << 24;
   if (shape !== ANY_SHAPE) target |= swap16(port & (0xffff << (16 - shape))) | (protocol << 16);
@@ -219,17 +219,17 @@ function probe(
     cx.trace.key(cx.endpointPolicy).key(peer).key(target).values(tables.policy.words, at, VALUE_WORDS);
   }
   return at;
-}
+};
 
 /** POLICY_MATCH of an entry: named peer or not, and what of the L4 header its shape looks at. */
-function matchOf(named: boolean, shape: number): number {
+const matchOf = (named: boolean, shape: number): number => {
   if (shape === ANY_SHAPE) return named ? POLICY_MATCH.L3_ONLY : POLICY_MATCH.ALL;
   if (shape === 0) return named ? POLICY_MATCH.L3_PROTO : POLICY_MATCH.PROTO_ONLY;
   return named ? POLICY_MATCH.L3_L4 : POLICY_MATCH.L4_ONLY;
-}
+};
 
 /** What the winning entry says. No authentication map exists, so a rule that wants it is never satisfied (189). */
-function decide(cx: Context, tables: Tables, best: number, flags: number): number {
+const decide = (cx: Context, tables: Tables, best: number, flags: number): number => {
   const { words } = tables.policy;
   const precedence = words[best + PRECEDENCE]!;
   const cookie = words[best + COOKIE]!;
@@ -245,21 +245,21 @@ function decide(cx: Context, tables: Tables, best: number, flags: number): numbe
   cx.proxyPort = port;
   if (cx.tracing !== 0) traceVerdict(cx, 0, precedence);
   return CONTINUE;
-}
+};
 
 /** A drop by policy; in audit mode the packet passes and says so. */
-function refuse(cx: Context, reason: number, flags: number, cookie: number, precedence: number): number {
+const refuse = (cx: Context, reason: number, flags: number, cookie: number, precedence: number): number => {
   cx.cookie = cookie;
   if ((cx.features & AUDIT) !== 0 || (flags & AUDIT_POLICY) !== 0) cx.audited = 1;
   if (cx.tracing !== 0) traceVerdict(cx, reason, precedence);
   return cx.audited !== 0 ? CONTINUE : drop(cx, reason, POLICY);
-}
+};
 
-function traceVerdict(cx: Context, reason: number, precedence: number): void {
+const traceVerdict = (cx: Context, reason: number, precedence: number): void => {
   const t = cx.trace.open(TRACE.POLICY_VERDICT, POLICY, reason, 0);
   t.key(cx.endpointPolicy)
     .key(cx.remoteIdentity)
     .key(swap16(cx.ports >>> 16));
   t.key(cx.headers.protocol).key(cx.egress !== 0 ? 1 : 0);
   t.value(precedence).value(cx.cookie).value(cx.policyMatch).value(cx.audited);
-}
+};

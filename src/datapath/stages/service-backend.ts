@@ -75,11 +75,11 @@ export function findBackend(cx: Context, tables: Tables, id: number): number {
 }
 
 /** BACKEND_STATE of the backend at `at`. */
-function stateOf(cx: Context, tables: Tables, at: number): number {
+const stateOf = (cx: Context, tables: Tables, at: number): number => {
   return cx.headers.family === 4
     ? tables.backends4.words[at + PORT4]! >>> 24
     : tables.backends6.words[at + PORT6]! >>> 24;
-}
+};
 
 /**
  * Finds the backend. A live service entry of the same frontend decides: its backend is kept while it is active, and while it
@@ -131,12 +131,12 @@ export function balance(
 }
 
 /** Whether a packet may not drain to a backend that is going: a TCP SYN (Cilium's state->syn; other protocols have none). */
-function isSyn(cx: Context): boolean {
+const isSyn = (cx: Context): boolean => {
   return cx.headers.protocol === TCP && (cx.headers.tcpFlags & SYN) !== 0;
-}
+};
 
 /** The live service entry of this client and this frontend, in at most two probes: its offset in `cx.ctWords`, or -1. */
-function findEntry(cx: Context, tables: Tables, reverseNat: number, ownerFlags: number): number {
+const findEntry = (cx: Context, tables: Tables, reverseNat: number, ownerFlags: number): number => {
   setTupleKey(cx, cx.ownerIsSource, SERVICE_KEY | ownerFlags);
   let at = probeAnswered(cx, tables);
   if (at >= 0 && cx.ctWords[at + ENTRY_FLAGS]! >>> 16 === reverseNat) {
@@ -150,13 +150,13 @@ function findEntry(cx: Context, tables: Tables, reverseNat: number, ownerFlags: 
   }
   cx.serviceEntry = ABSENT;
   return -1;
-}
+};
 
 /**
  * Chooses a backend by the frontend's algorithm, or the node's (0). A frontend without a Maglev table is balanced at random,
  * as Cilium balances pods' traffic to ClusterIPs. 0 = the slot names none.
  */
-function choose(
+const choose = (
   cx: Context,
   tables: Tables,
   target: number,
@@ -164,7 +164,7 @@ function choose(
   reverseNat: number,
   port: number,
   scope: number,
-): number {
+): number => {
   const algorithm = target >>> 24 || tables.config.words[CONFIG_ALGORITHM]!;
   if (algorithm === MAGLEV) {
     const id = maglev(cx, tables, reverseNat);
@@ -173,10 +173,10 @@ function choose(
   const slot = algorithm === FIRST ? 1 : randomSlot(cx, tables, count);
   const at = findService(cx, tables, port | (slot << 16), cx.headers.protocol | (scope << 8));
   return at < 0 ? 0 : serviceWords(cx, tables)[at + TARGET]!;
-}
+};
 
 /** 1..count by a hash of the flow. */
-function randomSlot(cx: Context, tables: Tables, count: number): number {
+const randomSlot = (cx: Context, tables: Tables, count: number): number => {
   const h = cx.headers;
   const seed = tables.config.words[CONFIG_RANDOM_SEED]!;
   const hash =
@@ -184,17 +184,18 @@ function randomSlot(cx: Context, tables: Tables, count: number): number {
       ? chance4(h.s0, h.d0, cx.ports, h.protocol, 0, seed)
       : chance6(h.s0, h.s1, h.s2, h.s3, h.d0, h.d1, h.d2, h.d3, cx.ports, h.protocol, 0, seed);
   return ((hash >>> 0) % count) + 1;
-}
+};
 
 /** The backend id in the flow's slot of the frontend's Maglev table, or -1 when it has no table. */
-function maglev(cx: Context, tables: Tables, reverseNat: number): number {
+const maglev = (cx: Context, tables: Tables, reverseNat: number): number => {
   const h = cx.headers;
   const config = tables.config.words;
   const four = h.family === 4;
   const map = four ? tables.maglev4 : tables.maglev6;
   const base = map.findTable(reverseNat);
-  let size = config[CONFIG_MAGLEV_SIZE]!;
-  if (base < 0 || size <= 0) {
+  // Unsigned, so that the remainder below is one of integers.
+  let size = config[CONFIG_MAGLEV_SIZE]! >>> 0;
+  if (base < 0 || size === 0) {
     if (cx.tracing !== 0)
       cx.trace
         .open(TRACE.MAGLEV_SLOT, SERVICE, 0, four ? MAGLEV4 : MAGLEV6)
@@ -216,13 +217,13 @@ function maglev(cx: Context, tables: Tables, reverseNat: number): number {
     cx.trace.key(reverseNat).key(slot).value(id);
   }
   return id < 0 ? 0 : id;
-}
+};
 
 /**
  * The backend that this client is to keep, or 0. Valid for [last used, last used + timeout), while the backend still serves
  * the frontend (match entry) and exists; an entry that is not is removed.
  */
-function remembered(cx: Context, tables: Tables, timeout: number, reverseNat: number): number {
+const remembered = (cx: Context, tables: Tables, timeout: number, reverseNat: number): number => {
   const h = cx.headers;
   const four = h.family === 4;
   const map = four ? tables.affinity4 : tables.affinity6;
@@ -245,10 +246,10 @@ function remembered(cx: Context, tables: Tables, timeout: number, reverseNat: nu
     else tables.affinity6.remove(h.s0, h.s1, h.s2, h.s3, reverseNat);
   }
   return id;
-}
+};
 
 /** Writes or refreshes the client's affinity. Without memory nothing is remembered: the packet goes on. */
-function remember(cx: Context, tables: Tables, id: number, reverseNat: number): void {
+const remember = (cx: Context, tables: Tables, id: number, reverseNat: number): void => {
   const h = cx.headers;
   const four = h.family === 4;
   const map = four ? tables.affinity4 : tables.affinity6;
@@ -258,24 +259,24 @@ function remember(cx: Context, tables: Tables, id: number, reverseNat: number): 
   if (at < 0) return;
   map.words[at + LAST_USED] = cx.now;
   map.words[at + REMEMBERED] = id;
-}
+};
 
-function traceAffinity(cx: Context, words: Int32Array, at: number, reverseNat: number, result: number): void {
+const traceAffinity = (cx: Context, words: Int32Array, at: number, reverseNat: number, result: number): void => {
   const h = cx.headers;
   const four = h.family === 4;
   const t = cx.trace.open(TRACE.AFFINITY, SERVICE, result, four ? AFFINITY4 : AFFINITY6).key(h.s0);
   if (four) t.key(0);
   else t.key(h.s1).key(h.s2).key(h.s3);
   t.key(reverseNat).values(words, at, affinityValue.bytes >>> 2);
-}
+};
 
 /**
  * A frontend with nothing behind it. `serviceNoBackendResponse: drop` and `reject` both drop with 158; the ICMP error that
  * `reject` sends besides is not built. With `enableNoServiceEndpointsRoutable: false` the stack gets the packet at once,
  * past conntrack and policy, unless the frontend is for local backends only.
  */
-function noBackend(cx: Context): number {
+const noBackend = (cx: Context): number => {
   const routable = (cx.features & (NO_BACKEND_DROP | NO_BACKEND_REJECT)) === 0;
   if (routable && (cx.serviceFlags & (EXT_LOCAL | INT_LOCAL)) === 0) return forwarded(cx, ACTION.STACK, SERVICE);
   return drop(cx, DROP.NO_SERVICE, SERVICE);
-}
+};

@@ -100,7 +100,7 @@ export function serviceFromOutside(cx: Context, tables: Tables): number {
 }
 
 /** Cilium's lb4_src_range_ok: a range that covers the client allows, or denies where the ranges are deny ranges. */
-function isSourceAllowed(cx: Context, tables: Tables, reverseNat: number, flags: number): boolean {
+const isSourceAllowed = (cx: Context, tables: Tables, reverseNat: number, flags: number): boolean => {
   const h = cx.headers;
   const four = h.family === 4;
   const at = four
@@ -113,4 +113,4 @@ function isSourceAllowed(cx: Context, tables: Tables, reverseNat: number, flags:
     t.values(four ? tables.sourceRange4.words : tables.sourceRange6.words, at, 1);
   }
   return at >= 0 === ((flags & DENY_OR_QUARANTINED) === 0);
-}
+};

@@ -6,10 +6,10 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { openCapture } from '../../../src/capture/file/index.ts';
+import { CAPTURES } from '../../support/repository.ts';
 
-const root = process.env['WEIR_CAPTURES'] ?? fileURLToPath(new URL('../../../../shared/captures', import.meta.url));
+const root = CAPTURES;
 const files = existsSync(root)
   ? readdirSync(root, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && /\.(pcap|pcapng|cap|gz)$/.test(entry.name))

@@ -4,14 +4,15 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative, resolve } from 'node:path';
+import { join, relative } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { openCapture } from '../../../src/capture/file/index.ts';
 import { createSim } from '../../../src/dataplane/sim/index.ts';
 import { replay, type JudgedPacket } from '../../../src/replay/index.ts';
 import { isolatedPods, simulate, SMALL, unicastAddresses } from '../../support/captured-cluster.ts';
+import { CAPTURES } from '../../support/repository.ts';
 
-const folder = resolve(process.env['WEIR_CAPTURES'] ?? '../shared/captures');
+const folder = CAPTURES;
 const skip = existsSync(folder) ? false : `no captures at ${folder}`;
 const files = skip === false ? [...capturesIn(folder)] : [];
 

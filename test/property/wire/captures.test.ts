@@ -6,8 +6,9 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { Headers, parseFrame, WIRE } from '../../../src/wire/index.ts';
 import { dissect } from './dissect.ts';
+import { CAPTURES } from '../../support/repository.ts';
 
-const folder = process.env['WEIR_CAPTURES'] ?? path.resolve('../shared/captures');
+const folder = CAPTURES;
 const skip = existsSync(folder) ? false : `no captures: ${folder} (set WEIR_CAPTURES)`;
 
 /** Looks like the first byte of an IPv4 header. */

@@ -3,7 +3,7 @@ import { deepStrictEqual, equal, match, ok, rejects } from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -145,7 +145,7 @@ test('an empty file, and one that is cut while it is read', async () => {
 });
 
 test('standard input: a pipe, a pipe of gzip, and a redirected file', () => {
-  const support = fileURLToPath(new URL('../../support/capture-count.ts', import.meta.url));
+  const support = fileURLToPath(new URL(`../../support/capture-count${extname(import.meta.url)}`, import.meta.url));
   const run = (options: Parameters<typeof spawnSync>[2]): string => {
     const done = spawnSync(process.execPath, [...process.execArgv, support], { encoding: 'utf8', ...options });
     return String(done.stdout) + String(done.stderr);

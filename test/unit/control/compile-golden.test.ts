@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { type Compiled, Compiler } from '../../../src/control/compile.ts';
 import type { DesiredMap } from '../../../src/control/desired-map.ts';
 import { configWith, stateOf } from '../../support/policy-world.ts';
+import { goldenFile, UPDATE_GOLDEN } from '../../support/repository.ts';
 
 const WORLD = `
 apiVersion: v1
@@ -72,10 +73,10 @@ function dump(compiled: Compiled): string {
 }
 
 test('the maps of a small world', () => {
-  const file = new URL('../../golden/control/shop-maps.txt', import.meta.url);
+  const file = goldenFile('control/shop-maps.txt');
   const compiled = new Compiler(configWith({ kubeProxyReplacement: true })).compile(stateOf(WORLD));
   assert.deepEqual(compiled.problems, []);
   const text = dump(compiled);
-  if (process.env['WEIR_UPDATE_GOLDEN'] === '1') writeFileSync(file, text);
+  if (UPDATE_GOLDEN) writeFileSync(file, text);
   assert.equal(text, readFileSync(file, 'utf8'));
 });

@@ -8,6 +8,7 @@ import { loadManifests, loadText, type LoadOptions } from '../../../src/control/
 import { displayName, listManifestFiles } from '../../../src/control/load/manifest-files.ts';
 import { defaultLimits } from '../../../src/control/manifest/index.ts';
 import { formatProblem } from '../../../src/control/problem.ts';
+import { POLICY_CASES } from '../../support/repository.ts';
 
 const made: string[] = [];
 after(() => {
@@ -205,7 +206,7 @@ test('loadText reads one file with the same care', async () => {
   });
 });
 
-const cases = process.env['WEIR_POLICY_CASES'] ?? path.resolve('../shared/cases/policy');
+const cases = POLICY_CASES;
 
 test(
   'published policy cases load without errors',

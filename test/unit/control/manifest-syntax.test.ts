@@ -7,6 +7,7 @@ import {
   type InputLimits,
   type LoadResult,
 } from '../../../src/control/manifest/index.ts';
+import { parseJson } from '../../../src/control/manifest/json-tree.ts';
 import { formatProblem } from '../../../src/control/problem.ts';
 
 function load(text: string, limits: Partial<InputLimits> = {}): LoadResult {
@@ -156,6 +157,84 @@ test('JSON: errors carry their place, several values follow each other', () => {
   );
   // What looks like JSON and is YAML in flow style is read as that.
   assert.equal(load('{apiVersion: v1, kind: Pod, metadata: {name: a}}').state?.pods.length, 1);
+});
+
+test('JSON is strict: no comments, no trailing commas, no bad escapes', () => {
+  assert.deepEqual(problems('{"a": [1, /* x */ 2]}'), ['f.yaml:1:11: expected a JSON value, got "/"']);
+  assert.deepEqual(problems('{"a": 1} // x\n{"a" "b"}'), ['f.yaml:1:10: expected a JSON value, got "/"']);
+  assert.deepEqual(problems('{"a": "x\\q", "b" "c"}'), ['f.yaml:1:7: bad escape in a string']);
+  assert.deepEqual(problems('{"a": "\\u12g4", "b" "c"}'), ['f.yaml:1:7: bad escape in a string']);
+  assert.deepEqual(problems('{"a": "x'), ['f.yaml:1:7: string without an end']);
+  assert.deepEqual(problems('"'), ['f.yaml:1:1: missing closing "quote']);
+  for (const text of ['{"a": 1,\n}', '[1,]'])
+    assert.deepEqual(parseJson(text, defaultLimits).issues.length, 1, `${text} is no JSON`);
+  for (const number of ['1.', '.5', '-', '-.5', '+1', '1e', '0x1', '00', '1.5.2'])
+    assert.equal(parseJson(`[${number}]`, defaultLimits).issues.length, 1, `${number} is no JSON number`);
+});
+
+test('a quote without an end leaves the documents behind it alone', () => {
+  assert.deepEqual(problems(`${pod('a')}---\nkind: "Pod\n---\n${pod('b')}---\nkind: 'x\n---\n${pod('b')}`), [
+    'f.yaml:6:11: missing closing "quote',
+    "f.yaml:12:8: missing closing 'quote",
+    'f.yaml:14:1: duplicate Pod default/b: first at f.yaml:8:1',
+  ]);
+});
+
+/** A List long enough to be read in parts; `spoil` may change an item, `after` follows the items. */
+const longList = (spoil: (item: string, index: number) => string = (item) => item, after = 'kind: List\n'): string =>
+  `apiVersion: v1\nitems:\n${Array.from({ length: 60 }, (_, i) =>
+    spoil(`- apiVersion: v1\n  kind: Pod\n  metadata:\n    name: p${i}\n    labels: {a: b, c: d}\n`, i),
+  ).join('')}${after}`;
+
+test('a long list: items and problems stand where they are written', () => {
+  const { state, problems: found } = load(longList());
+  assert.deepEqual(found, []);
+  assert.deepEqual(
+    state?.pods.map(({ name, origin }) => [name, origin.line, origin.column]),
+    Array.from({ length: 60 }, (_, i) => [`p${i}`, 3 + 5 * i, 3]),
+  );
+  const change = (at: number, from: string, to: string): string[] =>
+    problems(longList((item, i) => (i === at ? item.replace(from, to) : item)));
+  for (const at of [0, 1, 20, 57, 58, 59]) {
+    const line = 3 + 5 * at;
+    assert.deepEqual(change(at, '{a: b', '{a: b, a: c'), [`f.yaml:${line + 4}:20: duplicate key "a"`]);
+    assert.deepEqual(change(at, '{a: b, c: d}', '[x'), [
+      `f.yaml:${line + 4}:15: flow sequence in block collection must be sufficiently indented and end with a ]`,
+    ]);
+    assert.deepEqual(change(at, '{a: b, c: d}', '*x'), [`f.yaml:${line + 4}:13: alias *x has no anchor before it`]);
+    assert.deepEqual(change(at, '{a: b, c: d}', `${'['.repeat(150)}${']'.repeat(150)}`), [
+      `f.yaml:${line + 4}:${13 + 97}: nested deeper than 100 levels`,
+    ]);
+  }
+});
+
+test('a long list: anchors reach from part to part, and a bomb spread over them dies at its bound', () => {
+  const { state, problems: found } = load(
+    longList((item, i) => (i === 20 ? item.replace('{a', '&l {a') : i > 20 ? item.replace(/\{.*\}/, '*l') : item)),
+  );
+  assert.deepEqual(found, []);
+  assert.deepEqual([...state!.pods[59]!.labels].slice(0, 2), [
+    ['a', 'b'],
+    ['c', 'd'],
+  ]);
+  const bomb = longList((item, i) => (i < 20 ? item : `- &a${i} [${i === 20 ? 'x, x' : `*a${i - 1}, *a${i - 1}`}]\n`));
+  assert.deepEqual(problems(bomb), ['f.yaml:117:13: the aliases of this document stand for more than 100000 values']);
+});
+
+test('two long lists in one document are two lists', () => {
+  const slice = (count: number): string =>
+    `apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\nmetadata: {name: s}\nendpoints:\n${Array.from(
+      { length: count },
+      (_, i) => `- addresses: [10.0.${i}.1]\n  conditions: {ready: true, serving: true}\n`,
+    ).join(
+      '',
+    )}ports:\n${Array.from({ length: count }, (_, i) => `- name: p${i}\n  port: ${i + 1}\n  protocol: TCP\n`).join('')}`;
+  const { state, problems: found } = load(slice(90));
+  assert.deepEqual(found, []);
+  const [read] = state!.endpointSlices;
+  assert.equal(read?.endpoints.length, 90);
+  assert.equal(read.ports.length, 90);
+  assert.equal(read.ports[89]?.port, 90);
 });
 
 test('every bound has its problem', () => {

@@ -1,7 +1,7 @@
 // Every output format of one small replay, byte by byte. test/golden/README.md derives what the lines must say by hand.
-// UPDATE_GOLDEN=1 rewrites the files; read the difference before committing it.
+// `npm test -- --update` rewrites the files; read the difference before committing it.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import {
   compactPrinter,
@@ -16,8 +16,7 @@ import {
 } from '../../../src/flow/index.ts';
 import { frame, type PacketSpec } from '../../support/packets.ts';
 import { makeWorld, replayed, type Step } from '../../support/replay-world.ts';
-
-const folder = new URL('../../golden/', import.meta.url);
+import { goldenFile, UPDATE_GOLDEN } from '../../support/repository.ts';
 
 const packet = (
   on: string,
@@ -66,12 +65,11 @@ function textOf(printer: FlowPrinter, all: readonly FlowRecord[]): string {
 }
 
 function compare(name: string, text: string): void {
-  const file = new URL(name, folder);
-  if (process.env['UPDATE_GOLDEN'] === '1') {
-    if (!existsSync(folder)) mkdirSync(folder);
+  const file = goldenFile(name);
+  if (UPDATE_GOLDEN) {
     writeFileSync(file, text);
   }
-  assert.equal(text, readFileSync(file, 'utf8'), `${name}: UPDATE_GOLDEN=1 rewrites it`);
+  assert.equal(text, readFileSync(file, 'utf8'), `${name}: npm test -- --update rewrites it`);
 }
 
 const FORMATS: Readonly<Record<string, () => FlowPrinter>> = {

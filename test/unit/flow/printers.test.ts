@@ -122,7 +122,7 @@ describe('untrusted text', () => {
     for (const make of makers) {
       const printer = make();
       const text = printer.begin() + printer.record(evil) + printer.end();
-       
+
       assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e]/, make.name);
     }
   });

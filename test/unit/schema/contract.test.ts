@@ -31,11 +31,7 @@ describe('schema', () => {
     for (const spec of Object.values(MAPS)) {
       assert.equal(spec.key.bytes % 4, 0, `${spec.name} key`);
       assert.equal(spec.value.bytes % 4, 0, `${spec.name} value`);
-      assert.match(
-        spec.name,
-        /^weir_[a-z0-9_]{1,14}$/,
-        'pin names are short, lower case and ours',
-      );
+      assert.match(spec.name, /^weir_[a-z0-9_]{1,14}$/, 'pin names are short, lower case and ours');
     }
   });
 

@@ -1,0 +1,92 @@
+// Originals of packets that are the datapath's own output: made again from the output, and sent their way, so that conntrack
+// learns what the capture shows (replay.md, rule 1). Input: an output packet and its connection. Output: refreshed entries.
+// Invariant: the captured packet is not touched; allocates nothing.
+import { Packet } from '../datapath/index.ts';
+import { HOOK } from '../schema/index.ts';
+import { type Headers } from '../wire/index.ts';
+import { AT, type Connections, INT_STRIDE, REAL, REAL_STRIDE, STATE } from './connections.ts';
+import { type EntryHook } from './entry-hook.ts';
+import { Outcome } from './outcome.ts';
+import { type Vantage } from './vantage.ts';
+import { PURPOSE, RUN, type Way } from './way.ts';
+
+const ICMP = 1;
+const ICMPV6 = 58;
+/** An input this close before its output has refreshed conntrack already: nanoseconds. */
+const JUST_BEFORE = 10_000_000;
+/** For originals of a pod's translated replies: they entered where their own source is. */
+const ANYWHERE: Vantage = { kind: 'any', owner: 0, text: 'any', evidence: '' };
+
+const turned = (ports: number): number => (ports << 16) | (ports >>> 16);
+
+/** See the head of this file. */
+export class Originals {
+  private readonly way: Way;
+  private readonly connections: Connections;
+  private readonly entry: EntryHook;
+  private readonly scratch = new Packet();
+  private readonly scratchBytes = new Uint8Array(512);
+  private readonly scratchView = new DataView(this.scratchBytes.buffer);
+  private readonly refreshed = new Outcome();
+
+  constructor(way: Way, connections: Connections, entry: EntryHook) {
+    this.way = way;
+    this.connections = connections;
+    this.entry = entry;
+  }
+
+  /**
+   * Rule 1: the output refreshes conntrack as its original did. Where the original itself was seen just before, it has done so
+   * already; else it is made again from the output, in a scratch copy, and sent its way.
+   */
+  refresh(connection: number, forward: boolean, h: Headers, packet: Packet, vantage: Vantage, now: number): void {
+    const { connections, scratchBytes } = this;
+    const last = connections.real[connection * REAL_STRIDE + (forward ? REAL.FORWARD_INPUT : REAL.REPLY_INPUT)]!;
+    if (last !== 0 && now - last >= 0 && now - last <= JUST_BEFORE) return;
+    const length = Math.min(packet.capturedEnd - h.l3, scratchBytes.length);
+    for (let i = 0; i < length; i++) scratchBytes[i] = packet.bytes[h.l3 + i]!;
+    const base = connection * INT_STRIDE;
+    const { int } = connections;
+    // From what was asked for back to it, or from the translated ends: whichever this packet's other form has.
+    const source = forward ? AT.SOURCE : AT.OUT_DESTINATION;
+    const destination = forward ? AT.DESTINATION : AT.OUT_SOURCE;
+    const ports = forward ? int[base + AT.PORTS]! : turned(int[base + AT.OUT_PORTS]!);
+    const view = this.scratchView;
+    const words = h.family === 4 ? 1 : 4;
+    const at = h.family === 4 ? 12 : 8;
+    for (let i = 0; i < words; i++) {
+      view.setInt32(at + 4 * i, int[base + source + i]!, true);
+      view.setInt32(at + 4 * (i + words), int[base + destination + i]!, true);
+    }
+    const l4 = h.l4 - h.l3;
+    if (h.protocol === ICMP || h.protocol === ICMPV6) view.setUint16(l4 + 4, ports & 0xffff, true);
+    else view.setInt32(l4, ports, true);
+    const { entry } = this;
+    const s = base + source;
+    const d = base + destination;
+    entry.choose(
+      vantage.kind === 'pod' ? ANYWHERE : vantage,
+      h.family,
+      int[s]!,
+      int[s + 1]!,
+      int[s + 2]!,
+      int[s + 3]!,
+      int[d]!,
+      int[d + 1]!,
+      int[d + 2]!,
+      int[d + 3]!,
+      ports,
+      h.protocol,
+    );
+    const run = entry.run & ~RUN.SKIP_SERVICE;
+    const originated = (int[base + AT.STATE]! & STATE.ORIGINATED) !== 0;
+    this.scratch.view(scratchBytes, 0, length, packet.wireEnd - h.l3, 101, packet.seconds, packet.nanoseconds);
+    // A backend outside of the cluster answers at the node's device; of a pod's capture only the pod's own hook is known.
+    let hook = entry.hook;
+    if (!forward && vantage.kind === 'pod' && hook !== HOOK.FROM_CONTAINER) hook = HOOK.TO_CONTAINER;
+    this.way.purpose = PURPOSE.ORIGINAL;
+    this.way.run(hook, this.scratch, forward || originated ? run : run | RUN.FIRST_ONLY, this.refreshed);
+    this.way.purpose = PURPOSE.INPUT;
+    if (!forward) connections.int[base + AT.STATE]! |= STATE.ANSWERED;
+  }
+}
