@@ -82,6 +82,7 @@ async function run(paths: readonly string[], options: ReplayCommandOptions): Pro
           masquerade: world.masquerade,
           at: options.at,
           merge: options.merge ?? false,
+          everyPacket: options.dumpMaps !== undefined,
         },
         printing.sink(progress),
       );

@@ -61,6 +61,10 @@ export const AT = {
   PROTOCOL: 44,
   /** Interface of the first packet, + 1. */
   FIRST_INTERFACE: 45,
+  /** Second, + 1, in which packets went through without a change of state; see Judge.isSettled. */
+  SETTLED: 46,
+  /** TCP flags of those packets: from the initiator in bits 0 to 7, from the other side in bits 8 to 15. */
+  SETTLED_FLAGS: 47,
 } as const;
 
 /** Offsets in `real`, from `number * REAL_STRIDE`. */

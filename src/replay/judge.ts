@@ -72,6 +72,11 @@ export class Judge {
   private readonly stations = new Stations();
   private readonly inner = new Headers();
   private readonly originals: Originals;
+  /**
+   * Whether packets that cannot change anything are counted without running their hooks again. Only where nobody looks at
+   * single packets or connections, and while no conntrack map has evicted anything.
+   */
+  settling = false;
   // The packet being judged.
   private packet = new Packet();
   private vantage!: Vantage;
@@ -247,6 +252,64 @@ export class Judge {
     const state = connections.int[connection * INT_STRIDE + AT.STATE]!;
     out.connection = connection;
     out.direction = forward ? WAY.FORWARD : WAY.REPLY;
+    if (this.settling) {
+      if (this.isSettled(connection, forward)) return;
+      this.judgeState(connection, role, forward, state);
+      return this.settle(connection, forward);
+    }
+    this.judgeState(connection, role, forward, state);
+  }
+
+  /**
+   * Whether this packet can change nothing: in the same second, at the same interface and in the same direction a packet
+   * of this connection went through (or was seen as output), it brings no TCP flag that was not seen then, and neither opens nor
+   * closes. Its hooks would find the same entries, refresh them to the same second and say the same; so only its verdict is told.
+   */
+  private isSettled(connection: number, forward: boolean): boolean {
+    const { connections, outcome: out, headers: h } = this;
+    const { int } = connections;
+    const base = connection * INT_STRIDE;
+    if (int[base + AT.SETTLED] !== this.packet.seconds + 1 || int[base + AT.INTERFACE] !== this.interfaceNumber + 1)
+      return false;
+    const seen = forward ? int[base + AT.SETTLED_FLAGS]! & 0xff : int[base + AT.SETTLED_FLAGS]! >>> 8;
+    if (seen === 0 || (h.tcpFlags & ~seen) !== 0 || h.ttl <= 1 || h.fragment !== 0) return false;
+    if (connections.role !== ASKED) return false;
+    const translated = (int[base + AT.STATE]! & STATE.TRANSLATED) !== 0;
+    if (translated && !forward) {
+      out.verdict = OUTCOME.OBSERVED;
+      out.observed = OBSERVED_AS.OUTPUT;
+      return true;
+    }
+    out.verdict = OUTCOME.FORWARDED;
+    if (translated) connections.real[connection * REAL_STRIDE + REAL.FORWARD_INPUT] = this.now;
+    return true;
+  }
+
+  /** Remembers that the packet just judged went through without opening or closing anything. */
+  private settle(connection: number, forward: boolean): void {
+    const { connections, outcome: out, headers: h } = this;
+    const { int } = connections;
+    const base = connection * INT_STRIDE;
+    const state = int[base + AT.STATE]!;
+    const translated = (state & STATE.TRANSLATED) !== 0;
+    const went = translated && !forward ? out.verdict === OUTCOME.OBSERVED : out.verdict === OUTCOME.FORWARDED;
+    const quiet = h.protocol === TCP && (h.tcpFlags & (FIN | SYN | RST)) === 0 && h.tcpFlags !== 0;
+    const ended = (state & (STATE.FIN_FORWARD | STATE.FIN_REPLY | STATE.RESET)) !== 0;
+    if (!went || !quiet || ended) {
+      int[base + AT.SETTLED] = 0;
+      return;
+    }
+    if ((state & STATE.ANSWERED) === 0 || connections.role !== ASKED || this.vantage.kind === 'any') return;
+    const second = this.packet.seconds + 1;
+    if (int[base + AT.SETTLED] !== second) {
+      int[base + AT.SETTLED] = second;
+      int[base + AT.SETTLED_FLAGS] = 0;
+    }
+    int[base + AT.SETTLED_FLAGS]! |= forward ? h.tcpFlags : h.tcpFlags << 8;
+  }
+
+  private judgeState(connection: number, role: number, forward: boolean, state: number): void {
+    const { connections, outcome: out } = this;
     if (role === OUTPUT ? forward : !forward && (state & STATE.TRANSLATED) !== 0) {
       if ((state & STATE.DROPPED) !== 0) return this.asTheOpening(connection);
       out.verdict = OUTCOME.OBSERVED;

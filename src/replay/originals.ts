@@ -14,6 +14,8 @@ const ICMP = 1;
 const ICMPV6 = 58;
 /** An input this close before its output has refreshed conntrack already: nanoseconds. */
 const JUST_BEFORE = 10_000_000;
+/** Bytes copied behind the L4 header: the beginning of what an ICMP error quotes. */
+const BEHIND_HEADERS = 8;
 /** For originals of a pod's translated replies: they entered where their own source is. */
 const ANYWHERE: Vantage = { kind: 'any', owner: 0, text: 'any', evidence: '' };
 
@@ -43,7 +45,9 @@ export class Originals {
     const { connections, scratchBytes } = this;
     const last = connections.real[connection * REAL_STRIDE + (forward ? REAL.FORWARD_INPUT : REAL.REPLY_INPUT)]!;
     if (last !== 0 && now - last >= 0 && now - last <= JUST_BEFORE) return;
-    const length = Math.min(packet.capturedEnd - h.l3, scratchBytes.length);
+    // Headers only: no stage reads further, and a whole copy would cost more than the hooks.
+    const length = Math.min(packet.capturedEnd, h.payload + BEHIND_HEADERS) - h.l3;
+    if (length > scratchBytes.length) return;
     for (let i = 0; i < length; i++) scratchBytes[i] = packet.bytes[h.l3 + i]!;
     const base = connection * INT_STRIDE;
     const { int } = connections;
@@ -82,8 +86,9 @@ export class Originals {
     const originated = (int[base + AT.STATE]! & STATE.ORIGINATED) !== 0;
     this.scratch.view(scratchBytes, 0, length, packet.wireEnd - h.l3, 101, packet.seconds, packet.nanoseconds);
     // A backend outside of the cluster answers at the node's device; of a pod's capture only the pod's own hook is known.
+    // An answer to a pod refreshes what the pod's own hook holds: the hooks of the node before it hold nothing of it.
     let hook = entry.hook;
-    if (!forward && vantage.kind === 'pod' && hook !== HOOK.FROM_CONTAINER) hook = HOOK.TO_CONTAINER;
+    if (!forward && hook !== HOOK.FROM_CONTAINER && (vantage.kind === 'pod' || originated)) hook = HOOK.TO_CONTAINER;
     this.way.purpose = PURPOSE.ORIGINAL;
     this.way.run(hook, this.scratch, forward || originated ? run : run | RUN.FIRST_ONLY, this.refreshed);
     this.way.purpose = PURPOSE.INPUT;

@@ -46,6 +46,11 @@ export interface ReplayOptions {
   readonly node?: string;
   /** One packet to look at closely: tracing is on for it, and `afterHook` is called behind each hook that runs for it. */
   readonly explain?: { readonly number: number; readonly afterHook: AfterHook };
+  /**
+   * Runs every packet through its hooks even where only counters are asked for, and a packet could change nothing but the
+   * datapath's own metrics and accounting: for those who read the dataplane's maps afterwards.
+   */
+  readonly everyPacket?: boolean;
   /** Connections held at once; 1,000,000 unless told. */
   readonly maxConnections?: number;
   /** Seed of the replay's own tables. */
@@ -257,6 +262,7 @@ class Run implements JudgedPacket {
       this.sink.vantage?.(found);
     });
     for (;;) {
+      this.judge.settling = this.maySettle();
       while (packets.next()) {
         const index = merged ? packets.capture : capture;
         // Merged captures count their packets together; a packet's number is the one in its own capture.
@@ -268,6 +274,27 @@ class Run implements JudgedPacket {
       if (wait !== undefined) await wait;
       if (!(await packets.fill())) return;
     }
+  }
+
+  /**
+   * Whether packets that change nothing need not be run again: nobody looks at single packets or connections, nothing counts
+   * in the maps, and every conntrack entry stays until it expires.
+   */
+  private maySettle(): boolean {
+    const { sink, options } = this;
+    if (sink.packet !== undefined || sink.connection !== undefined || options.explain !== undefined) return false;
+    if (options.everyPacket === true) return false;
+    const { maps } = options.dataplane;
+    return ![
+      maps.ctTcp4,
+      maps.ctTcpNew4,
+      maps.ctAny4,
+      maps.ctAnyNew4,
+      maps.ctTcp6,
+      maps.ctTcpNew6,
+      maps.ctAny6,
+      maps.ctAnyNew6,
+    ].some((map) => map.stats.evicted > 0);
   }
 
   private step(

@@ -1,0 +1,99 @@
+// Counting only, a replay leaves out the hooks of packets that can change nothing. That must show in no counter and in no
+// conntrack entry: the same capture with and without the shortcut, over conversations in which the interesting things (FINs,
+// resets, new openings, expiry of seconds, TTLs, other interfaces, denied pods) happen often.
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { CaptureReader, memorySource } from '../../../src/capture/index.ts';
+import { replay } from '../../../src/replay/index.ts';
+import { frame } from '../../support/packets.ts';
+import { captureOf, makeWorld, type Step } from '../../support/replay-world.ts';
+
+const A = '10.0.1.1';
+const C = '10.0.1.3';
+const VIP = '10.96.0.1';
+const BACKENDS = ['10.0.2.1', '10.0.2.2'];
+
+const one = fc.record({
+  client: fc.constantFrom(A, A, A, C),
+  peer: fc.constantFrom(VIP, VIP, VIP, ...BACKENDS),
+  port: fc.constantFrom(40000, 40001),
+  forward: fc.boolean(),
+  flags: fc.constantFrom('S', 'SA', 'A', 'A', 'A', 'PA', 'PA', 'A', 'FA', 'R'),
+  ttl: fc.constantFrom(64, 64, 64, 64, 1),
+  gap: fc.constantFrom(0, 0, 1, 1, 5, 400, 1100),
+  on: fc.constantFrom('eth0', 'eth0', 'eth0', 'eth1'),
+});
+const conversation = fc.array(one, { minLength: 5, maxLength: 80 }).map((drawn) => {
+  const steps: Step[] = [];
+  let ms = 0;
+  const push = (
+    source: string,
+    sourcePort: number,
+    destination: string,
+    destinationPort: number,
+    flags: string,
+    ttl: number,
+    on: string,
+  ): void => {
+    steps.push({
+      frame: frame({ protocol: 'tcp', source, destination, sourcePort, destinationPort, flags, ttl }),
+      ms,
+      on,
+    });
+  };
+  // An answered connection to begin with, so that there is something to settle.
+  for (const flags of ['S', 'SA', 'A']) {
+    const back = flags === 'SA';
+    push(back ? VIP : A, back ? 80 : 40000, back ? A : VIP, back ? 40000 : 80, flags, 64, 'eth0');
+  }
+  for (const { client, peer, port, forward, flags, ttl, gap, on } of drawn) {
+    ms += gap;
+    const service = peer === VIP ? 80 : 8080;
+    if (forward) push(client, port, peer, service, flags, ttl, on);
+    else push(peer, service, client, port, flags, ttl, on);
+  }
+  return steps;
+});
+
+async function counted(steps: readonly Step[], at: string, everyPacket: boolean): Promise<unknown> {
+  const world = makeWorld();
+  const source = new CaptureReader(memorySource([captureOf(steps)]));
+  const result = await replay({
+    captures: [{ path: 'a', source }],
+    dataplane: world.sim,
+    state: world.state,
+    at,
+    seed: 1,
+    everyPacket,
+  });
+  const { ctTcp4, ctTcpNew4, ctAny4, ctAnyNew4 } = world.sim.maps;
+  return {
+    verdicts: [...result.counts.verdicts],
+    drops: [...result.counts.drops],
+    unknown: [...result.counts.unknown],
+    denied: result.counts.topDenied(10),
+    flows: result.flows,
+    adoptions: result.adoptions,
+    entries: [ctTcp4, ctTcpNew4, ctAny4, ctAnyNew4].map((map) =>
+      [...map.entries()]
+        .map(([key, value]) => `${Buffer.from(key).toString('hex')}=${Buffer.from(value).toString('hex')}`)
+        .sort(),
+    ),
+  };
+}
+
+describe('packets that change nothing', () => {
+  it('are counted as if their hooks had run, and leave conntrack as it would be', async () => {
+    let lasting = 0;
+    await fc.assert(
+      fc.asyncProperty(conversation, fc.constantFrom('pod:x/a', 'node:n1', 'any', 'edge'), async (steps, at) => {
+        const quick = await counted(steps, at, false);
+        assert.deepEqual(quick, await counted(steps, at, true));
+        lasting += steps.length;
+      }),
+      { numRuns: Number(process.env['WEIR_RUNS'] ?? 60) },
+    );
+    assert.ok(lasting > 60);
+  });
+});
