@@ -20,6 +20,8 @@ export interface World {
   readonly manifests: readonly object[];
   /** Pods of the first node: they open connections. */
   readonly clients: readonly number[];
+  /** Clients that no policy lets in: their connections are never answered. */
+  readonly refused: ReadonlySet<number>;
   readonly services: readonly {
     readonly address: number;
     readonly port: number;
@@ -56,6 +58,7 @@ export function makeWorld(size: ClusterSize = DEFAULT_SIZE): World {
     });
   }
   const clients: number[] = [];
+  const refused = new Set<number>();
   const groups: { address: number; name: string; node: number }[][] = Array.from({ length: size.groups }, () => []);
   for (let p = 0; p < size.pods; p++) {
     const node = Math.floor(p / perNode);
@@ -63,8 +66,10 @@ export function makeWorld(size: ClusterSize = DEFAULT_SIZE): World {
     const client = node === 0;
     const group = p % size.groups;
     const namespace = client ? 'clients' : `ns-${group % size.namespaces}`;
-    if (client) clients.push(address);
-    else groups[group]!.push({ address, name: `pod-${p}`, node });
+    if (client) {
+      clients.push(address);
+      if (p % 8 === 7) refused.add(address);
+    } else groups[group]!.push({ address, name: `pod-${p}`, node });
     manifests.push({
       apiVersion: 'v1',
       kind: 'Pod',
@@ -170,5 +175,5 @@ export function makeWorld(size: ClusterSize = DEFAULT_SIZE): World {
       ],
     },
   });
-  return { manifests, clients, services };
+  return { manifests, clients, refused, services };
 }

@@ -14,7 +14,7 @@ export interface TrafficSize {
 }
 
 /** The capture that figures are quoted for: 1 GB, 100,000 connections. */
-export const DEFAULT_TRAFFIC: TrafficSize = { bytes: 1_000_000_000, flows: 100_000, concurrent: 20_000, seed: 1 };
+export const DEFAULT_TRAFFIC: TrafficSize = { bytes: 1_000_000_000, flows: 100_000, concurrent: 5_000, seed: 1 };
 
 const PAYLOADS = [0, 0, 0, 0, 120, 400, 700, 1448];
 
@@ -48,12 +48,13 @@ export function writeTraffic(
   const target = new Uint32Array(n);
   const sourcePort = new Uint16Array(n);
   const udp = new Uint8Array(n);
+  const silent = new Uint8Array(n);
   const step = new Uint32Array(n);
   const total = new Uint32Array(n);
   let flows = 0;
   // The mean connection fills the asked bytes with the asked number of connections.
   const meanFrame = 16 + 14 + 20 + 32 + PAYLOADS.reduce((a, b) => a + b, 0) / PAYLOADS.length;
-  const meanPackets = Math.max(6, Math.round(size.bytes / meanFrame / size.flows));
+  const meanPackets = Math.max(6, Math.round((1.25 * size.bytes) / meanFrame / size.flows));
   const open = (i: number): void => {
     flows++;
     const service = world.services[random(world.services.length)]!;
@@ -62,7 +63,10 @@ export function writeTraffic(
     sourcePort[i] = 1024 + (flows % 64000);
     udp[i] = random(10) === 0 ? 1 : 0;
     step[i] = 0;
-    total[i] = udp[i] === 1 ? 2 : 4 + random(Math.round((meanPackets - 4) * 2.2));
+    silent[i] = world.refused.has(source[i]!) ? 1 : 0;
+    if (silent[i] === 1) udp[i] = 0;
+    // A connection that nobody answers is a SYN and its repetitions.
+    total[i] = silent[i] === 1 ? 1 + random(3) : udp[i] === 1 ? 2 : 4 + random(Math.round((meanPackets - 4) * 2.2));
   };
   for (let i = 0; i < n; i++) open(i);
 
@@ -73,8 +77,8 @@ export function writeTraffic(
     const i = random(n);
     const k = step[i]!;
     const isUdp = udp[i] === 1;
-    const forward = k === 0 || (k !== 1 && (k === 2 || random(3) !== 0));
-    const payload = isUdp ? 60 + random(100) : k < 3 ? 0 : PAYLOADS[random(8)]!;
+    const forward = silent[i] === 1 || k === 0 || (k !== 1 && (k === 2 || random(3) !== 0));
+    const payload = isUdp ? 60 + random(100) : k < 3 || silent[i] === 1 ? 0 : PAYLOADS[random(8)]!;
     const header = isUdp ? 8 : 32;
     const length = 14 + 20 + header + payload;
     if (at + 16 + length > out.length) {
@@ -120,14 +124,14 @@ export function writeTraffic(
       view.setUint32(l4 + 8, k === 0 ? 0 : k * 900);
       out[l4 + 12] = 0x80;
       const last = k + 1 >= total[i]!;
-      out[l4 + 13] = k === 0 ? 0x02 : k === 1 ? 0x12 : last ? 0x11 : payload > 0 ? 0x18 : 0x10;
+      out[l4 + 13] = k === 0 || silent[i] === 1 ? 0x02 : k === 1 ? 0x12 : last ? 0x11 : payload > 0 ? 0x18 : 0x10;
       view.setUint16(l4 + 14, 502);
     }
     at += length;
     packets++;
     step[i] = k + 1;
     if (k + 1 >= total[i]! && flows < size.flows) open(i);
-    else if (k + 1 >= total[i]! && !isUdp) step[i] = 3;
+    else if (k + 1 >= total[i]! && !isUdp && silent[i] === 0) step[i] = 3;
   }
   sink(out.subarray(0, at));
   return { packets, flows };

@@ -64,12 +64,12 @@ inline uint32_t jhash3(uint32_t a, uint32_t b, uint32_t c, uint32_t seed) {
 
 // --- Maps (src/maps), read from the simulator's memory. ----------------------------------------------------------------
 
-template <typename... K> uint32_t hashOf(const uint32_t *m, K... key) {
+template <typename... K> inline uint32_t hashOf(const uint32_t *m, K... key) {
   uint32_t sum = 0;
   ((sum += key * m[0] + swap16(key) * m[1], m += 2), ...);
   return (sum ^ sum >> 16) * kMix;
 }
-template <typename... K> bool isKey(const uint32_t *at, K... key) {
+template <typename... K> inline bool isKey(const uint32_t *at, K... key) {
   uint32_t difference = 0;
   ((difference |= *at++ ^ key), ...);
   return difference == 0;

@@ -106,17 +106,18 @@ export function settingsOf(config: Config, state: ClusterState, options: Compile
 
 function configuredFeatures(config: Config): number {
   const bit = (on: boolean, feature: number): number => (on ? feature : 0);
+  // Otherwise the stack gets what has no backend: neither bit.
+  const answered = config.enableNoServiceEndpointsRoutable;
   return (
     FEATURE.ICMP_FRAG_NEEDED |
-    FEATURE.ICMP_RULES |
     FEATURE.EVENTS |
+    bit(config['enable-icmp-rules'], FEATURE.ICMP_RULES) |
     bit(config['sctp.enabled'], FEATURE.SCTP) |
     bit(config.fragmentTracking, FEATURE.FRAGMENTS_V4) |
     bit(config['enable-ipv6-fragment-tracking'], FEATURE.FRAGMENTS_V6) |
     bit(config['daemon.enableSourceIPVerification'], FEATURE.SOURCE_CHECK) |
-    bit(config.serviceNoBackendResponse === 'reject', FEATURE.NO_BACKEND_REJECT) |
-    bit(config.serviceNoBackendResponse === 'drop', FEATURE.NO_BACKEND_DROP) |
-    bit(config.policyDenyResponse === 'icmp', FEATURE.POLICY_DENY_ICMP) |
+    bit(answered && config.serviceNoBackendResponse === 'reject', FEATURE.NO_BACKEND_REJECT) |
+    bit(answered && config.serviceNoBackendResponse === 'drop', FEATURE.NO_BACKEND_DROP) |
     bit(config.policyAuditMode, FEATURE.AUDIT) |
     bit(config['bpf.ctAccounting'], FEATURE.CT_ACCOUNTING) |
     bit(config.routingMode === 'tunnel', FEATURE.TUNNEL)

@@ -222,13 +222,11 @@ class Merge {
     }
     this.#values.set(option, checked.value);
     this.#ignored.delete(option);
-    if (spec.status !== 'not-yet' || JSON.stringify(checked.value) === JSON.stringify(spec.initial)) return;
+    const actual = JSON.stringify(spec.behavesAs ?? spec.initial);
+    if (spec.status !== 'not-yet' || JSON.stringify(checked.value) === actual) return;
     // Written through `report` so that it carries the place, then held back: a later source may undo it.
     const before = this.#problems.length;
-    report(
-      'warning',
-      `${key}: ${shown(raw)} is not honoured yet, Weir behaves as with ${JSON.stringify(spec.initial)}`,
-    );
+    report('warning', `${key}: ${shown(raw)} is not honoured yet, Weir behaves as with ${actual}`);
     const warning = this.#problems.splice(before)[0];
     if (warning !== undefined) this.#ignored.set(option, warning);
   }

@@ -17,6 +17,8 @@ export interface OptionSpec<T> {
   readonly agent: string | undefined;
   readonly status: OptionStatus;
   readonly initial: T;
+  /** For an option that is not honoured: the value that Weir behaves as with, where that is not the default. */
+  readonly behavesAs?: T;
   /** `text` is true for ConfigMap values and for `--set` values that Helm leaves as strings. */
   readonly check: (raw: RawValue, text: boolean) => Checked<T>;
 }

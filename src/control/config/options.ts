@@ -71,7 +71,8 @@ export const options = {
   'bpf.lbSourceRangeAllTypes': flag('bpf-lb-source-range-all-types', 'honoured', false),
   'bpf-lb-enable-wildcard-entries': flag('bpf-lb-enable-wildcard-entries', 'honoured', true),
   'bpf.disableExternalIPMitigation': flag('disable-external-ip-mitigation', 'not-yet', false),
-  enableNoServiceEndpointsRoutable: flag('enable-no-service-endpoints-routable', 'not-yet', true),
+  enableNoServiceEndpointsRoutable: flag('enable-no-service-endpoints-routable', 'honoured', true),
+  /** Both answers drop with 158; the ICMP error that `reject` sends besides is not built. */
   serviceNoBackendResponse: word('service-no-backend-response', 'honoured', 'reject', ['reject', 'drop']),
 
   // Map sizes (entries)
@@ -106,14 +107,14 @@ export const options = {
   policyEnforcementMode: word('enable-policy', 'honoured', 'default', ['default', 'always', 'never']),
   policyAuditMode: flag('policy-audit-mode', 'honoured', false),
   policyCIDRMatchMode: texts('policy-cidr-match-mode', 'honoured', [], ['nodes']),
-  policyDenyResponse: word('policy-deny-response', 'honoured', 'none', ['none', 'icmp']),
+  policyDenyResponse: word('policy-deny-response', 'not-yet', 'none', ['none', 'icmp']),
   'allow-localhost': word('allow-localhost', 'honoured', 'auto', ['auto', 'always', 'policy']),
   'k8sNetworkPolicy.enabled': flag('enable-k8s-networkpolicy', 'not-yet', true),
   'k8sClusterNetworkPolicy.enabled': flag('enable-k8s-cluster-network-policy', 'not-yet', false),
   enableNonDefaultDenyPolicies: flag('enable-non-default-deny-policies', 'not-yet', true),
-  'enable-icmp-rules': flag('enable-icmp-rules', 'not-yet', true),
+  'enable-icmp-rules': flag('enable-icmp-rules', 'honoured', true),
   'sctp.enabled': flag('enable-sctp', 'honoured', false),
-  'hostFirewall.enabled': flag('enable-host-firewall', 'honoured', false),
+  'hostFirewall.enabled': flag('enable-host-firewall', 'not-yet', false),
   nodeSelectorLabels: flag('enable-node-selector-labels', 'honoured', false),
   l7Proxy: flag('enable-l7-proxy', 'not-yet', true),
   labels: text('labels', 'not-yet', ''),
@@ -128,19 +129,25 @@ export const options = {
   'cluster.id': integer('cluster-id', 'not-yet', 0, 0, 511),
 
   // Routing and device programs
-  routingMode: word('routing-mode', 'not-yet', 'tunnel', ['tunnel', 'native']),
-  tunnelProtocol: word('tunnel-protocol', 'not-yet', 'vxlan', ['vxlan', 'geneve']),
+  /** Decides whether pods may send to the tunnel's port; a packet is judged as it is, never wrapped or unwrapped. */
+  routingMode: word('routing-mode', 'honoured', 'tunnel', ['tunnel', 'native']),
+  tunnelProtocol: word('tunnel-protocol', 'honoured', 'vxlan', ['vxlan', 'geneve']),
   /** 0: the protocol's own, 8472 for VXLAN and 6081 for Geneve. */
   tunnelPort: integer('tunnel-port', 'honoured', 0, 0, 65535),
   underlayProtocol: word('underlay-protocol', 'not-yet', 'ipv4', ['ipv4', 'ipv6', 'auto']),
   MTU: integer('mtu', 'not-yet', 0, 0, 65535),
-  enableIPv4Masquerade: flag('enable-ipv4-masquerade', 'not-yet', true),
-  enableIPv6Masquerade: flag('enable-ipv6-masquerade', 'not-yet', true),
+  /** A replay knows by these two where a node's address may stand for a pod's. */
+  enableIPv4Masquerade: flag('enable-ipv4-masquerade', 'honoured', true),
+  enableIPv6Masquerade: flag('enable-ipv6-masquerade', 'honoured', true),
   'bpf.masquerade': flag('enable-bpf-masquerade', 'not-yet', false),
   'ipMasqAgent.enabled': flag('enable-ip-masq-agent', 'not-yet', false),
   'endpointRoutes.enabled': flag('enable-endpoint-routes', 'not-yet', false),
   'daemon.enableSourceIPVerification': flag('enable-source-ip-verification', 'honoured', true),
-  'bpf.vlanBypass': integers('vlan-bpf-bypass', 'honoured', [], 0, 4094),
+  'bpf.vlanBypass': {
+    ...integers('vlan-bpf-bypass', 'not-yet', [], 0, 4094),
+    // 0 stands for every VLAN.
+    behavesAs: [0],
+  },
   'bpf.datapathMode': word('datapath-mode', 'not-yet', 'veth', ['veth', 'netkit', 'netkit-l2', 'lb-only']),
   'bpf.hostLegacyRouting': flag('enable-host-legacy-routing', 'neutral', false),
   'bpf.tproxy': flag('enable-bpf-tproxy', 'neutral', false),

@@ -1,6 +1,6 @@
 // YAML text to the trees of its documents, by the `yaml` package: its lexer, its parser and its composer, one document
 // at a time; of a list directly under the root, as `kubectl get -o yaml` prints it, some items at a time. So only a few
-// objects are ever held in the package's form, which takes 70 times the text. In: text. Out: ParsedText.
+// objects are ever held in the package's form, which takes some 70 times the text. In: text. Out: ParsedText.
 // Invariant: never throws; depth is bounded before anything recurses; in parts or as a whole a list reads alike.
 import { Composer, Lexer, Parser, type CST, type Document } from 'yaml';
 import type { InputLimits, ParsedText, SyntaxIssue, TreeNode } from './tree.ts';

@@ -18,7 +18,7 @@ export class TreeBuilder {
   readonly #limits: InputLimits;
   readonly #anchors = new Map<string, Sized | 'open'>();
   /** Items that came before the rest of the document, by the offset of the list that they are the start of. */
-  readonly #early = new Map<number, { readonly items: TreeNode[]; size: number }>();
+  readonly #early = new Map<number, TreeNode[]>();
   #aliased = 0;
   #stopped = false;
 
@@ -26,12 +26,12 @@ export class TreeBuilder {
     this.#limits = limits;
   }
 
-  /** Takes the next items of the list that starts at `offset`, `depth` levels under the root. */
+  /** Takes the next items of the list that starts at `offset`, `depth` levels under the root, and that has no anchor. */
   addItems(part: unknown, offset: number, depth: number): void {
     if (!isSeq(part)) return;
     let early = this.#early.get(offset);
-    if (early === undefined) this.#early.set(offset, (early = { items: [], size: 0 }));
-    early.size += this.#items(part.items, offset, depth, early.items);
+    if (early === undefined) this.#early.set(offset, (early = []));
+    this.#items(part.items, offset, depth, early);
   }
 
   /** True when items of the list at `offset` were added. */
@@ -97,9 +97,9 @@ export class TreeBuilder {
   }
 
   #sequence(items: readonly unknown[], offset: number, depth: number): Sized {
-    const early = this.#early.get(offset);
-    const nodes = early?.items ?? [];
-    const size = 1 + (early?.size ?? 0) + this.#items(items, offset, depth, nodes);
+    const nodes = this.#early.get(offset) ?? [];
+    // What early items stand for does not count: no alias can stand for a list that is handed over in parts.
+    const size = 1 + this.#items(items, offset, depth, nodes);
     return { node: { kind: 'sequence', offset, items: nodes }, size };
   }
 

@@ -23,7 +23,8 @@ function valueOf(node: TreeNode, text: string): unknown {
     // Object.fromEntries defines properties, so `__proto__` is a key here as it is in JSON.parse.
     return Object.fromEntries(entries);
   }
-  assert.equal(first, typeof node.value === 'string' ? '"' : JSON.stringify(node.value).charAt(0));
+  if (typeof node.value === 'number') assert.match(first, /[-0-9]/);
+  else assert.equal(first, typeof node.value === 'string' ? '"' : String(node.value).charAt(0));
   return node.value;
 }
 
@@ -117,7 +118,8 @@ test('one value is accepted exactly where JSON.parse accepts it', () => {
       assert.deepEqual(issues, [], text);
       if (expected.value !== null) assert.deepEqual(valueOf(roots[0]!, text), expected.value);
     }),
-    { numRuns: runs },
+    // Numbers whose text is not the value's own.
+    { numRuns: runs, examples: [['1e501'], ['-0']] },
   );
   assert.ok(accepted > runs / 20, `${accepted} of ${runs} were accepted`);
 });

@@ -160,23 +160,29 @@ test('JSON: errors carry their place, several values follow each other', () => {
 });
 
 test('JSON is strict: no comments, no trailing commas, no bad escapes', () => {
-  assert.deepEqual(problems('{"a": [1, /* x */ 2]}'), ['f.yaml:1:11: expected a JSON value, got "/"']);
-  assert.deepEqual(problems('{"a": 1} // x\n{"a" "b"}'), ['f.yaml:1:10: expected a JSON value, got "/"']);
-  assert.deepEqual(problems('{"a": "x\\q", "b" "c"}'), ['f.yaml:1:7: bad escape in a string']);
-  assert.deepEqual(problems('{"a": "\\u12g4", "b" "c"}'), ['f.yaml:1:7: bad escape in a string']);
-  assert.deepEqual(problems('{"a": "x'), ['f.yaml:1:7: string without an end']);
-  assert.deepEqual(problems('"'), ['f.yaml:1:1: missing closing "quote']);
-  for (const text of ['{"a": 1,\n}', '[1,]'])
-    assert.deepEqual(parseJson(text, defaultLimits).issues.length, 1, `${text} is no JSON`);
+  const issue = (text: string): string => {
+    const { issues } = parseJson(text, defaultLimits);
+    assert.equal(issues.length, 1, text);
+    return `${issues[0]!.offset}: ${issues[0]!.message}`;
+  };
+  assert.equal(issue('{"a": [1, /* x */ 2]}'), '10: expected a JSON value, got "/"');
+  assert.equal(issue('{"a": 1} // x\n'), '9: expected a JSON value, got "/"');
+  assert.equal(issue('{"a": "x\\q", "b" "c"}'), '6: bad escape in a string');
+  assert.equal(issue('{"a": "\\u12g4", "b" "c"}'), '6: bad escape in a string');
+  assert.equal(issue('{"a": "x\u0001\\q"}'), '8: control character in a string');
+  assert.equal(issue('{"a": "x'), '6: string without an end');
+  assert.equal(issue('"'), '0: string without an end');
+  assert.equal(issue('{"a": 1,\n}'), '9: expected a key in double quotes, got "}"');
+  assert.equal(issue('[1,]'), '3: expected a JSON value, got "]"');
   for (const number of ['1.', '.5', '-', '-.5', '+1', '1e', '0x1', '00', '1.5.2'])
-    assert.equal(parseJson(`[${number}]`, defaultLimits).issues.length, 1, `${number} is no JSON number`);
+    assert.match(issue(`[${number}]`), /^1: (?:not a JSON number|expected a JSON value)/);
 });
 
 test('a quote without an end leaves the documents behind it alone', () => {
   assert.deepEqual(problems(`${pod('a')}---\nkind: "Pod\n---\n${pod('b')}---\nkind: 'x\n---\n${pod('b')}`), [
-    'f.yaml:6:11: missing closing "quote',
-    "f.yaml:12:8: missing closing 'quote",
-    'f.yaml:14:1: duplicate Pod default/b: first at f.yaml:8:1',
+    'f.yaml:7:1: missing closing "quote',
+    "f.yaml:14:1: missing closing 'quote",
+    'f.yaml:15:1: duplicate Pod default/b: first at f.yaml:8:1',
   ]);
 });
 
@@ -199,7 +205,7 @@ test('a long list: items and problems stand where they are written', () => {
     const line = 3 + 5 * at;
     assert.deepEqual(change(at, '{a: b', '{a: b, a: c'), [`f.yaml:${line + 4}:20: duplicate key "a"`]);
     assert.deepEqual(change(at, '{a: b, c: d}', '[x'), [
-      `f.yaml:${line + 4}:15: flow sequence in block collection must be sufficiently indented and end with a ]`,
+      `f.yaml:${line + 5}:1: flow sequence in block collection must be sufficiently indented and end with a ]`,
     ]);
     assert.deepEqual(change(at, '{a: b, c: d}', '*x'), [`f.yaml:${line + 4}:13: alias *x has no anchor before it`]);
     assert.deepEqual(change(at, '{a: b, c: d}', `${'['.repeat(150)}${']'.repeat(150)}`), [
@@ -218,7 +224,53 @@ test('a long list: anchors reach from part to part, and a bomb spread over them 
     ['c', 'd'],
   ]);
   const bomb = longList((item, i) => (i < 20 ? item : `- &a${i} [${i === 20 ? 'x, x' : `*a${i - 1}, *a${i - 1}`}]\n`));
-  assert.deepEqual(problems(bomb), ['f.yaml:117:13: the aliases of this document stand for more than 100000 values']);
+  assert.deepEqual(problems(bomb), ['f.yaml:117:15: the aliases of this document stand for more than 100000 values']);
+});
+
+test('a long list: anchors before it and in its last item are known behind them', () => {
+  const labels = (item: string): string => item.replace(/\{.*\}/, '*l');
+  const before = load(`x: &l {e: f}\n${longList(labels)}`);
+  assert.deepEqual(before.problems, []);
+  assert.equal(before.state?.pods[0]?.labels.get('e'), 'f');
+  const last = (item: string, i: number): string => (i === 59 ? item.replace('{a', '&l {a') : item);
+  const behind = load(longList(last, `kind: List\nmore:\n${'- {x: *l, y: {}, z: []}\n'.repeat(60)}`));
+  assert.deepEqual(behind.problems, []);
+  const again = (item: string, i: number): string =>
+    i === 0 || i === 30 ? item.replace('{a: b', `&l {a: i${i}`) : i > 1 ? labels(item) : item;
+  assert.deepEqual(
+    [2, 29, 31, 59].map((i) => load(longList(again)).state?.pods[i]?.labels.get('a')),
+    ['i0', 'i0', 'i30', 'i30'],
+  );
+});
+
+test('a long list: nesting in an item is told before anything recurses', () => {
+  const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
+  for (const at of [10, 59]) {
+    const [problem] = problems(longList((item, i) => (i === at ? item.replace(/\{.*\}/, deep) : item)));
+    assert.equal(problem, `f.yaml:${7 + 5 * at}:110: nested deeper than 100 levels`);
+  }
+});
+
+test('a long list: syntax errors stand in parts where they stand as a whole', () => {
+  // A list whose root has an anchor is read as a whole.
+  const shifted = (text: string): string[] =>
+    problems(`&root\n${text}`).map((line) => line.replace(/:(\d+):/, (_, n: string) => `:${Number(n) - 1}:`));
+  const spoils = [
+    ['- api', '-  api'],
+    ['- api', 'api'],
+    ['- api', '- - api'],
+    ['  kind', ' kind'],
+    ['kind:', 'kind'],
+    ['{a', '"{a'],
+  ] as const;
+  for (const [from, to] of spoils) {
+    for (let at = 0; at < 60; at += 5) {
+      const text = longList((item, i) => (i === at ? item.replace(from, to) : item));
+      const found = problems(text);
+      assert.ok(found.length > 0, text);
+      assert.deepEqual(found, shifted(text), `${to} in item ${at}`);
+    }
+  }
 });
 
 test('two long lists in one document are two lists', () => {

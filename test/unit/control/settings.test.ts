@@ -1,0 +1,142 @@
+// What the configuration becomes for the compiler: an option is honoured exactly when it changes something there.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import {
+  defaultConfig,
+  optionKeys,
+  options,
+  resolveConfig,
+  type Config,
+  type OptionKey,
+} from '../../../src/control/config/index.ts';
+import type { OptionSpec, RawValue } from '../../../src/control/config/option-types.ts';
+import { defaultAlgorithm, featureBits, settingsOf } from '../../../src/control/settings.ts';
+import { emptyState } from '../../../src/control/state.ts';
+import { ALGORITHM, FEATURE } from '../../../src/schema/index.ts';
+
+/** Values to try: each option takes some of them. */
+const samples: readonly RawValue[] = [
+  ...[
+    true,
+    false,
+    0,
+    1,
+    2,
+    251,
+    300,
+    509,
+    0.5,
+    '7s',
+    'other',
+    ['nodes'],
+    ['x'],
+    [5],
+    '40000,50000',
+    'MTIzNDU2Nzg5MDEy',
+  ],
+  ...[
+    'always',
+    'never',
+    'policy',
+    'drop',
+    'icmp',
+    'maglev',
+    'native',
+    'geneve',
+    'netkit',
+    'dsr',
+    'envoy',
+    'none',
+    'max',
+  ],
+  ...['ipip', 'ipv6', 'wireguard'],
+];
+
+const settings = (config: Config) => {
+  const made = settingsOf(config, emptyState());
+  return { ...made, bits: featureBits(made), default: defaultAlgorithm(made) };
+};
+
+/** Honoured, but by the replay and not by the compiler. */
+const ofReplay: ReadonlySet<OptionKey> = new Set<OptionKey>(['enableIPv4Masquerade', 'enableIPv6Masquerade']);
+
+test('an option is honoured exactly when it reaches the compiler (or the replay)', () => {
+  const initial = settings(defaultConfig());
+  for (const key of optionKeys) {
+    const spec: OptionSpec<unknown> = options[key];
+    const values = samples.flatMap((sample) => {
+      const checked = spec.check(sample, true);
+      return 'value' in checked && JSON.stringify(checked.value) !== JSON.stringify(spec.initial)
+        ? [checked.value]
+        : [];
+    });
+    assert.ok(values.length > 0, `no sample is a value of ${key}`);
+    const reaches = values.some((value) => {
+      try {
+        assert.deepEqual(settings({ ...defaultConfig(), [key]: value }), initial);
+        return false;
+      } catch {
+        return true;
+      }
+    });
+    assert.equal(reaches || ofReplay.has(key), spec.status === 'honoured', `${key} is ${spec.status}`);
+  }
+});
+
+test('the chart’s defaults as features: no conntrack accounting, an overlay, an answer for what has no backend', () => {
+  const { bits } = settings(defaultConfig());
+  const on = Object.entries(FEATURE).flatMap(([name, bit]) => ((bits & bit) !== 0 ? [name] : []));
+  assert.deepEqual(on.sort(), [
+    'EVENTS',
+    'FRAGMENTS_V4',
+    'ICMP_FRAG_NEEDED',
+    'ICMP_RULES',
+    'IPV4',
+    'NO_BACKEND_REJECT',
+    'SOURCE_CHECK',
+    'TUNNEL',
+  ]);
+});
+
+test('what each option turns on or off', () => {
+  const change = (sets: string): { on: string[]; off: string[] } => {
+    const { config, problems } = resolveConfig({ sets: [sets] });
+    assert.deepEqual(problems, [], sets);
+    const before = settings(defaultConfig()).bits;
+    const { bits } = settings(config);
+    const names = (mask: number): string[] =>
+      Object.entries(FEATURE).flatMap(([name, bit]) => ((mask & bit) !== 0 ? [name] : []));
+    return { on: names(bits & ~before), off: names(before & ~bits) };
+  };
+  assert.deepEqual(change('bpf.ctAccounting=true'), { on: ['CT_ACCOUNTING'], off: [] });
+  assert.deepEqual(change('routingMode=native'), { on: [], off: ['TUNNEL'] });
+  assert.deepEqual(change('kubeProxyReplacement=true'), { on: ['NODE_PORT'], off: [] });
+  assert.deepEqual(change('ipv4.enabled=false,ipv6.enabled=true'), { on: ['IPV6'], off: ['IPV4'] });
+  assert.deepEqual(change('serviceNoBackendResponse=drop'), { on: ['NO_BACKEND_DROP'], off: ['NO_BACKEND_REJECT'] });
+  assert.deepEqual(change('enableNoServiceEndpointsRoutable=false'), { on: [], off: ['NO_BACKEND_REJECT'] });
+  assert.deepEqual(change('enable-icmp-rules=false'), { on: [], off: ['ICMP_RULES'] });
+  assert.deepEqual(change('policyAuditMode=true,sctp.enabled=true'), { on: ['SCTP', 'AUDIT'], off: [] });
+  assert.deepEqual(change('bpf.lbExternalClusterIP=true'), { on: ['EXTERNAL_CLUSTER_IP'], off: [] });
+});
+
+test('algorithm, tunnel port and node ports', () => {
+  const of = (sets: string) => settings(resolveConfig({ sets: [sets] }).config);
+  assert.equal(of('routingMode=tunnel').default, ALGORITHM.RANDOM);
+  assert.equal(of('loadBalancer.algorithm=maglev').default, ALGORITHM.MAGLEV);
+  assert.equal(of('routingMode=tunnel').tunnelPort, 8472);
+  assert.equal(of('tunnelProtocol=geneve').tunnelPort, 6081);
+  assert.equal(of('tunnelProtocol=geneve,tunnelPort=4789').tunnelPort, 4789);
+  const { nodePortFirst, nodePortLast } = of('nodePort.range=40000\\,41000');
+  assert.deepEqual([nodePortFirst, nodePortLast], [40000, 41000]);
+});
+
+test('native routing without masquerading is taken without a warning; what is not honoured is told in one line', () => {
+  const told = (valuesText: string): string[] => resolveConfig({ valuesText }).problems.map(({ message }) => message);
+  assert.deepEqual(told('routingMode: native\nenableIPv4Masquerade: false\nenableIPv6Masquerade: false\n'), []);
+  assert.deepEqual(told('bpf: {vlanBypass: [0]}\n'), []);
+  assert.deepEqual(told('policyDenyResponse: icmp\nhostFirewall: {enabled: true}\nbpf: {vlanBypass: [7]}\n'), [
+    'policyDenyResponse: "icmp" is not honoured yet, Weir behaves as with "none"',
+    'hostFirewall.enabled: true is not honoured yet, Weir behaves as with false',
+    'bpf.vlanBypass: a list is not honoured yet, Weir behaves as with [0]',
+  ]);
+});
