@@ -2,5 +2,6 @@
 // Imported first, before any module with hot code: imports run in order.
 import v8 from 'node:v8';
 
-v8.setFlagsFromString('--max-inlined-bytecode-size-cumulative=4000');
+v8.setFlagsFromString('--max-inlined-bytecode-size-cumulative=60000');
+v8.setFlagsFromString('--max-inlined-bytecode-size-absolute=60000');
 v8.setFlagsFromString('--max-inlined-bytecode-size=1500');
