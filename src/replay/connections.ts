@@ -24,9 +24,10 @@ export const AT = {
   ENTRY: 3,
   /** The heaviest verdict so far (OUTCOME), its drop reason, hook and unknown reason, a byte each from the lowest. */
   DECISION: 4,
-  /** Backend id; reverse NAT index low half, proxy port (raw) high half. */
-  BACKEND: 5,
-  REVERSE_NAT: 6,
+  /** Second, + 1, in which packets went through without a change of state; see Judge.isSettled. */
+  SETTLED: 5,
+  /** TCP flags of those packets: from the initiator in bits 0 to 7, from the other side in bits 8 to 15. */
+  SETTLED_FLAGS: 6,
   LAST_NANOSECONDS: 7,
   /** Packets by OUTCOME: six counters. */
   COUNTS: 8,
@@ -61,10 +62,9 @@ export const AT = {
   PROTOCOL: 44,
   /** Interface of the first packet, + 1. */
   FIRST_INTERFACE: 45,
-  /** Second, + 1, in which packets went through without a change of state; see Judge.isSettled. */
-  SETTLED: 46,
-  /** TCP flags of those packets: from the initiator in bits 0 to 7, from the other side in bits 8 to 15. */
-  SETTLED_FLAGS: 47,
+  /** Backend id; reverse NAT index low half, proxy port (raw) high half. */
+  BACKEND: 46,
+  REVERSE_NAT: 47,
 } as const;
 
 /** Offsets in `real`, from `number * REAL_STRIDE`. */

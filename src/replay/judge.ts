@@ -275,13 +275,12 @@ export class Judge {
     if (seen === 0 || (h.tcpFlags & ~seen) !== 0 || h.ttl <= 1 || h.fragment !== 0) return false;
     if (connections.role !== ASKED) return false;
     const translated = (int[base + AT.STATE]! & STATE.TRANSLATED) !== 0;
-    if (translated && !forward) {
-      out.verdict = OUTCOME.OBSERVED;
-      out.observed = OBSERVED_AS.OUTPUT;
-      return true;
-    }
-    out.verdict = OUTCOME.FORWARDED;
-    if (translated) connections.real[connection * REAL_STRIDE + REAL.FORWARD_INPUT] = this.now;
+    out.verdict = translated && !forward ? OUTCOME.OBSERVED : OUTCOME.FORWARDED;
+    if (translated && forward) connections.real[connection * REAL_STRIDE + REAL.FORWARD_INPUT] = this.now;
+    int[base + AT.LAST_SECONDS] = this.packet.seconds;
+    int[base + AT.LAST_NANOSECONDS] = this.packet.nanoseconds;
+    // All that is to be noted of it is noted.
+    out.connection = 0;
     return true;
   }
 
