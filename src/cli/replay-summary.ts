@@ -4,6 +4,8 @@ import { OUTCOME, type ReplayResult, unknownText } from '../replay/index.ts';
 import { dropName, HOOK } from '../schema/index.ts';
 
 const TOP = 10;
+/** Rules that a line of the summary names; a default deny may have dozens of policies behind it. */
+const MOST_RULES = 2;
 const count = (value: number): string => value.toLocaleString('en-US').replace(/,/g, ' ');
 
 /** The content of `--summary FILE`. `seconds` is how long the replay took. */
@@ -55,7 +57,8 @@ export function summaryText(result: ReplayResult, seconds: number): string {
   const denied = counts.topDenied(TOP);
   for (const { drop, cookie, packets } of denied) {
     const rules = describer.rules(OUTCOME.DROPPED, HOOK.TO_CONTAINER, 0, cookie).map(ruleText);
-    const by = rules.length === 0 ? '' : `  by ${rules.join(', ')}`;
+    const more = rules.length > MOST_RULES ? ` and ${rules.length - MOST_RULES} more` : '';
+    const by = rules.length === 0 ? '' : `  by ${rules.slice(0, MOST_RULES).join(', ')}${more}`;
     lines.push(`  dropped: ${dropName(drop)} (${drop}): ${count(packets)}${safeText(by)}`);
   }
   if (counts.counterfactual > 0)

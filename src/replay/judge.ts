@@ -77,6 +77,8 @@ export class Judge {
    * single packets or connections, and while no conntrack map has evicted anything.
    */
   settling = false;
+  /** Whether hooks ran for the packet and let it pass: an output whose original was seen just before needs none. */
+  private ran = true;
   // The packet being judged.
   private packet = new Packet();
   private vantage!: Vantage;
@@ -254,6 +256,7 @@ export class Judge {
     out.direction = forward ? WAY.FORWARD : WAY.REPLY;
     if (this.settling) {
       if (this.isSettled(connection, forward)) return;
+      this.ran = true;
       this.judgeState(connection, role, forward, state);
       return this.settle(connection, forward);
     }
@@ -298,7 +301,8 @@ export class Judge {
       int[base + AT.SETTLED] = 0;
       return;
     }
-    if ((state & STATE.ANSWERED) === 0 || connections.role !== ASKED || this.vantage.kind === 'any') return;
+    if ((state & STATE.ANSWERED) === 0 || connections.role !== ASKED || this.vantage.kind === 'any' || !this.ran)
+      return;
     const second = this.packet.seconds + 1;
     if (int[base + AT.SETTLED] !== second) {
       int[base + AT.SETTLED] = second;
@@ -447,7 +451,7 @@ export class Judge {
   }
 
   private refresh(connection: number, forward: boolean): void {
-    this.originals.refresh(connection, forward, this.headers, this.packet, this.vantage, this.now);
+    this.ran = this.originals.refresh(connection, forward, this.headers, this.packet, this.vantage, this.now);
   }
 
   /** A packet whose tuple nobody knows. */

@@ -6,7 +6,7 @@ import { HOOK } from '../schema/index.ts';
 import { type Headers } from '../wire/index.ts';
 import { AT, type Connections, INT_STRIDE, REAL, REAL_STRIDE, STATE } from './connections.ts';
 import { type EntryHook } from './entry-hook.ts';
-import { Outcome } from './outcome.ts';
+import { OUTCOME, Outcome } from './outcome.ts';
 import { type Vantage } from './vantage.ts';
 import { PURPOSE, RUN, type Way } from './way.ts';
 
@@ -39,15 +39,16 @@ export class Originals {
 
   /**
    * Rule 1: the output refreshes conntrack as its original did. Where the original itself was seen just before, it has done so
-   * already; else it is made again from the output, in a scratch copy, and sent its way.
+   * already; else it is made again from the output, in a scratch copy, and sent its way. Whether that was done, and it went
+   * through.
    */
-  refresh(connection: number, forward: boolean, h: Headers, packet: Packet, vantage: Vantage, now: number): void {
+  refresh(connection: number, forward: boolean, h: Headers, packet: Packet, vantage: Vantage, now: number): boolean {
     const { connections, scratchBytes } = this;
     const last = connections.real[connection * REAL_STRIDE + (forward ? REAL.FORWARD_INPUT : REAL.REPLY_INPUT)]!;
-    if (last !== 0 && now - last >= 0 && now - last <= JUST_BEFORE) return;
+    if (last !== 0 && now - last >= 0 && now - last <= JUST_BEFORE) return false;
     // Headers only: no stage reads further, and a whole copy would cost more than the hooks.
     const length = Math.min(packet.capturedEnd, h.payload + BEHIND_HEADERS) - h.l3;
-    if (length > scratchBytes.length) return;
+    if (length > scratchBytes.length) return false;
     for (let i = 0; i < length; i++) scratchBytes[i] = packet.bytes[h.l3 + i]!;
     const base = connection * INT_STRIDE;
     const { int } = connections;
@@ -93,5 +94,6 @@ export class Originals {
     this.way.run(hook, this.scratch, forward || originated ? run : run | RUN.FIRST_ONLY, this.refreshed);
     this.way.purpose = PURPOSE.INPUT;
     if (!forward) connections.int[base + AT.STATE]! |= STATE.ANSWERED;
+    return this.refreshed.verdict === OUTCOME.FORWARDED;
   }
 }
