@@ -54,7 +54,15 @@ if (wanted('capture') || wanted('replay')) {
 const report: Report = { date: new Date().toISOString(), machine, results };
 mkdirSync(join(root, 'build'), { recursive: true });
 writeFileSync(join(root, 'build', 'bench.json'), `${JSON.stringify(report, null, 1)}\n`);
-if (args.includes('--save')) writeFileSync(BASELINE, `${JSON.stringify(report, null, 1)}\n`);
+if (args.includes('--save')) {
+  // Parts that were not run keep their place in the baseline.
+  const kept = existsSync(BASELINE)
+    ? (JSON.parse(readFileSync(BASELINE, 'utf8')) as Report).results.filter((old) =>
+        results.every(({ suite }) => suite !== old.suite),
+      )
+    : [];
+  writeFileSync(BASELINE, `${JSON.stringify({ ...report, results: [...kept, ...results] }, null, 1)}\n`);
+}
 if (args.includes('--compare')) compare(report);
 
 /** Ratios now against the baseline's, suite by suite. */
