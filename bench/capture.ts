@@ -7,7 +7,7 @@ import os from 'node:os';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { type CaptureSum, sumCapture } from './capture-reader.ts';
-import { type BenchResult, type BenchTarget, formatResult, isMain } from './harness.ts';
+import { type BenchResult, type BenchTarget, formatResult, isMain, median } from './harness.ts';
 
 /** What to measure on. */
 export interface CaptureBenchOptions {
@@ -85,12 +85,6 @@ function runProgram(program: string, args: readonly string[]): string {
   if (done.error !== undefined) throw done.error;
   if (done.status !== 0) throw new Error(`${program}: ${done.stderr.trim()}`);
   return done.stdout;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 if (isMain(import.meta.url)) {

@@ -55,7 +55,8 @@ export interface BenchOptions {
   readonly cycleSeconds?: number;
 }
 
-const median = (values: readonly number[]): number => {
+/** Middle of the sorted values, or the mean of the two in the middle. */
+export const median = (values: readonly number[]): number => {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;

@@ -7,7 +7,7 @@ import os from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { type BenchResult } from './harness.ts';
+import { type BenchResult, median } from './harness.ts';
 import { type BenchInputs } from './make-capture.ts';
 
 const OURS = 'weir replay';
@@ -57,7 +57,6 @@ export function runReplayBench(inputs: BenchInputs, rounds: number): BenchResult
   }
   const told = JSON.parse(readFileSync(summary, 'utf8')) as { packets: number; flows: number };
   rmSync(folder, { recursive: true });
-  const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
   const perPacket = (values: readonly number[]) => ({
     ns: (median(values) * 1e9) / told.packets,
     bestNs: (Math.min(...values) * 1e9) / told.packets,
