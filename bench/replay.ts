@@ -20,7 +20,7 @@ const MEGABYTES = 300;
 export function runReplayBench(inputs: BenchInputs, rounds: number): BenchResult {
   const folder = mkdtempSync(join(os.tmpdir(), 'weir-bench-'));
   const summary = join(folder, 'summary.json');
-  const weir = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
+  const weir = fileURLToPath(new URL('../bundle/weir.js', import.meta.url));
   const arguments_ = [
     'replay',
     inputs.capture,

@@ -1,5 +1,5 @@
 // Makes a checkout ready to run: installs dependencies when they are missing or older than the lock file, and compiles
-// TypeScript when a source is newer than its output. `npm run demo` and `npm test` begin here, so that a fresh clone
+// TypeScript and joins it into bundles when a source is newer than its output. `npm run demo` and `npm test` begin here, so that a fresh clone
 // needs no other command. Plain JavaScript on purpose: it runs before anything is built.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
@@ -65,6 +65,7 @@ function stale() {
 function prune() {
   const dist = join(root, 'dist');
   for (const path of walk(dist, (n) => /\.(js|d\.ts|js\.map)$/.test(n))) {
+    if (path.startsWith(join(dist, 'bundle'))) continue;
     const source = join(root, relative(dist, path)).replace(/\.(js\.map|d\.ts|js)$/, '.ts');
     if (!existsSync(source)) rmSync(path);
   }
@@ -72,7 +73,18 @@ function prune() {
 
 function build() {
   prune();
-  if (!stale()) return;
+  if (stale()) compile();
+  const stamp = modified(join(root, 'dist', '.tsbuildinfo'));
+  const bundled = join(root, 'dist', 'bundle', 'weir.js');
+  if (modified(bundled) >= Math.max(stamp, modified(join(root, 'scripts', 'bundle.mjs')))) return;
+  const { status } = spawnSync(process.execPath, [join(root, 'scripts', 'bundle.mjs')], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+  });
+  if (status !== 0) fail('the bundle failed');
+}
+
+function compile() {
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   if (!existsSync(tsc)) fail('typescript is not installed: run npm install');
   process.stderr.write('Building …\n');

@@ -32,7 +32,7 @@ run('npm', ['pack', '--pack-destination', work, '--silent'], root);
 const tarball = readdirSync(work).find((name) => name.endsWith('.tgz'));
 const listed = run('tar', ['-tzf', join(work, tarball)], work).split('\n');
 for (const wanted of [
-  'package/dist/src/index.js',
+  'package/dist/bundle/index.js',
   'package/dist/src/index.d.ts',
   'package/native/CMakeLists.txt',
   'package/binding.gyp',

@@ -1,7 +1,7 @@
 // What the format decoders share: their interface, the packet bound, and the options of a packet that has none.
 // Owns no state. pcap.ts and pcapng.ts implement FormatDecoder; reader.ts calls it.
 import { type PacketOptions } from './packet-source.ts';
-import { type CaptureReader } from './reader.ts';
+import type { CaptureReader } from './reader.ts';
 
 /**
  * Decodes one format. `next` consumes from `reader.window` and fills the reader's packet fields; when it returns false it

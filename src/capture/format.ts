@@ -4,7 +4,7 @@ import { type FormatDecoder, NO_OPTIONS } from './decoder.ts';
 import { type PacketOptions } from './packet-source.ts';
 import { PcapDecoder, pcapVariant } from './pcap.ts';
 import { PcapngDecoder, SECTION_HEADER } from './pcapng.ts';
-import { type CaptureReader } from './reader.ts';
+import type { CaptureReader } from './reader.ts';
 
 /** First four bytes, as a big-endian number, of formats that are told apart only to say what to do. */
 const refused: readonly { readonly mask: number; readonly magic: number; readonly what: string }[] = [

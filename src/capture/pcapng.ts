@@ -6,7 +6,7 @@ import { MAX_RECORD_BYTES } from './byte-window.ts';
 import { type FormatDecoder, maxPacketBytes, NO_OPTIONS } from './decoder.ts';
 import { type CaptureInterface, type PacketOptions } from './packet-source.ts';
 import { decodePacketOptions, interfaceOptions } from './pcapng-options.ts';
-import { type CaptureReader } from './reader.ts';
+import type { CaptureReader } from './reader.ts';
 import { type Clock, clockOf, splitUnits } from './timestamp.ts';
 
 /** Block type of a section header: the same in both byte orders, and so the magic number of the format. */

@@ -11,7 +11,7 @@ import { CommandFailure, EXIT, messageOf } from './failure.ts';
 import { dumpMaps } from './map-dump.ts';
 import { printerFor, RECORD_FORMATS, type RecordFormat } from './printers.ts';
 import { preparePrivateFile, writePrivateFile } from './private-file.ts';
-import { type SetExitCode } from './program.ts';
+import type { SetExitCode } from './program.ts';
 import { ReplayProgress } from './progress.ts';
 import { summaryJson, summaryText } from './replay-summary.ts';
 import { addClusterOptions, addColourOption, type ClusterOptions, wholeNumber } from './shared-options.ts';

@@ -20,6 +20,12 @@ export const FREE = 0;
 export const COLD = 1;
 export const HOT = 2;
 
+/** Entries are handed out in order, and pages that nobody has touched cost nothing: so few, large steps. */
+const GROWTH = 4;
+
+const INDEX_GROWTH_LOG2 = 2;
+const INDEX_GROWTH = 1 << INDEX_GROWTH_LOG2;
+
 /** Entries the clock hand passes at most for one eviction; then it takes the next, found or not. */
 const SWEEP = 1024;
 
@@ -81,11 +87,11 @@ export abstract class LruTable extends WordMap {
   private growIndex(): boolean {
     let index: Int32Array;
     try {
-      index = new Int32Array(this.index.length * 2);
+      index = new Int32Array(this.index.length * INDEX_GROWTH);
     } catch {
       return false;
     }
-    const shift = this.shift - 1;
+    const shift = this.shift - INDEX_GROWTH_LOG2;
     const mask = index.length - 1;
     for (const word of this.index) {
       if (word === 0) continue;
@@ -104,7 +110,7 @@ export abstract class LruTable extends WordMap {
     else if (
       this.free === 0 &&
       this.used === this.room &&
-      !this.resizeEntries(Math.min(this.room * 2, this.maxEntries))
+      !this.resizeEntries(Math.min(this.room * GROWTH, this.maxEntries))
     ) {
       this.refused++;
       return 0;

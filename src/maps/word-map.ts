@@ -18,6 +18,9 @@ export interface MapOptions {
 /** Number of 32-bit words that hold `bytes` bytes. */
 export const wordsFor = (bytes: number): number => (bytes + 3) >>> 2;
 
+/** From this size on a view is worth its allocation: Maglev tables, not keys. Hosts are little-endian (layout/). */
+const MANY_BYTES = 1024;
+
 /** Reads little-endian words from `bytes` at `from` into `out`; a last partial word is padded with zero. */
 export function readWords(
   bytes: Uint8Array,
@@ -27,9 +30,14 @@ export function readWords(
   at: number,
 ): void {
   const whole = size & ~3;
-  for (let i = 0; i < whole; i += 4) {
-    const b = from + i;
-    out[at++] = bytes[b]! | (bytes[b + 1]! << 8) | (bytes[b + 2]! << 16) | (bytes[b + 3]! << 24);
+  if (whole >= MANY_BYTES && ((bytes.byteOffset + from) & 3) === 0) {
+    out.set(new Int32Array(bytes.buffer, bytes.byteOffset + from, whole >>> 2), at);
+    at += whole >>> 2;
+  } else {
+    for (let i = 0; i < whole; i += 4) {
+      const b = from + i;
+      out[at++] = bytes[b]! | (bytes[b + 1]! << 8) | (bytes[b + 2]! << 16) | (bytes[b + 3]! << 24);
+    }
   }
   if (whole !== size) {
     let word = 0;

@@ -11,60 +11,69 @@ export const INT_STRIDE = 48;
 /** Numbers of `real` a connection. */
 export const REAL_STRIDE = 8;
 
+/**
+ * Words before the first record; the numbers in AT begin with it. Large typed arrays begin 16 bytes behind a page (the
+ * allocator's header), so this puts the records on cache lines.
+ */
+const FRONT = 12;
+
 /** Word offsets in `int`, from `number * INT_STRIDE`. Addresses and ports are raw. */
 export const AT = {
-  // The first cache line: what every packet of a known connection needs.
+  // The first cache line: all that a packet needs which can change nothing.
   /** Counts uses of the record, so that a tuple knows whether it still means the same connection. */
-  GENERATION: 0,
-  /** STATE bits. */
-  STATE: 1,
+  GENERATION: 12,
+  /** STATE bits; of a free record the next free one. */
+  STATE: 13,
   /** Interface that ENTRY is for, + 1. */
-  INTERFACE: 2,
-  /** Hooks by which its packets enter and how they are run: forward HOOK, reply HOOK, forward RUN, reply RUN, a byte each. */
-  ENTRY: 3,
-  /** The heaviest verdict so far (OUTCOME), its drop reason, hook and unknown reason, a byte each from the lowest. */
-  DECISION: 4,
-  /** Second, + 1, in which packets went through without a change of state; see Judge.isSettled. */
-  SETTLED: 5,
+  INTERFACE: 14,
+  /** Second, + 1, in which packets went through without a change of state; see settled.ts. */
+  SETTLED: 15,
   /** TCP flags of those packets: from the initiator in bits 0 to 7, from the other side in bits 8 to 15. */
-  SETTLED_FLAGS: 6,
-  LAST_NANOSECONDS: 7,
+  SETTLED_FLAGS: 16,
+  /** Time of the last packet, since start. */
+  LAST_NANOSECONDS: 17,
+  LAST_SECONDS: 18,
+  /**
+   * The initiator's own tuple: source, destination as it was asked for; source port low half, destination port high half.
+   * In the order of OUT_SOURCE and on, to which it is copied in one piece.
+   */
+  SOURCE: 19,
+  DESTINATION: 23,
+  PORTS: 27,
+  // The second: what every other packet of a known connection needs.
+  /** Hooks by which its packets enter and how they are run: forward HOOK, reply HOOK, forward RUN, reply RUN, a byte each. */
+  ENTRY: 28,
+  /** The heaviest verdict so far (OUTCOME), its drop reason, hook and unknown reason, a byte each from the lowest. */
+  DECISION: 29,
   /** Packets by OUTCOME: six counters. */
-  COUNTS: 8,
-  /** Time of the last packet, seconds since start. */
-  LAST_SECONDS: 14,
+  COUNTS: 30,
   /** Number of the connection in the order of first packets; 0 = the record is free. */
-  FLOW: 15,
-  /** The initiator's own tuple: source, destination as it was asked for. */
-  SOURCE: 16,
-  DESTINATION: 20,
-  /** Source port low half, destination port high half. */
-  PORTS: 24,
-  /** The same after translation; equal where nothing is translated. */
-  OUT_SOURCE: 25,
-  OUT_DESTINATION: 29,
-  OUT_PORTS: 33,
+  FLOW: 36,
+  /** The tuple after translation; equal where nothing is translated. */
+  OUT_SOURCE: 37,
+  OUT_DESTINATION: 41,
+  OUT_PORTS: 45,
   /** Of the heaviest verdict: POLICY_MATCH + 1 and the hook that looked, its action, its conntrack status: a byte each. */
-  MATCH: 34,
+  MATCH: 46,
   /** Its hooks, as Outcome.path. */
-  PATH: 35,
+  PATH: 47,
   /** Its rule sets of the egress and of the ingress hook. */
-  EGRESS_COOKIE: 36,
-  INGRESS_COOKIE: 37,
-  SOURCE_IDENTITY: 38,
-  DESTINATION_IDENTITY: 39,
+  EGRESS_COOKIE: 48,
+  INGRESS_COOKIE: 49,
+  SOURCE_IDENTITY: 50,
+  DESTINATION_IDENTITY: 51,
   /** First packet: capture index, number in it, nanoseconds. */
-  CAPTURE: 40,
-  FIRST: 41,
-  FIRST_NANOSECONDS: 42,
+  CAPTURE: 52,
+  FIRST: 53,
+  FIRST_NANOSECONDS: 54,
   /** ICMP: type << 8 | code of the first packet. */
-  ICMP: 43,
-  PROTOCOL: 44,
+  ICMP: 55,
+  PROTOCOL: 56,
   /** Interface of the first packet, + 1. */
-  FIRST_INTERFACE: 45,
+  FIRST_INTERFACE: 57,
   /** Backend id; reverse NAT index low half, proxy port (raw) high half. */
-  BACKEND: 46,
-  REVERSE_NAT: 47,
+  BACKEND: 58,
+  REVERSE_NAT: 59,
 } as const;
 
 /** Offsets in `real`, from `number * REAL_STRIDE`. */
@@ -109,6 +118,10 @@ export const STATE = {
 
 /** What `find` found. */
 export const ROLE = { NONE: 0, ASKED: 1, OUTPUT: 2 } as const;
+
+const TCP = 6;
+/** Connections met lately, by a hash of their tuple: a power of two that fits a processor's second-level cache. */
+const RECENT = 1 << 14;
 
 /** Bits of a tuple's value. */
 const INITIATOR_LOW = 4;
@@ -170,6 +183,11 @@ export class Connections {
   /** Highest record number handed out. */
   private used = 0;
   private free = 0;
+  /**
+   * Records of IPv4 TCP tuples met lately, by `recentAt`: only while the tuple means the record, and as it was asked for.
+   * Packets come in trains; this spares most of them the way through the large table.
+   */
+  private readonly recent = new Int32Array(RECENT);
 
   constructor(
     options: { readonly maxRecords?: number; readonly onForgotten?: OnForgotten; readonly seed?: number } = {},
@@ -181,13 +199,37 @@ export class Connections {
     this.tuples4 = new Hash4(spec('tuples4', tupleKey4, tuples), seed);
     this.tuples6 = new Hash10(spec('tuples6', tupleKey6, tuples), seed);
     const room = Math.min(1024, this.maxRecords) + 1;
-    this.int = new Int32Array(room * INT_STRIDE);
+    this.int = new Int32Array(FRONT + room * INT_STRIDE);
     this.real = new Float64Array(room * REAL_STRIDE);
     this.room = room;
   }
 
+  /**
+   * The TCP connection of an IPv4 tuple if it was met lately under the tuple that was asked for, or 0: ask `find4`. Sets
+   * `role` and `forward` where it is found.
+   */
+  recall4(s: number, d: number, ports: number): number {
+    const number = this.recent[recentAt(s, d, ports)]!;
+    if (number === 0) return 0;
+    const { int } = this;
+    const base = number * INT_STRIDE;
+    const asked = int[base + AT.PORTS]!;
+    const source = int[base + AT.SOURCE]!;
+    const destination = int[base + AT.DESTINATION]!;
+    if (asked === ports && source === s && destination === d) this.forward = true;
+    else if (asked === ((ports << 16) | (ports >>> 16)) && source === d && destination === s) this.forward = false;
+    else return 0;
+    this.role = ROLE.ASKED;
+    if ((int[base + AT.STATE]! & STATE.MET) === 0) int[base + AT.STATE]! |= STATE.MET;
+    return number;
+  }
+
   /** Connection of an IPv4 tuple as a packet has it, or 0. Sets `role` and `forward`. */
   find4(s: number, d: number, ports: number, protocol: number): number {
+    if (protocol === TCP) {
+      const recent = this.recall4(s, d, ports);
+      if (recent !== 0) return recent;
+    }
     const sourcePort = ports & 0xffff;
     const destinationPort = ports >>> 16;
     const low = s < d || (s === d && sourcePort <= destinationPort);
@@ -196,7 +238,9 @@ export class Connections {
       ? tuples4.find(s, d, ports, protocol)
       : tuples4.find(d, s, (ports << 16) | destinationPort, protocol);
     if (at < 0) return this.none();
-    return this.found(tuples4.words, at, low);
+    const number = this.found(tuples4.words, at, low);
+    if (protocol === TCP && this.role === ROLE.ASKED) this.recent[recentAt(s, d, ports)] = number;
+    return number;
   }
 
   /** The same for IPv6: source words, destination words. */
@@ -246,7 +290,7 @@ export class Connections {
   begin(): number {
     let number = this.free;
     if (number !== 0) {
-      this.free = this.int[number * INT_STRIDE + 1]!;
+      this.free = this.int[number * INT_STRIDE + AT.STATE]!;
     } else if (this.used < this.maxRecords) {
       number = ++this.used;
       if (number >= this.room) this.grow();
@@ -254,10 +298,10 @@ export class Connections {
       number = this.evict();
     }
     const at = number * INT_STRIDE;
-    const generation = (this.int[at]! + 1) | 0;
-    this.int.fill(0, at, at + INT_STRIDE);
+    const generation = (this.int[at + AT.GENERATION]! + 1) | 0;
+    this.int.fill(0, FRONT + at, FRONT + at + INT_STRIDE);
     this.real.fill(0, number * REAL_STRIDE, (number + 1) * REAL_STRIDE);
-    this.int[at] = generation;
+    this.int[at + AT.GENERATION] = generation;
     this.int[at + AT.FLOW] = ++this.begun | 0;
     this.count++;
     return number;
@@ -269,8 +313,8 @@ export class Connections {
     this.leave(number, AT.SOURCE, AT.DESTINATION, AT.PORTS);
     this.leave(number, AT.OUT_SOURCE, AT.OUT_DESTINATION, AT.OUT_PORTS);
     const at = number * INT_STRIDE;
-    this.int[at]! += 1;
-    this.int[at + 1] = this.free;
+    this.int[at + AT.GENERATION]! += 1;
+    this.int[at + AT.STATE] = this.free;
     this.int[at + AT.FLOW] = 0;
     this.free = number;
     this.count--;
@@ -334,6 +378,7 @@ export class Connections {
       words = t.words;
     } else {
       low = int[s]! < int[d]! || (int[s] === int[d] && (ports & 0xffff) <= ports >>> 16);
+      this.recent[recentAt(int[s]!, int[d]!, ports)] = 0;
       const a = low ? s : d;
       const b = low ? d : s;
       at = this.tuples4.insert(int[a]!, int[b]!, low ? ports : turned, protocol);
@@ -355,6 +400,7 @@ export class Connections {
     const turned = (ports << 16) | (ports >>> 16);
     if ((int[base + AT.STATE]! & STATE.IPV6) === 0) {
       const low = int[s]! < int[d]! || (int[s] === int[d] && (ports & 0xffff) <= ports >>> 16);
+      this.recent[recentAt(int[s]!, int[d]!, ports)] = 0;
       const a = int[low ? s : d]!;
       const b = int[low ? d : s]!;
       const p = low ? ports : turned;
@@ -413,8 +459,9 @@ export class Connections {
   }
 
   private grow(): void {
-    const room = Math.min((this.room - 1) * 2, this.maxRecords) + 1;
-    const int = new Int32Array(room * INT_STRIDE);
+    // Records are handed out in order, and pages that nobody has touched cost nothing: so few, large steps.
+    const room = Math.min((this.room - 1) * 8, this.maxRecords) + 1;
+    const int = new Int32Array(FRONT + room * INT_STRIDE);
     const real = new Float64Array(room * REAL_STRIDE);
     int.set(this.int);
     real.set(this.real);
@@ -435,9 +482,15 @@ export class Connections {
     this.hand = this.hand === this.used ? 1 : this.hand + 1;
     this.evicted++;
     this.forget(number);
-    this.free = this.int[number * INT_STRIDE + 1]!;
+    this.free = this.int[number * INT_STRIDE + AT.STATE]!;
     return number;
   }
+}
+
+/** Place of a tuple among the recent ones: the same for both directions. */
+function recentAt(s: number, d: number, ports: number): number {
+  const mixed = Math.imul(s ^ d ^ Math.imul((ports ^ (ports >>> 16)) & 0xffff, 0x9e3779b1), 0x85ebca6b);
+  return mixed >>> 18;
 }
 
 /** Whether the source is the lower end: addresses word by word as signed numbers, then ports. */

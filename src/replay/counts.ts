@@ -38,6 +38,13 @@ export class Counts {
     this.denied.set(key, (this.denied.get(key) ?? 0) + 1);
   }
 
+  /** Counts one packet that went through, or was output: `verdict` is FORWARDED or OBSERVED. */
+  addPassed(verdict: number, wireBytes: number): void {
+    this.packets++;
+    this.bytes += wireBytes;
+    this.verdicts[verdict]! += 1;
+  }
+
   /** What denied most, the most frequent first. */
   topDenied(limit: number): Denied[] {
     return [...this.denied]

@@ -214,9 +214,15 @@ export class Directory {
         if (family === 4) this.frontends4.insert(raw32(k, 0));
         else this.frontends6.insert(raw32(k, 0), raw32(k, 4), raw32(k, 8), raw32(k, 12));
       }
+      // An array of tens of thousands of places, most of them empty: read one by one into the same bytes.
       const { at: value } = backends.value;
-      for (const [, v] of maps.get(backends.name)?.entries() ?? []) {
-        if (v[value.state] === 0) continue;
+      const map = maps.get(backends.name);
+      const id = new Uint8Array(4);
+      const ids = new DataView(id.buffer);
+      const v = new Uint8Array(backends.value.bytes);
+      for (let i = 1; map !== undefined && i < map.spec.maxEntries; i++) {
+        ids.setUint32(0, i, true);
+        if (!map.lookup(id, v) || v[value.state] === 0) continue;
         this.declare(family, v, v[value.port]! | (v[value.port + 1]! << 8), v[value.protocol]!, BACKEND);
       }
     }

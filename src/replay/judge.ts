@@ -14,6 +14,7 @@ import { FirstFragments } from './first-fragments.ts';
 import { isEcho, isIcmpError, isNeighbourDiscovery } from './icmp-kind.ts';
 import { Openings } from './openings.ts';
 import { Originals } from './originals.ts';
+import { Settled } from './settled.ts';
 import { OBSERVED_AS, OUTCOME, Outcome, WAY, WEIGHT } from './outcome.ts';
 import { Stations } from './stations.ts';
 import { type Vantage } from './vantage.ts';
@@ -72,9 +73,10 @@ export class Judge {
   private readonly stations = new Stations();
   private readonly inner = new Headers();
   private readonly originals: Originals;
+  private readonly settled: Settled;
   /**
-   * Whether packets that cannot change anything are counted without running their hooks again. Only where nobody looks at
-   * single packets or connections, and while no conntrack map has evicted anything.
+   * Whether packets that cannot change anything are counted without running their hooks again (settled.ts). Only where nobody
+   * looks at single packets or connections, and while no conntrack map has evicted anything.
    */
   settling = false;
   /** Whether hooks ran for the packet and let it pass: an output whose original was seen just before needs none. */
@@ -104,11 +106,33 @@ export class Judge {
     });
     this.openings = new Openings(this.way, this.connections, this.entry, directory, maps);
     this.originals = new Originals(this.way, this.connections, this.entry);
+    this.settled = new Settled(this.connections);
   }
 
   /** Connections whose backend in the capture was another one than the simulator's. */
   get adoptions(): number {
     return this.openings.adoptions;
+  }
+
+  /**
+   * The verdict (OUTCOME) of a packet that can change nothing, from its bytes alone, or -1: call `judge`. Parameters as there.
+   * @param wireBytes length on the wire, at least `capturedBytes`
+   */
+  quickly(
+    bytes: Uint8Array,
+    offset: number,
+    capturedBytes: number,
+    wireBytes: number,
+    linkType: number,
+    vantage: Vantage,
+    interfaceNumber: number,
+    seconds: number,
+    nanoseconds: number,
+  ): number {
+    // At a pod every packet tells something of stations, and `any` compares all packets with each other.
+    if (!this.settling || vantage.kind === 'pod' || vantage.kind === 'any') return -1;
+    const { settled } = this;
+    return settled.shortWay(bytes, offset, capturedBytes, wireBytes, linkType, interfaceNumber, seconds, nanoseconds);
   }
 
   /**
@@ -254,61 +278,20 @@ export class Judge {
     const state = connections.int[connection * INT_STRIDE + AT.STATE]!;
     out.connection = connection;
     out.direction = forward ? WAY.FORWARD : WAY.REPLY;
-    if (this.settling) {
-      if (this.isSettled(connection, forward)) return;
-      this.ran = true;
-      this.judgeState(connection, role, forward, state);
-      return this.settle(connection, forward);
+    if (!this.settling) return this.judgeState(connection, role, forward, state);
+    const { headers: h, packet, settled } = this;
+    const verdict = settled.passes(connection, forward, h, this.interfaceNumber, packet.seconds, packet.nanoseconds);
+    if (verdict >= 0) {
+      out.verdict = verdict;
+      // All that is to be noted of it is noted.
+      out.connection = 0;
+      return;
     }
+    this.ran = true;
     this.judgeState(connection, role, forward, state);
-  }
-
-  /**
-   * Whether this packet can change nothing: in the same second, at the same interface and in the same direction a packet
-   * of this connection went through (or was seen as output), it brings no TCP flag that was not seen then, and neither opens nor
-   * closes. Its hooks would find the same entries, refresh them to the same second and say the same; so only its verdict is told.
-   */
-  private isSettled(connection: number, forward: boolean): boolean {
-    const { connections, outcome: out, headers: h } = this;
-    const { int } = connections;
-    const base = connection * INT_STRIDE;
-    if (int[base + AT.SETTLED] !== this.packet.seconds + 1 || int[base + AT.INTERFACE] !== this.interfaceNumber + 1)
-      return false;
-    const seen = forward ? int[base + AT.SETTLED_FLAGS]! & 0xff : int[base + AT.SETTLED_FLAGS]! >>> 8;
-    if (seen === 0 || (h.tcpFlags & ~seen) !== 0 || h.ttl <= 1 || h.fragment !== 0) return false;
-    if (connections.role !== ASKED) return false;
-    const translated = (int[base + AT.STATE]! & STATE.TRANSLATED) !== 0;
-    out.verdict = translated && !forward ? OUTCOME.OBSERVED : OUTCOME.FORWARDED;
-    if (translated && forward) connections.real[connection * REAL_STRIDE + REAL.FORWARD_INPUT] = this.now;
-    int[base + AT.LAST_SECONDS] = this.packet.seconds;
-    int[base + AT.LAST_NANOSECONDS] = this.packet.nanoseconds;
-    // All that is to be noted of it is noted.
-    out.connection = 0;
-    return true;
-  }
-
-  /** Remembers that the packet just judged went through without opening or closing anything. */
-  private settle(connection: number, forward: boolean): void {
-    const { connections, outcome: out, headers: h } = this;
-    const { int } = connections;
-    const base = connection * INT_STRIDE;
-    const state = int[base + AT.STATE]!;
-    const translated = (state & STATE.TRANSLATED) !== 0;
-    const went = translated && !forward ? out.verdict === OUTCOME.OBSERVED : out.verdict === OUTCOME.FORWARDED;
-    const quiet = h.protocol === TCP && (h.tcpFlags & (FIN | SYN | RST)) === 0 && h.tcpFlags !== 0;
-    const ended = (state & (STATE.FIN_FORWARD | STATE.FIN_REPLY | STATE.RESET)) !== 0;
-    if (!went || !quiet || ended) {
-      int[base + AT.SETTLED] = 0;
-      return;
-    }
-    if ((state & STATE.ANSWERED) === 0 || connections.role !== ASKED || this.vantage.kind === 'any' || !this.ran)
-      return;
-    const second = this.packet.seconds + 1;
-    if (int[base + AT.SETTLED] !== second) {
-      int[base + AT.SETTLED] = second;
-      int[base + AT.SETTLED_FLAGS] = 0;
-    }
-    int[base + AT.SETTLED_FLAGS]! |= forward ? h.tcpFlags : h.tcpFlags << 8;
+    // Copies are judged by all packets, so under `any` none may be left out.
+    const ran = this.ran && this.vantage.kind !== 'any';
+    settled.settle(connection, forward, h, out.verdict, ran, packet.seconds);
   }
 
   private judgeState(connection: number, role: number, forward: boolean, state: number): void {
@@ -580,7 +563,7 @@ export class Judge {
   private judgeLaterFragment(): void {
     const { fragments, headers: h, outcome: out, connections, entry } = this;
     const known = fragments.find(h);
-    if (known && fragments.generation === connections.int[fragments.connection * INT_STRIDE]) {
+    if (known && fragments.generation === connections.int[fragments.connection * INT_STRIDE + AT.GENERATION]) {
       out.connection = fragments.connection;
       out.direction = fragments.direction;
       if (fragments.verdict === OUTCOME.OBSERVED) {
@@ -603,7 +586,7 @@ export class Judge {
   private rememberFragment(): void {
     const { outcome: out } = this;
     if (out.connection === 0) return;
-    this.fragments.remember(this.headers, out, this.connections.int[out.connection * INT_STRIDE]!);
+    this.fragments.remember(this.headers, out, this.connections.int[out.connection * INT_STRIDE + AT.GENERATION]!);
   }
 
   /** Counts the packet in its connection, and keeps the heaviest verdict's facts. */

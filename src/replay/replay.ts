@@ -307,9 +307,26 @@ class Run implements JudgedPacket {
     const { bytes, offset, capturedBytes, linkType } = from;
     const wireBytes = Math.max(from.wireBytes, capturedBytes);
     this.clock(from.seconds, from.nanoseconds);
+    this.fileBytes += capturedBytes + 16;
+    const { judge } = this;
+    const quick = judge.quickly(
+      bytes,
+      offset,
+      capturedBytes,
+      wireBytes,
+      linkType,
+      from.vantage,
+      interfaceNumber,
+      this.lastSeconds,
+      this.lastNanoseconds,
+    );
+    if (quick >= 0) {
+      this.counts.addPassed(quick, wireBytes);
+      return;
+    }
     const wireEnd = Math.min(offset + wireBytes, MAX_SECONDS);
     this.packet.view(bytes, offset, offset + capturedBytes, wireEnd, linkType, this.lastSeconds, this.lastNanoseconds);
-    const { sink, judge } = this;
+    const { sink } = this;
     if (sink.packet !== undefined) this.keep(bytes, offset, capturedBytes);
     // Cooked captures of version 2 say in each packet on which interface it was.
     const cooked = linkType === 276 && capturedBytes >= 20;
@@ -323,7 +340,6 @@ class Run implements JudgedPacket {
     judge.judge(this.packet, vantage, interfaceNumber, copyInterface, blind, capture, number);
     if (explained) this.watch(false);
     this.counts.add(judge.outcome, wireBytes);
-    this.fileBytes += capturedBytes + 16;
     if (sink.packet === undefined) return;
     const { facts } = this;
     facts.capture = capture;

@@ -18,7 +18,7 @@ export interface CliRun {
 
 /** The command to run. Tests that were compiled run the compiled program. */
 function command(): readonly string[] {
-  const compiled = join(ROOT, 'dist/src/cli/main.js');
+  const compiled = join(ROOT, 'dist/bundle/weir.js');
   if (import.meta.url.endsWith('.js') && existsSync(compiled)) return [process.execPath, compiled];
   const source = join(ROOT, 'src/cli/main.ts');
   const fresh =

@@ -1,0 +1,137 @@
+// Settled connections: packets of an answered TCP connection that can change nothing, so that only their verdict is counted.
+// Input: packets, what was judged of the ones before. Output: their verdict; times in the connection's record.
+// Invariants: such a packet's hooks would find the same entries, refresh them to the same second and say the same; only where
+// nobody looks at single packets or connections; a property compares every counter and entry with a replay without it.
+import { FRAGMENT, type Headers } from '../wire/index.ts';
+import { AT, type Connections, INT_STRIDE, REAL, REAL_STRIDE, ROLE, STATE } from './connections.ts';
+import { OUTCOME } from './outcome.ts';
+
+const ASKED = ROLE.ASKED;
+const { OBSERVED, FORWARDED } = OUTCOME;
+const { TRANSLATED, ANSWERED, FIN_FORWARD, FIN_REPLY, RESET } = STATE;
+const ENDED = FIN_FORWARD | FIN_REPLY | RESET;
+const STATE_AT = AT.STATE;
+const SETTLED = AT.SETTLED;
+const SETTLED_FLAGS = AT.SETTLED_FLAGS;
+const INTERFACE = AT.INTERFACE;
+const LAST_SECONDS = AT.LAST_SECONDS;
+const LAST_NANOSECONDS = AT.LAST_NANOSECONDS;
+const FORWARD_INPUT = REAL.FORWARD_INPUT;
+const NO_FRAGMENT = FRAGMENT.NONE;
+const TCP = 6;
+/** FIN, SYN, RST. */
+const OPENING_OR_CLOSING = 7;
+const ETHERNET = 1;
+/** Ethernet, IPv4 without options, TCP without options: the least that the short way looks at. */
+const SHORT_BYTES = 54;
+
+/** See the head of this file. */
+export class Settled {
+  private readonly connections: Connections;
+
+  constructor(connections: Connections) {
+    this.connections = connections;
+  }
+
+  /**
+   * The verdict (OUTCOME) of a packet straight from its bytes if it is IPv4 and TCP without IP options on Ethernet and can
+   * change nothing; -1: judge it the long way. Only where no vantage point learns from link addresses (not at a pod).
+   *
+   * @param wireBytes length on the wire, at least `capturedBytes`
+   * @param seconds time since the start of the replay
+   */
+  shortWay(
+    bytes: Uint8Array,
+    offset: number,
+    capturedBytes: number,
+    wireBytes: number,
+    linkType: number,
+    interfaceNumber: number,
+    seconds: number,
+    nanoseconds: number,
+  ): number {
+    if (linkType !== ETHERNET || capturedBytes < SHORT_BYTES) return -1;
+    // EtherType 0x0800, version 4, header of 20 bytes.
+    if (bytes[offset + 12] !== 8 || bytes[offset + 13] !== 0 || bytes[offset + 14] !== 0x45) return -1;
+    if (bytes[offset + 23] !== TCP || (bytes[offset + 20]! & 0x3f) !== 0 || bytes[offset + 21] !== 0) return -1;
+    // What parse would refuse is not settled: lengths that do not fit, a TCP header that is none.
+    const length = (bytes[offset + 16]! << 8) | bytes[offset + 17]!;
+    const tcpBytes = (bytes[offset + 46]! >>> 4) << 2;
+    if (tcpBytes < 20 || length < 20 + tcpBytes || length > wireBytes - 14) return -1;
+    const flags = bytes[offset + 47]!;
+    const ttl = bytes[offset + 22]!;
+    const source =
+      bytes[offset + 26]! | (bytes[offset + 27]! << 8) | (bytes[offset + 28]! << 16) | (bytes[offset + 29]! << 24);
+    const destination =
+      bytes[offset + 30]! | (bytes[offset + 31]! << 8) | (bytes[offset + 32]! << 16) | (bytes[offset + 33]! << 24);
+    const ports =
+      bytes[offset + 34]! | (bytes[offset + 35]! << 8) | (bytes[offset + 36]! << 16) | (bytes[offset + 37]! << 24);
+    const { connections } = this;
+    const connection = connections.recall4(source, destination, ports);
+    if (connection === 0) return -1;
+    return this.pass(connection, connections.forward, flags, ttl, interfaceNumber, seconds, nanoseconds);
+  }
+
+  /** The same for a packet that has been parsed and found; `connections.role` is that of the find. */
+  passes(
+    connection: number,
+    forward: boolean,
+    h: Headers,
+    interfaceNumber: number,
+    seconds: number,
+    nanoseconds: number,
+  ): number {
+    if (h.fragment !== NO_FRAGMENT || this.connections.role !== ASKED) return -1;
+    return this.pass(connection, forward, h.tcpFlags, h.ttl, interfaceNumber, seconds, nanoseconds);
+  }
+
+  /**
+   * In the same second, at the same interface and in the same direction a packet of this connection went through (or was seen
+   * as output), and this one brings no TCP flag that was not seen then. Flags that open or close are never among those.
+   */
+  private pass(
+    connection: number,
+    forward: boolean,
+    flags: number,
+    ttl: number,
+    interfaceNumber: number,
+    seconds: number,
+    nanoseconds: number,
+  ): number {
+    const { int, real } = this.connections;
+    const base = connection * INT_STRIDE;
+    if (int[base + SETTLED] !== seconds + 1 || int[base + INTERFACE] !== interfaceNumber + 1) return -1;
+    const seen = forward ? int[base + SETTLED_FLAGS]! & 0xff : int[base + SETTLED_FLAGS]! >>> 8;
+    if (seen === 0 || (flags & ~seen) !== 0 || ttl <= 1) return -1;
+    int[base + LAST_SECONDS] = seconds;
+    int[base + LAST_NANOSECONDS] = nanoseconds;
+    if ((int[base + STATE_AT]! & TRANSLATED) === 0) return FORWARDED;
+    if (!forward) return OBSERVED;
+    real[connection * REAL_STRIDE + FORWARD_INPUT] = seconds * 1e9 + nanoseconds;
+    return FORWARDED;
+  }
+
+  /**
+   * Remembers that the packet just judged went through without opening or closing anything.
+   * @param verdict OUTCOME of the packet
+   * @param ran whether hooks ran for it and let it pass: an output whose original was seen just before needs none
+   */
+  settle(connection: number, forward: boolean, h: Headers, verdict: number, ran: boolean, seconds: number): void {
+    const { connections } = this;
+    const { int } = connections;
+    const base = connection * INT_STRIDE;
+    const state = int[base + STATE_AT]!;
+    const went = (state & TRANSLATED) !== 0 && !forward ? verdict === OBSERVED : verdict === FORWARDED;
+    const quiet = h.protocol === TCP && (h.tcpFlags & OPENING_OR_CLOSING) === 0 && h.tcpFlags !== 0;
+    if (!went || !quiet || (state & ENDED) !== 0) {
+      int[base + SETTLED] = 0;
+      return;
+    }
+    if ((state & ANSWERED) === 0 || connections.role !== ASKED || !ran) return;
+    if (int[base + SETTLED] !== seconds + 1) {
+      int[base + SETTLED] = seconds + 1;
+      int[base + SETTLED_FLAGS] = 0;
+    }
+    int[base + SETTLED_FLAGS]! |= forward ? h.tcpFlags : h.tcpFlags << 8;
+  }
+}
