@@ -76,3 +76,47 @@ export {
   VERDICT_NAME,
 } from './schema/index.ts';
 export { applyWrites, type ByteMap, type MapWrite, typedMap } from './maps/index.ts';
+// Types that the functions above are described with.
+export type * from './control/state.ts';
+export type * from './control/state-policy.ts';
+export type * from './control/config/option-types.ts';
+export type { options, OptionKey } from './control/config/options.ts';
+export type { AddressIdentity, IdentityView, PodIdentity } from './control/identity.ts';
+export type { LabelIndex, Requirement, Selector } from './control/selector.ts';
+export type { Label, LabelSet } from './control/labels.ts';
+export type { NodeAddressView, NodeView } from './control/nodes.ts';
+export type { CompiledMapName, CompileSummary, DesiredMaps } from './control/compile.ts';
+export type { DesiredMap } from './control/desired-map.ts';
+export type { NamedRule } from './control/policy/compile-policies.ts';
+export type { FrontendName } from './control/service/service-tables.ts';
+export type { InputLimits } from './control/manifest/tree.ts';
+export type { ManifestOptions } from './control/manifest/manifests.ts';
+export type { PathRules } from './control/load/manifest-files.ts';
+export type { MaglevSeed } from './control/maglev/seed.ts';
+export type { ProvenanceData } from './control/provenance.ts';
+export type * from './layout/struct.ts';
+export type { decisionRecord } from './schema/record.ts';
+export type { Hook } from './schema/codes.ts';
+export type { MapName } from './schema/maps.ts';
+export type { MapKind, MapSpec, UPDATE, UpdateFlag } from './schema/map-spec.ts';
+export type { AppliedWrites, MapStats, TypedMap } from './maps/index.ts';
+export type { Context } from './datapath/context.ts';
+export type { StoredMapName } from './datapath/tables.ts';
+export type { TraceBuffer } from './datapath/trace-buffer.ts';
+export type { Headers } from './wire/headers.ts';
+export type { Counts, Denied } from './replay/counts.ts';
+export type { Describer, PacketFacts } from './replay/describe.ts';
+export type { Directory, NodePlace, Owner } from './replay/directory.ts';
+export type { Outcome } from './replay/outcome.ts';
+export type { AfterHook } from './replay/way.ts';
+export type { ByteWindow } from './capture/byte-window.ts';
+export type { FormatDecoder } from './capture/decoder.ts';
+export type { ByteSource, Chunk, ChunkSource, PacketVerdict } from './capture/packet-source.ts';
+export type { CaptureReaderOptions } from './capture/reader.ts';
+export type {
+  InterfaceToWrite,
+  PacketAnnotations,
+  PcapngWriterOptions,
+  PcapWriterOptions,
+  VerdictToWrite,
+} from './capture/writer.ts';

@@ -137,6 +137,11 @@ function fillConfig(maps: NodeMaps): void {
     loopback6: new Uint8Array(16),
     nodeId: 1,
     tunnelPort: 0,
+    flowLifetime: 8000,
+    encapSource4: 0,
+    encapSource6: new Uint8Array(16),
+    encapPrefix4: 32,
+    encapPrefix6: 128,
   };
   check(typedMap(MAPS.config, maps.config).set({ index: 0 }, value));
 }

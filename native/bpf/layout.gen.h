@@ -141,6 +141,13 @@
 #define WEIR_BACKEND_STATE_QUARANTINED 3
 #define WEIR_BACKEND_STATE_MAINTENANCE 4
 
+/* Parts of a Maglev slot */
+#define WEIR_MAGLEV_SLOT_BACKEND 2147483647
+#define WEIR_MAGLEV_SLOT_MOVING 0x80000000u
+
+/* Next hop flags */
+#define WEIR_NEXT_HOP_KNOWN 1
+
 /* Endpoint flags */
 #define WEIR_ENDPOINT_FLAG_HOST 1
 #define WEIR_ENDPOINT_FLAG_AT_HOST_NS 2
@@ -164,6 +171,7 @@
 #define WEIR_RECORD_FLAG_EGRESS 128
 #define WEIR_RECORD_FLAG_IPV6 256
 #define WEIR_RECORD_FLAG_SNAT 512
+#define WEIR_RECORD_FLAG_ENCAPSULATED 1024
 
 /* Meta flags */
 #define WEIR_META_FLAG_PARTIAL_CHECKSUM 1
@@ -192,6 +200,7 @@
 #define WEIR_FEATURE_VLAN_FILTER 131072
 #define WEIR_FEATURE_L7_PROXY 262144
 #define WEIR_FEATURE_EVENTS 524288
+#define WEIR_FEATURE_DSR_IPIP 1048576
 
 /* Reserved identities */
 #define WEIR_IDENTITY_UNKNOWN 0
@@ -400,6 +409,49 @@ _Static_assert(__builtin_offsetof(struct weir_backend6, node_id) == 20, "weir_ba
 _Static_assert(__builtin_offsetof(struct weir_backend6, zone) == 22, "weir_backend6.zone");
 _Static_assert(__builtin_offsetof(struct weir_backend6, flags) == 23, "weir_backend6.flags");
 
+/* Flow through a frontend, natural order, IPv4 */
+struct weir_flow_key4 {
+	__be32 source; /* @0 client address */
+	__be32 destination; /* @4 frontend address */
+	__be16 source_port; /* @8 client port */
+	__be16 destination_port; /* @10 frontend port */
+	__u8 protocol; /* @12 IP protocol number */
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct weir_flow_key4) == 16, "weir_flow_key4: size");
+_Static_assert(__builtin_offsetof(struct weir_flow_key4, source) == 0, "weir_flow_key4.source");
+_Static_assert(__builtin_offsetof(struct weir_flow_key4, destination) == 4, "weir_flow_key4.destination");
+_Static_assert(__builtin_offsetof(struct weir_flow_key4, source_port) == 8, "weir_flow_key4.source_port");
+_Static_assert(__builtin_offsetof(struct weir_flow_key4, destination_port) == 10, "weir_flow_key4.destination_port");
+_Static_assert(__builtin_offsetof(struct weir_flow_key4, protocol) == 12, "weir_flow_key4.protocol");
+_Static_assert(__builtin_offsetof(struct weir_flow_key4, pad) == 13, "weir_flow_key4.pad");
+
+/* Flow through a frontend, natural order, IPv6 */
+struct weir_flow_key6 {
+	__u8 source[16]; /* @0 client address */
+	__u8 destination[16]; /* @16 frontend address */
+	__be16 source_port; /* @32 client port */
+	__be16 destination_port; /* @34 frontend port */
+	__u8 protocol; /* @36 IP protocol number */
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct weir_flow_key6) == 40, "weir_flow_key6: size");
+_Static_assert(__builtin_offsetof(struct weir_flow_key6, source) == 0, "weir_flow_key6.source");
+_Static_assert(__builtin_offsetof(struct weir_flow_key6, destination) == 16, "weir_flow_key6.destination");
+_Static_assert(__builtin_offsetof(struct weir_flow_key6, source_port) == 32, "weir_flow_key6.source_port");
+_Static_assert(__builtin_offsetof(struct weir_flow_key6, destination_port) == 34, "weir_flow_key6.destination_port");
+_Static_assert(__builtin_offsetof(struct weir_flow_key6, protocol) == 36, "weir_flow_key6.protocol");
+_Static_assert(__builtin_offsetof(struct weir_flow_key6, pad) == 37, "weir_flow_key6.pad");
+
+/* Backend of a flow that xdp could not choose without memory */
+struct weir_flow {
+	__u32 backend_id; /* @0 backend id */
+	__u32 last_seen; /* @4 second since start; the flow lives for the configuration’s flowLifetime */
+};
+_Static_assert(sizeof(struct weir_flow) == 8, "weir_flow: size");
+_Static_assert(__builtin_offsetof(struct weir_flow, backend_id) == 0, "weir_flow.backend_id");
+_Static_assert(__builtin_offsetof(struct weir_flow, last_seen) == 4, "weir_flow.last_seen");
+
 /* Maglev table of a frontend */
 struct weir_maglev_key {
 	__u32 reverse_nat; /* @0 reverse NAT index */
@@ -409,10 +461,25 @@ _Static_assert(__builtin_offsetof(struct weir_maglev_key, reverse_nat) == 0, "we
 
 /* One slot of a Maglev table */
 struct weir_maglev_slot {
-	__u32 backend_id; /* @0 backend id */
+	__u32 backend_id; /* @0 backend id; bit 31 (MAGLEV_SLOT): the slot has changed and older flows are still on the move */
 };
 _Static_assert(sizeof(struct weir_maglev_slot) == 4, "weir_maglev_slot: size");
 _Static_assert(__builtin_offsetof(struct weir_maglev_slot, backend_id) == 0, "weir_maglev_slot.backend_id");
+
+/* Where xdp sends what it encapsulates, by backend id */
+struct weir_next_hop {
+	__u32 ifindex; /* @0 output interface */
+	__u16 mtu; /* @4 bytes of an outer IP packet, 0 = unlimited */
+	__u16 flags; /* @6 NEXT_HOP; 0 = unknown: back to the router that sent the packet */
+	__u8 destination_mac[6]; /* @8 next hop */
+	__u8 source_mac[6]; /* @14 own interface */
+};
+_Static_assert(sizeof(struct weir_next_hop) == 20, "weir_next_hop: size");
+_Static_assert(__builtin_offsetof(struct weir_next_hop, ifindex) == 0, "weir_next_hop.ifindex");
+_Static_assert(__builtin_offsetof(struct weir_next_hop, mtu) == 4, "weir_next_hop.mtu");
+_Static_assert(__builtin_offsetof(struct weir_next_hop, flags) == 6, "weir_next_hop.flags");
+_Static_assert(__builtin_offsetof(struct weir_next_hop, destination_mac) == 8, "weir_next_hop.destination_mac");
+_Static_assert(__builtin_offsetof(struct weir_next_hop, source_mac) == 14, "weir_next_hop.source_mac");
 
 /* Value of a set */
 struct weir_presence {
@@ -889,6 +956,29 @@ _Static_assert(__builtin_offsetof(struct weir_route, mtu) == 4, "weir_route.mtu"
 _Static_assert(__builtin_offsetof(struct weir_route, flags) == 6, "weir_route.flags");
 _Static_assert(__builtin_offsetof(struct weir_route, gateway) == 8, "weir_route.gateway");
 
+/* Time and meta of a test run */
+struct weir_clock {
+	__u32 seconds; /* @0 seconds since start */
+	__u32 nanoseconds; /* @4 nanoseconds within the second */
+	__u32 ifindex; /* @8 this and the next five: weir_meta */
+	__u32 mark; /* @12 in and out */
+	__u32 cb[5]; /* @16 skb control block */
+	__u32 xdp_metadata; /* @36 in and out */
+	__u16 gso_size; /* @40 segment size */
+	__u16 flags; /* @42 META_FLAG; in and out */
+	__u32 latest; /* @44 the latest second seen: the program’s own, never to be written by the engine */
+};
+_Static_assert(sizeof(struct weir_clock) == 48, "weir_clock: size");
+_Static_assert(__builtin_offsetof(struct weir_clock, seconds) == 0, "weir_clock.seconds");
+_Static_assert(__builtin_offsetof(struct weir_clock, nanoseconds) == 4, "weir_clock.nanoseconds");
+_Static_assert(__builtin_offsetof(struct weir_clock, ifindex) == 8, "weir_clock.ifindex");
+_Static_assert(__builtin_offsetof(struct weir_clock, mark) == 12, "weir_clock.mark");
+_Static_assert(__builtin_offsetof(struct weir_clock, cb) == 16, "weir_clock.cb");
+_Static_assert(__builtin_offsetof(struct weir_clock, xdp_metadata) == 36, "weir_clock.xdp_metadata");
+_Static_assert(__builtin_offsetof(struct weir_clock, gso_size) == 40, "weir_clock.gso_size");
+_Static_assert(__builtin_offsetof(struct weir_clock, flags) == 42, "weir_clock.flags");
+_Static_assert(__builtin_offsetof(struct weir_clock, latest) == 44, "weir_clock.latest");
+
 /* Always 0 */
 struct weir_config_key {
 	__u32 index; /* @0 0 */
@@ -919,9 +1009,14 @@ struct weir_config {
 	__u8 loopback6[16]; /* @68 the same for IPv6 */
 	__u16 node_id; /* @84 the node that this dataplane is; 0 = the whole cluster */
 	__be16 tunnel_port; /* @86 UDP port of the overlay */
-	__u8 pad[4];
+	__u32 flow_lifetime; /* @88 seconds that xdp remembers a flow */
+	__be32 encap_source4; /* @92 outer source of what xdp encapsulates */
+	__u8 encap_source6[16]; /* @96 the same for IPv6 */
+	__u8 encap_prefix4; /* @112 leading bits of encapSource4 that are kept, 1..32; the rest tells flows apart (RSS) */
+	__u8 encap_prefix6; /* @113 leading bits of encapSource6 that are kept, 96..128 */
+	__u8 pad[6];
 };
-_Static_assert(sizeof(struct weir_config) == 92, "weir_config: size");
+_Static_assert(sizeof(struct weir_config) == 120, "weir_config: size");
 _Static_assert(__builtin_offsetof(struct weir_config, features) == 0, "weir_config.features");
 _Static_assert(__builtin_offsetof(struct weir_config, global_epoch) == 4, "weir_config.global_epoch");
 _Static_assert(__builtin_offsetof(struct weir_config, algorithm) == 8, "weir_config.algorithm");
@@ -943,7 +1038,12 @@ _Static_assert(__builtin_offsetof(struct weir_config, loopback4) == 64, "weir_co
 _Static_assert(__builtin_offsetof(struct weir_config, loopback6) == 68, "weir_config.loopback6");
 _Static_assert(__builtin_offsetof(struct weir_config, node_id) == 84, "weir_config.node_id");
 _Static_assert(__builtin_offsetof(struct weir_config, tunnel_port) == 86, "weir_config.tunnel_port");
-_Static_assert(__builtin_offsetof(struct weir_config, pad) == 88, "weir_config.pad");
+_Static_assert(__builtin_offsetof(struct weir_config, flow_lifetime) == 88, "weir_config.flow_lifetime");
+_Static_assert(__builtin_offsetof(struct weir_config, encap_source4) == 92, "weir_config.encap_source4");
+_Static_assert(__builtin_offsetof(struct weir_config, encap_source6) == 96, "weir_config.encap_source6");
+_Static_assert(__builtin_offsetof(struct weir_config, encap_prefix4) == 112, "weir_config.encap_prefix4");
+_Static_assert(__builtin_offsetof(struct weir_config, encap_prefix6) == 113, "weir_config.encap_prefix6");
+_Static_assert(__builtin_offsetof(struct weir_config, pad) == 114, "weir_config.pad");
 
 /* Verdict of one run, compared byte for byte between engines */
 struct weir_decision {
@@ -1039,6 +1139,28 @@ _Static_assert(__builtin_offsetof(struct weir_event, endpoint_id) == 72, "weir_e
 _Static_assert(__builtin_offsetof(struct weir_event, flags) == 74, "weir_event.flags");
 _Static_assert(__builtin_offsetof(struct weir_event, wire_bytes) == 76, "weir_event.wire_bytes");
 
+/* Constants of one load */
+struct weir_load {
+	__u32 features; /* @0 FEATURE bits whose code is there; a packet needs the configuration’s bit besides */
+	__u32 recording; /* @4 1 = each run writes its decision record to weir_record */
+	__u32 clock_from_map; /* @8 1 = time and meta come from weir_clock; 0 = jiffies and the packet’s own */
+	__u32 hz; /* @12 jiffies a second */
+	__u32 maglev_slots; /* @16 slots of each Maglev table as loaded; 0 = as the configuration says */
+};
+_Static_assert(sizeof(struct weir_load) == 20, "weir_load: size");
+_Static_assert(__builtin_offsetof(struct weir_load, features) == 0, "weir_load.features");
+_Static_assert(__builtin_offsetof(struct weir_load, recording) == 4, "weir_load.recording");
+_Static_assert(__builtin_offsetof(struct weir_load, clock_from_map) == 8, "weir_load.clock_from_map");
+_Static_assert(__builtin_offsetof(struct weir_load, hz) == 12, "weir_load.hz");
+_Static_assert(__builtin_offsetof(struct weir_load, maglev_slots) == 16, "weir_load.maglev_slots");
+
+/* Events for which the ring had no room */
+struct weir_lost {
+	__u64 events; /* @0 events */
+};
+_Static_assert(sizeof(struct weir_lost) == 8, "weir_lost: size");
+_Static_assert(__builtin_offsetof(struct weir_lost, events) == 0, "weir_lost.events");
+
 /* reason * 4 + direction */
 struct weir_metrics_key {
 	__u32 index; /* @0 reason * 4 + direction */
@@ -1072,64 +1194,172 @@ _Static_assert(__builtin_offsetof(struct weir_meta, xdp_metadata) == 28, "weir_m
 _Static_assert(__builtin_offsetof(struct weir_meta, gso_size) == 32, "weir_meta.gso_size");
 _Static_assert(__builtin_offsetof(struct weir_meta, flags) == 34, "weir_meta.flags");
 
-/* State that crosses tail calls: a per-CPU array slot */
+/* State of one run, in a per-CPU slot */
 struct weir_context {
-	__u16 l3; /* @0 offset of the IP header */
-	__u16 l4; /* @2 offset of the L4 header */
-	__u16 payload; /* @4 offset of the L4 payload */
-	__be16 ether_type; /* @6 EtherType */
-	__u8 family; /* @8 4 or 6 */
-	__u8 protocol; /* @9 IP protocol number */
-	__u8 fragment; /* @10 0 none, 1 first, 2 later */
-	__u8 tcp_flags; /* @11 TCP flags */
-	__u8 icmp_type; /* @12 ICMP type */
-	__u8 icmp_code; /* @13 ICMP code */
-	__u8 ttl; /* @14 TTL or hop limit */
-	__u8 hook; /* @15 HOOK */
-	__u8 source[16]; /* @16 source address */
-	__u8 destination[16]; /* @32 destination address */
-	__be16 source_port; /* @48 source port */
-	__be16 destination_port; /* @50 destination port */
-	__u32 source_identity; /* @52 identity of the source */
-	__u32 destination_identity; /* @56 identity of the destination */
-	__u32 backend_id; /* @60 backend */
-	__u16 reverse_nat; /* @64 reverse NAT index */
-	__u8 ct_status; /* @66 CT_STATUS */
-	__u8 stage; /* @67 STAGE */
-	__u32 cookie; /* @68 rule set */
-	__u32 epoch; /* @72 policy epoch read before the probes */
-	__u32 now; /* @76 seconds since start */
-	__u32 flags; /* @80 RECORD_FLAG */
-	__be32 fragment_id; /* @84 fragment identification */
+	__u32 source[4]; /* @0 source address */
+	__u32 destination[4]; /* @16 destination address */
+	__u32 ports; /* @32 raw ports as conntrack sees them, source in the low half */
+	__u32 header_ports; /* @36 raw ports of the L4 header itself */
+	__u32 fragment_id; /* @40 fragment identification */
+	__u32 payload; /* @44 offset of the L4 payload */
+	__u32 l3_length; /* @48 bytes of the IP packet */
+	__u32 wire_bytes; /* @52 bytes of the frame */
+	__u16 l3; /* @56 offset of the IP header */
+	__u16 l4; /* @58 offset of the L4 header */
+	__u16 l4_checksum; /* @60 offset of the L4 checksum, 0 = none */
+	__u16 ether_type; /* @62 EtherType, host order */
+	__u16 icmp_id; /* @64 ICMP identifier, raw */
+	__u8 family; /* @66 4, 6; 0 = not IP */
+	__u8 protocol; /* @67 IP protocol number */
+	__u8 fragment; /* @68 0 none, 1 first, 2 later */
+	__u8 tcp_flags; /* @69 TCP flags */
+	__u8 icmp_type; /* @70 ICMP type */
+	__u8 icmp_code; /* @71 ICMP code */
+	__u8 ttl; /* @72 TTL or hop limit */
+	__u8 tos; /* @73 type of service or traffic class */
+	__u8 vlan_count; /* @74 VLAN tags */
+	__u8 hook; /* @75 HOOK */
+	__u32 now; /* @76 seconds since start, never before an earlier packet’s */
+	__u32 seconds; /* @80 seconds as the packet has them, for events */
+	__u32 nanoseconds; /* @84 nanoseconds within the second, for events */
+	__u32 ifindex; /* @88 interface it arrived on */
+	__u32 mark; /* @92 skb mark */
+	__u32 xdp_metadata; /* @96 XDP metadata word */
+	__u16 gso_size; /* @100 segment size, 0 = none */
+	__u16 meta_flags; /* @102 META_FLAG */
+	__u32 features; /* @104 FEATURE bits of the configuration */
+	__u8 egress; /* @108 1 = the endpoint sends */
+	__u8 related; /* @109 1 = an ICMP error, matched on its outer addresses */
+	__u8 portless; /* @110 1 = a fragment whose ports nobody tracked */
+	__u8 loopback; /* @111 1 = the backend is the client itself */
+	__u8 owner_is_source; /* @112 1 = the source owns the conntrack entry */
+	__u8 owner_flags; /* @113 CT_KEY: 0 = a pod, NODE */
+	__u8 service_entry; /* @114 where the service’s conntrack entry is: 0 not asked, 1 answered, 2 unanswered, 3 nowhere */
+	__u8 ct_status; /* @115 CT_STATUS */
+	__u8 ct_found; /* @116 1 = an entry was met, 2 = among the answered */
+	__u8 ct_stale; /* @117 1 = an answered entry of this key must go */
+	__u8 monitor; /* @118 1 = conntrack wants this packet reported */
+	__u8 audited; /* @119 1 = audit mode let it pass */
+	__u8 policy_match; /* @120 POLICY_MATCH */
+	__u8 verdict; /* @121 VERDICT */
+	__u8 drop_reason; /* @122 DROP */
+	__u8 stage; /* @123 STAGE */
+	__u8 action; /* @124 ACTION */
+	__u8 endpoint_flags; /* @125 ENDPOINT_FLAG */
+	__u8 scope; /* @126 SCOPE of the frontend */
+	__u8 pad[1];
+	__u32 ct_flags; /* @128 CT_FLAG of the entry met, its reverse NAT index in the high half */
+	__u32 ct_identity; /* @132 remote identity of the entry met */
+	__u32 ct_epoch; /* @136 its policy epoch */
+	__u32 ct_cookie; /* @140 its rule set */
+	__u32 endpoint_identity; /* @144 identity of the endpoint whose hook this is */
+	__u32 endpoint_ifindex; /* @148 its interface */
+	__u32 endpoint_policy; /* @152 its policy */
+	__u32 epoch; /* @156 its epoch + the global one, read before any policy probe */
+	__u16 endpoint_id; /* @160 its id */
+	__u16 endpoint_node; /* @162 its node */
+	__u32 remote_identity; /* @164 identity of the other end */
+	__u32 backend_id; /* @168 backend */
+	__u32 service_target; /* @172 target of the master entry */
+	__u16 service_flags; /* @176 SERVICE_FLAG */
+	__u16 service_count; /* @178 slots of the master entry */
+	__u16 reverse_nat; /* @180 reverse NAT index */
+	__u16 l7_port; /* @182 raw proxy port of an L7 frontend */
+	__u16 proxy_port; /* @184 raw proxy port of a redirect */
+	__u16 service_port; /* @186 raw frontend port */
+	__u32 cookie; /* @188 rule set */
+	__u32 record_flags; /* @192 RECORD_FLAG */
+	__u32 source_identity; /* @196 identity of the source */
+	__u32 destination_identity; /* @200 identity of the destination */
+	__u32 out_ifindex; /* @204 interface of a redirect or local delivery */
+	__u32 macs[3]; /* @208 next-hop MAC, own MAC */
+	__u32 key[10]; /* @220 conntrack key being looked up: 4 words for IPv4, 10 for IPv6 */
+	__u32 other_key[10]; /* @260 key of another map */
+	__u8 spare[4];
+	__u32 entry[16]; /* @304 conntrack entry being made or moved */
 };
-_Static_assert(sizeof(struct weir_context) == 88, "weir_context: size");
-_Static_assert(__builtin_offsetof(struct weir_context, l3) == 0, "weir_context.l3");
-_Static_assert(__builtin_offsetof(struct weir_context, l4) == 2, "weir_context.l4");
-_Static_assert(__builtin_offsetof(struct weir_context, payload) == 4, "weir_context.payload");
-_Static_assert(__builtin_offsetof(struct weir_context, ether_type) == 6, "weir_context.ether_type");
-_Static_assert(__builtin_offsetof(struct weir_context, family) == 8, "weir_context.family");
-_Static_assert(__builtin_offsetof(struct weir_context, protocol) == 9, "weir_context.protocol");
-_Static_assert(__builtin_offsetof(struct weir_context, fragment) == 10, "weir_context.fragment");
-_Static_assert(__builtin_offsetof(struct weir_context, tcp_flags) == 11, "weir_context.tcp_flags");
-_Static_assert(__builtin_offsetof(struct weir_context, icmp_type) == 12, "weir_context.icmp_type");
-_Static_assert(__builtin_offsetof(struct weir_context, icmp_code) == 13, "weir_context.icmp_code");
-_Static_assert(__builtin_offsetof(struct weir_context, ttl) == 14, "weir_context.ttl");
-_Static_assert(__builtin_offsetof(struct weir_context, hook) == 15, "weir_context.hook");
-_Static_assert(__builtin_offsetof(struct weir_context, source) == 16, "weir_context.source");
-_Static_assert(__builtin_offsetof(struct weir_context, destination) == 32, "weir_context.destination");
-_Static_assert(__builtin_offsetof(struct weir_context, source_port) == 48, "weir_context.source_port");
-_Static_assert(__builtin_offsetof(struct weir_context, destination_port) == 50, "weir_context.destination_port");
-_Static_assert(__builtin_offsetof(struct weir_context, source_identity) == 52, "weir_context.source_identity");
-_Static_assert(__builtin_offsetof(struct weir_context, destination_identity) == 56, "weir_context.destination_identity");
-_Static_assert(__builtin_offsetof(struct weir_context, backend_id) == 60, "weir_context.backend_id");
-_Static_assert(__builtin_offsetof(struct weir_context, reverse_nat) == 64, "weir_context.reverse_nat");
-_Static_assert(__builtin_offsetof(struct weir_context, ct_status) == 66, "weir_context.ct_status");
-_Static_assert(__builtin_offsetof(struct weir_context, stage) == 67, "weir_context.stage");
-_Static_assert(__builtin_offsetof(struct weir_context, cookie) == 68, "weir_context.cookie");
-_Static_assert(__builtin_offsetof(struct weir_context, epoch) == 72, "weir_context.epoch");
+_Static_assert(sizeof(struct weir_context) == 368, "weir_context: size");
+_Static_assert(__builtin_offsetof(struct weir_context, source) == 0, "weir_context.source");
+_Static_assert(__builtin_offsetof(struct weir_context, destination) == 16, "weir_context.destination");
+_Static_assert(__builtin_offsetof(struct weir_context, ports) == 32, "weir_context.ports");
+_Static_assert(__builtin_offsetof(struct weir_context, header_ports) == 36, "weir_context.header_ports");
+_Static_assert(__builtin_offsetof(struct weir_context, fragment_id) == 40, "weir_context.fragment_id");
+_Static_assert(__builtin_offsetof(struct weir_context, payload) == 44, "weir_context.payload");
+_Static_assert(__builtin_offsetof(struct weir_context, l3_length) == 48, "weir_context.l3_length");
+_Static_assert(__builtin_offsetof(struct weir_context, wire_bytes) == 52, "weir_context.wire_bytes");
+_Static_assert(__builtin_offsetof(struct weir_context, l3) == 56, "weir_context.l3");
+_Static_assert(__builtin_offsetof(struct weir_context, l4) == 58, "weir_context.l4");
+_Static_assert(__builtin_offsetof(struct weir_context, l4_checksum) == 60, "weir_context.l4_checksum");
+_Static_assert(__builtin_offsetof(struct weir_context, ether_type) == 62, "weir_context.ether_type");
+_Static_assert(__builtin_offsetof(struct weir_context, icmp_id) == 64, "weir_context.icmp_id");
+_Static_assert(__builtin_offsetof(struct weir_context, family) == 66, "weir_context.family");
+_Static_assert(__builtin_offsetof(struct weir_context, protocol) == 67, "weir_context.protocol");
+_Static_assert(__builtin_offsetof(struct weir_context, fragment) == 68, "weir_context.fragment");
+_Static_assert(__builtin_offsetof(struct weir_context, tcp_flags) == 69, "weir_context.tcp_flags");
+_Static_assert(__builtin_offsetof(struct weir_context, icmp_type) == 70, "weir_context.icmp_type");
+_Static_assert(__builtin_offsetof(struct weir_context, icmp_code) == 71, "weir_context.icmp_code");
+_Static_assert(__builtin_offsetof(struct weir_context, ttl) == 72, "weir_context.ttl");
+_Static_assert(__builtin_offsetof(struct weir_context, tos) == 73, "weir_context.tos");
+_Static_assert(__builtin_offsetof(struct weir_context, vlan_count) == 74, "weir_context.vlan_count");
+_Static_assert(__builtin_offsetof(struct weir_context, hook) == 75, "weir_context.hook");
 _Static_assert(__builtin_offsetof(struct weir_context, now) == 76, "weir_context.now");
-_Static_assert(__builtin_offsetof(struct weir_context, flags) == 80, "weir_context.flags");
-_Static_assert(__builtin_offsetof(struct weir_context, fragment_id) == 84, "weir_context.fragment_id");
+_Static_assert(__builtin_offsetof(struct weir_context, seconds) == 80, "weir_context.seconds");
+_Static_assert(__builtin_offsetof(struct weir_context, nanoseconds) == 84, "weir_context.nanoseconds");
+_Static_assert(__builtin_offsetof(struct weir_context, ifindex) == 88, "weir_context.ifindex");
+_Static_assert(__builtin_offsetof(struct weir_context, mark) == 92, "weir_context.mark");
+_Static_assert(__builtin_offsetof(struct weir_context, xdp_metadata) == 96, "weir_context.xdp_metadata");
+_Static_assert(__builtin_offsetof(struct weir_context, gso_size) == 100, "weir_context.gso_size");
+_Static_assert(__builtin_offsetof(struct weir_context, meta_flags) == 102, "weir_context.meta_flags");
+_Static_assert(__builtin_offsetof(struct weir_context, features) == 104, "weir_context.features");
+_Static_assert(__builtin_offsetof(struct weir_context, egress) == 108, "weir_context.egress");
+_Static_assert(__builtin_offsetof(struct weir_context, related) == 109, "weir_context.related");
+_Static_assert(__builtin_offsetof(struct weir_context, portless) == 110, "weir_context.portless");
+_Static_assert(__builtin_offsetof(struct weir_context, loopback) == 111, "weir_context.loopback");
+_Static_assert(__builtin_offsetof(struct weir_context, owner_is_source) == 112, "weir_context.owner_is_source");
+_Static_assert(__builtin_offsetof(struct weir_context, owner_flags) == 113, "weir_context.owner_flags");
+_Static_assert(__builtin_offsetof(struct weir_context, service_entry) == 114, "weir_context.service_entry");
+_Static_assert(__builtin_offsetof(struct weir_context, ct_status) == 115, "weir_context.ct_status");
+_Static_assert(__builtin_offsetof(struct weir_context, ct_found) == 116, "weir_context.ct_found");
+_Static_assert(__builtin_offsetof(struct weir_context, ct_stale) == 117, "weir_context.ct_stale");
+_Static_assert(__builtin_offsetof(struct weir_context, monitor) == 118, "weir_context.monitor");
+_Static_assert(__builtin_offsetof(struct weir_context, audited) == 119, "weir_context.audited");
+_Static_assert(__builtin_offsetof(struct weir_context, policy_match) == 120, "weir_context.policy_match");
+_Static_assert(__builtin_offsetof(struct weir_context, verdict) == 121, "weir_context.verdict");
+_Static_assert(__builtin_offsetof(struct weir_context, drop_reason) == 122, "weir_context.drop_reason");
+_Static_assert(__builtin_offsetof(struct weir_context, stage) == 123, "weir_context.stage");
+_Static_assert(__builtin_offsetof(struct weir_context, action) == 124, "weir_context.action");
+_Static_assert(__builtin_offsetof(struct weir_context, endpoint_flags) == 125, "weir_context.endpoint_flags");
+_Static_assert(__builtin_offsetof(struct weir_context, scope) == 126, "weir_context.scope");
+_Static_assert(__builtin_offsetof(struct weir_context, pad) == 127, "weir_context.pad");
+_Static_assert(__builtin_offsetof(struct weir_context, ct_flags) == 128, "weir_context.ct_flags");
+_Static_assert(__builtin_offsetof(struct weir_context, ct_identity) == 132, "weir_context.ct_identity");
+_Static_assert(__builtin_offsetof(struct weir_context, ct_epoch) == 136, "weir_context.ct_epoch");
+_Static_assert(__builtin_offsetof(struct weir_context, ct_cookie) == 140, "weir_context.ct_cookie");
+_Static_assert(__builtin_offsetof(struct weir_context, endpoint_identity) == 144, "weir_context.endpoint_identity");
+_Static_assert(__builtin_offsetof(struct weir_context, endpoint_ifindex) == 148, "weir_context.endpoint_ifindex");
+_Static_assert(__builtin_offsetof(struct weir_context, endpoint_policy) == 152, "weir_context.endpoint_policy");
+_Static_assert(__builtin_offsetof(struct weir_context, epoch) == 156, "weir_context.epoch");
+_Static_assert(__builtin_offsetof(struct weir_context, endpoint_id) == 160, "weir_context.endpoint_id");
+_Static_assert(__builtin_offsetof(struct weir_context, endpoint_node) == 162, "weir_context.endpoint_node");
+_Static_assert(__builtin_offsetof(struct weir_context, remote_identity) == 164, "weir_context.remote_identity");
+_Static_assert(__builtin_offsetof(struct weir_context, backend_id) == 168, "weir_context.backend_id");
+_Static_assert(__builtin_offsetof(struct weir_context, service_target) == 172, "weir_context.service_target");
+_Static_assert(__builtin_offsetof(struct weir_context, service_flags) == 176, "weir_context.service_flags");
+_Static_assert(__builtin_offsetof(struct weir_context, service_count) == 178, "weir_context.service_count");
+_Static_assert(__builtin_offsetof(struct weir_context, reverse_nat) == 180, "weir_context.reverse_nat");
+_Static_assert(__builtin_offsetof(struct weir_context, l7_port) == 182, "weir_context.l7_port");
+_Static_assert(__builtin_offsetof(struct weir_context, proxy_port) == 184, "weir_context.proxy_port");
+_Static_assert(__builtin_offsetof(struct weir_context, service_port) == 186, "weir_context.service_port");
+_Static_assert(__builtin_offsetof(struct weir_context, cookie) == 188, "weir_context.cookie");
+_Static_assert(__builtin_offsetof(struct weir_context, record_flags) == 192, "weir_context.record_flags");
+_Static_assert(__builtin_offsetof(struct weir_context, source_identity) == 196, "weir_context.source_identity");
+_Static_assert(__builtin_offsetof(struct weir_context, destination_identity) == 200, "weir_context.destination_identity");
+_Static_assert(__builtin_offsetof(struct weir_context, out_ifindex) == 204, "weir_context.out_ifindex");
+_Static_assert(__builtin_offsetof(struct weir_context, macs) == 208, "weir_context.macs");
+_Static_assert(__builtin_offsetof(struct weir_context, key) == 220, "weir_context.key");
+_Static_assert(__builtin_offsetof(struct weir_context, other_key) == 260, "weir_context.other_key");
+_Static_assert(__builtin_offsetof(struct weir_context, spare) == 300, "weir_context.spare");
+_Static_assert(__builtin_offsetof(struct weir_context, entry) == 304, "weir_context.entry");
 
 /* weir_config: array, the datapath’s configuration */
 #define WEIR_MAP_CONFIG_MAX 1
@@ -1159,6 +1389,26 @@ _Static_assert(__builtin_offsetof(struct weir_context, fragment_id) == 84, "weir
 /* weir_maglev6: hash-of-arrays, Maglev tables */
 #define WEIR_MAP_MAGLEV6_MAX 65536
 #define WEIR_MAP_MAGLEV6_INNER 16381
+
+/* weir_maglev_previous4: hash-of-arrays, Maglev tables before a change, while flows move */
+#define WEIR_MAP_MAGLEV_PREVIOUS4_MAX 65536
+#define WEIR_MAP_MAGLEV_PREVIOUS4_INNER 16381
+
+/* weir_maglev_previous6: hash-of-arrays, Maglev tables before a change, while flows move */
+#define WEIR_MAP_MAGLEV_PREVIOUS6_MAX 65536
+#define WEIR_MAP_MAGLEV_PREVIOUS6_INNER 16381
+
+/* weir_flows4: lru-hash, flows that xdp must remember */
+#define WEIR_MAP_FLOWS4_MAX 262144
+
+/* weir_flows6: lru-hash, flows that xdp must remember */
+#define WEIR_MAP_FLOWS6_MAX 262144
+
+/* weir_next_hops4: array, next hop by backend */
+#define WEIR_MAP_NEXT_HOPS4_MAX 65536
+
+/* weir_next_hops6: array, next hop by backend */
+#define WEIR_MAP_NEXT_HOPS6_MAX 65536
 
 /* weir_affinity4: lru-hash, session affinity */
 #define WEIR_MAP_AFFINITY4_MAX 65536

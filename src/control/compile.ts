@@ -217,6 +217,11 @@ function configMap(settings: CompileSettings, seeds: MaglevSeed, globalEpoch: nu
     loopback6: LOOPBACK6,
     nodeId,
     tunnelPort: settings.tunnelPort,
+    flowLifetime: settings.flowLifetime,
+    encapSource4: settings.encapSource4,
+    encapSource6: settings.encapSource6,
+    encapPrefix4: settings.encapPrefix4,
+    encapPrefix6: settings.encapPrefix6,
   });
   builder.set(configKey.encode({ index: 0 }), value);
   return builder.finish();

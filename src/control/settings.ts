@@ -1,7 +1,8 @@
 // What the compiler is told besides the objects: the part of the configuration that decides over map content.
 // Input: whatever reads values.yaml. Output: CompileSettings. Defaults are those of Cilium's Helm chart.
 import { ALGORITHM, FEATURE } from '../schema/index.ts';
-import { type Config, ipv6Enabled } from './config/index.ts';
+import { type Config, ipv6Enabled, isDsrByIpip } from './config/index.ts';
+import { parsePrefix } from './manifest/address.ts';
 import type { ClusterState } from './state.ts';
 
 /** Settings of a compile. Helm keys are in the comments. */
@@ -57,6 +58,13 @@ export interface CompileSettings {
   readonly reportInterval: number;
   /** `tunnelPort` */
   readonly tunnelPort: number;
+  /** Seconds that xdp remembers a flow: what conntrack gives a service's TCP connection. */
+  readonly flowLifetime: number;
+  /** Outer source of IPIP and how many of its bits are kept: `bpf-lb-rss-ipv4-src-cidr`, else the node's address, whole. */
+  readonly encapSource4: number;
+  readonly encapSource6: Uint8Array;
+  readonly encapPrefix4: number;
+  readonly encapPrefix6: number;
 }
 
 /** How a compile is asked for, besides the configuration. */
@@ -101,6 +109,32 @@ export function settingsOf(config: Config, state: ClusterState, options: Compile
     ctServiceGrace: config['bpf-ct-timeout-service-tcp-grace'],
     reportInterval: config['bpf.monitorInterval'],
     tunnelPort: config.tunnelPort || (config.tunnelProtocol === 'geneve' ? 6081 : 8472),
+    flowLifetime: config['bpf-ct-timeout-service-tcp'],
+    ...encapsulation(config, state, options.node),
+  };
+}
+
+/** Outer sources: the configured prefixes, else the InternalIPs of the node that is compiled for, else nothing. */
+function encapsulation(
+  config: Config,
+  state: ClusterState,
+  nodeName: string | undefined,
+): Pick<CompileSettings, 'encapSource4' | 'encapSource6' | 'encapPrefix4' | 'encapPrefix6'> {
+  const node = state.nodes.find(({ name }) => name === nodeName);
+  const source = (family: 4 | 6, text: string): { readonly bytes: Uint8Array; readonly bits: number } => {
+    const prefix = text === '' ? undefined : parsePrefix(text, false);
+    if (prefix?.ok === true) return { bytes: prefix.value.bytes, bits: prefix.value.prefixLen };
+    const own = node?.addresses.find(({ type, address }) => type === 'InternalIP' && address.family === family);
+    const length = family === 4 ? 4 : 16;
+    return { bytes: own?.address.bytes ?? new Uint8Array(length), bits: 8 * length };
+  };
+  const four = source(4, config['bpf-lb-rss-ipv4-src-cidr']);
+  const six = source(6, config['bpf-lb-rss-ipv6-src-cidr']);
+  return {
+    encapSource4: four.bytes.reduce((number, byte) => number * 256 + byte, 0),
+    encapSource6: six.bytes,
+    encapPrefix4: four.bits,
+    encapPrefix6: six.bits,
   };
 }
 
@@ -120,7 +154,8 @@ function configuredFeatures(config: Config): number {
     bit(answered && config.serviceNoBackendResponse === 'drop', FEATURE.NO_BACKEND_DROP) |
     bit(config.policyAuditMode, FEATURE.AUDIT) |
     bit(config['bpf.ctAccounting'], FEATURE.CT_ACCOUNTING) |
-    bit(config.routingMode === 'tunnel', FEATURE.TUNNEL)
+    bit(config.routingMode === 'tunnel', FEATURE.TUNNEL) |
+    bit(isDsrByIpip(config), FEATURE.DSR_IPIP)
   );
 }
 

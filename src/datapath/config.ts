@@ -27,3 +27,9 @@ export const CONFIG_LOOPBACK4 = at.loopback4 >>> 2;
 export const CONFIG_LOOPBACK6 = at.loopback6 >>> 2;
 /** Low half: the node that this dataplane is; high half: raw UDP port of the overlay. */
 export const CONFIG_NODE = at.nodeId >>> 2;
+export const CONFIG_FLOW_LIFETIME = at.flowLifetime >>> 2;
+export const CONFIG_ENCAP_SOURCE4 = at.encapSource4 >>> 2;
+/** First of four words. */
+export const CONFIG_ENCAP_SOURCE6 = at.encapSource6 >>> 2;
+/** Low byte: kept bits of the IPv4 source; next byte: of the IPv6 source. */
+export const CONFIG_ENCAP_PREFIX = at.encapPrefix4 >>> 2;

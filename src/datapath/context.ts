@@ -7,7 +7,10 @@ import { Headers } from '../wire/index.ts';
 import { type Meta, type Packet } from './packet.ts';
 import { type Tables } from './tables.ts';
 import { TraceBuffer } from './trace-buffer.ts';
-import { CONFIG_FEATURES } from './config.ts';
+import * as config from './config.ts';
+
+// Constants of this module: what is used through an import costs V8 a load and a check each time.
+const { CONFIG_FEATURES } = config;
 
 const PROBE = META_FLAG.PROBE;
 const PARTIAL = META_FLAG.PARTIAL_CHECKSUM;
@@ -56,6 +59,11 @@ export class Context {
   /** Non-zero: the L4 checksum field holds a pseudo-header sum. */
   partial = 0;
 
+  /** Where a packet goes that a hook makes longer: from its first byte on. Made at the first such packet. */
+  grown: Uint8Array = new Uint8Array(0);
+  /** Bytes by which the packet grew into `grown`; 0 = it is where it was. */
+  grownBytes = 0;
+
   // The hook and its configuration.
   hook = 0;
   /** Non-zero at hooks where the endpoint sends. */
@@ -94,6 +102,8 @@ export class Context {
   l7Port = 0;
   /** Non-zero: the backend is the client itself. */
   loopback = 0;
+  /** Word offset of the frontend's master entry that `frontendFromOutside` found, or -1. */
+  frontendAt = -1;
 
   // Conntrack.
   /** Key words of the last `set…Key`: 4 for IPv4, 10 for IPv6. */
@@ -156,15 +166,17 @@ export class Context {
   probesPolicy = 0;
   probesFragment = 0;
   probesRoute = 0;
+  probesFlow = 0;
   /** Conntrack entries inserted, moved or removed. */
   conntrackWrites = 0;
 
-  /** Forgets the run before and takes in the next packet. Offsets outside the buffer are clamped to it. */
+  /** @internal Forgets the run before and takes in the next packet. Offsets outside the buffer are clamped to it. */
   begin(hook: number, packet: Packet, meta: Meta, tables: Tables): void {
     const { bytes } = packet;
     let offset = packet.offset | 0;
     let end = packet.capturedEnd | 0;
-    if (end > bytes.length) end = bytes.length;
+    // A length may be no int32, but one that is below an int32 is.
+    if (end > bytes.length) end = bytes.length | 0;
     if (offset < 0) offset = 0;
     if (offset > end) offset = end < 0 ? 0 : end;
     if (end < offset) end = offset;

@@ -4,6 +4,9 @@ import { metricsValue } from '../schema/index.ts';
 import { type Context } from './context.ts';
 import { type Tables } from './tables.ts';
 
+// The same for what this module exports itself.
+const add = addU64;
+
 const BYTES = metricsValue.at.bytes >>> 2;
 const SIGN = -0x80000000;
 
@@ -16,8 +19,8 @@ export function count(cx: Context, tables: Tables, reason: number, direction: nu
   if (cx.probe !== 0) return;
   const at = tables.metrics.find(reason * 4 + direction);
   if (at < 0) return;
-  addU64(tables.metrics.words, at, 1);
-  addU64(tables.metrics.words, at + BYTES, cx.wireBytes);
+  add(tables.metrics.words, at, 1);
+  add(tables.metrics.words, at + BYTES, cx.wireBytes);
 }
 
 /** Adds a non-negative int32 to the u64 of two words (low first) at `at`. */

@@ -2,14 +2,24 @@
 // bytes, the meta and `cx.record` changed. Invariant: every call ends in exactly one verdict and one record.
 import { ACTION, HOOK, TRACE, VERDICT } from '../schema/index.ts';
 import { type Context } from './context.ts';
-import { fromContainer } from './hooks/from-container.ts';
-import { fromHost } from './hooks/from-host.ts';
-import { fromNetdev, xdp } from './hooks/from-netdev.ts';
-import { toContainer } from './hooks/to-container.ts';
-import { toNetdev } from './hooks/to-netdev.ts';
-import { finish } from './outcome.ts';
+import * as fromContainerHook from './hooks/from-container.ts';
+import * as fromHostHook from './hooks/from-host.ts';
+import * as fromNetdevHook from './hooks/from-netdev.ts';
+import * as toContainerHook from './hooks/to-container.ts';
+import * as toNetdevHook from './hooks/to-netdev.ts';
+import * as xdpHook from './hooks/xdp.ts';
+import * as outcome from './outcome.ts';
 import { type Meta, type Packet } from './packet.ts';
 import { type Tables } from './tables.ts';
+
+// Constants of this module: what is used through an import costs V8 a load and a check each time.
+const { fromContainer } = fromContainerHook;
+const { fromHost } = fromHostHook;
+const { fromNetdev } = fromNetdevHook;
+const { toContainer } = toContainerHook;
+const { toNetdev } = toNetdevHook;
+const { xdp } = xdpHook;
+const { finish } = outcome;
 
 const { FROM_CONTAINER, TO_CONTAINER, FROM_NETDEV, TO_NETDEV, XDP, FROM_HOST } = HOOK;
 
@@ -25,10 +35,10 @@ export function run(cx: Context, tables: Tables, hook: number, packet: Packet, m
   if (cx.tracing !== 0) {
     cx.trace.open(TRACE.HOOK, 0, 1, 0).key(hook).value(cx.ifindex).value(cx.mark).value(cx.metaFlags);
   }
-  return finish(cx, tables, meta, dispatch(cx, tables, hook));
+  return finish(cx, tables, meta, dispatch(cx, tables, hook, packet));
 }
 
-const dispatch = (cx: Context, tables: Tables, hook: number): number => {
+const dispatch = (cx: Context, tables: Tables, hook: number, packet: Packet): number => {
   switch (hook) {
     case FROM_CONTAINER:
       return fromContainer(cx, tables);
@@ -39,7 +49,7 @@ const dispatch = (cx: Context, tables: Tables, hook: number): number => {
     case TO_NETDEV:
       return toNetdev(cx, tables);
     case XDP:
-      return xdp(cx, tables);
+      return runXdp(cx, tables, packet);
     case FROM_HOST:
       return fromHost(cx, tables);
     default:
@@ -48,4 +58,19 @@ const dispatch = (cx: Context, tables: Tables, hook: number): number => {
       cx.action = ACTION.STACK;
       return VERDICT.ERROR;
   }
+};
+
+/** The one hook that makes packets longer: such a packet moves into the context's buffer, where the next such run overwrites it. */
+const runXdp = (cx: Context, tables: Tables, packet: Packet): number => {
+  cx.grownBytes = 0;
+  cx.probesFlow = 0;
+  const verdict = xdp(cx, tables);
+  const more = cx.grownBytes;
+  if (more !== 0) {
+    packet.bytes = cx.grown;
+    packet.capturedEnd = (cx.capturedEnd - cx.offset + more) | 0;
+    packet.wireEnd = (cx.wireEnd - cx.offset + more) | 0;
+    packet.offset = 0;
+  }
+  return verdict;
 };

@@ -44,6 +44,12 @@ export class Tables {
   declare readonly reverseNat6: ArrayMap;
   declare readonly maglev4: HashOfArrays;
   declare readonly maglev6: HashOfArrays;
+  declare readonly maglevPrevious4: HashOfArrays;
+  declare readonly maglevPrevious6: HashOfArrays;
+  declare readonly flows4: Lru4;
+  declare readonly flows6: Lru10;
+  declare readonly nextHops4: ArrayMap;
+  declare readonly nextHops6: ArrayMap;
   declare readonly affinity4: Lru3;
   declare readonly affinity6: Lru5;
   declare readonly affinityMatch: Hash2;
@@ -118,6 +124,12 @@ export class Tables {
     this.routes6 = new Lpm4(spec('routes6'), options());
     this.neighbours4 = new Lru2(spec('neighbours4'), options());
     this.neighbours6 = new Lru5(spec('neighbours6'), options());
+    this.maglevPrevious4 = new HashOfArrays(spec('maglevPrevious4'), options());
+    this.maglevPrevious6 = new HashOfArrays(spec('maglevPrevious6'), options());
+    this.flows4 = new Lru4(spec('flows4'), options());
+    this.flows6 = new Lru10(spec('flows6'), options());
+    this.nextHops4 = new ArrayMap(spec('nextHops4'));
+    this.nextHops6 = new ArrayMap(spec('nextHops6'));
     this.metrics = new ArrayMap(spec('metrics'));
     this.events = new EventRing(spec('events').maxEntries);
   }

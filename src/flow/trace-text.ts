@@ -109,7 +109,7 @@ function sentence(record: Int32Array, names: TraceNames): string {
         ? `slot ${String(keyOf()['slot'])} is empty`
         : `slot ${String(keyOf()['slot'])} holds backend ${String(valueOf()['target'])}`;
     case TRACE.MAGLEV_SLOT:
-      return result === 0 ? 'the service has no Maglev table' : `Maglev slot ${key(1)} holds backend ${value(0)}`;
+      return maglevText(result, key(1), value(0), value(1) === 1, map?.startsWith('maglevPrevious') === true);
     case TRACE.AFFINITY:
       return result === 1
         ? `session affinity keeps backend ${String(valueOf()['backendId'])}`
@@ -199,9 +199,30 @@ function sentence(record: Int32Array, names: TraceNames): string {
       return result === 0 ? `no route to ${quad(0)}` : `a route to ${quad(0)}`;
     case TRACE.NEIGHBOUR:
       return result === 0 ? 'the next hop’s station is not known' : 'the next hop’s station is known';
+    case TRACE.FLOW:
+      if (result === 0) return `the flow is not remembered in ${mapName}`;
+      return result === 2
+        ? `the flow’s backend ${String(valueOf()['backendId'])} in ${mapName} does not count any more`
+        : `the flow keeps backend ${String(valueOf()['backendId'])}`;
+    case TRACE.FLOW_CREATE:
+      return `the flow’s backend ${String(valueOf()['backendId'])} is remembered in ${mapName}`;
+    case TRACE.NEXT_HOP:
+      return result === 0
+        ? `no next hop is known for backend ${key(0)}: back to the router that sent the packet`
+        : `the next hop of backend ${key(0)} is known`;
+    case TRACE.ENCAPSULATE:
+      return `encapsulated: an IPIP packet of ${value(0)} bytes from ${quad(0)} to ${quad(4)}, ${
+        ACTION_TEXT[ACTION_NAME[value(1)] ?? ''] ?? ''
+      }`;
     default:
       return `record ${kind}, result ${result}`;
   }
+}
+
+function maglevText(result: number, slot: number, backend: number, moving: boolean, previous: boolean): string {
+  if (result === 0) return previous ? 'there is no earlier Maglev table' : 'the service has no Maglev table';
+  if (previous) return `slot ${slot} of the earlier Maglev table holds backend ${backend}`;
+  return `Maglev slot ${slot} holds backend ${backend}${moving ? '; it has changed, and older flows are still on the move' : ''}`;
 }
 
 /** `8080` or `8080-8087`: a prefix of a port. */

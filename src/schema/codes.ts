@@ -220,6 +220,11 @@ export const ALGORITHM = { DEFAULT: 0, RANDOM: 1, MAGLEV: 2, FIRST: 3 } as const
 /** Backend states; NONE marks an unused slot of the backend array. Active is 1 so that zeroed memory is no backend. */
 export const BACKEND_STATE = { NONE: 0, ACTIVE: 1, TERMINATING: 2, QUARANTINED: 3, MAINTENANCE: 4 } as const;
 
+/** Parts of a Maglev slot. */
+export const MAGLEV_SLOT = { BACKEND: 0x7fffffff, MOVING: 0x80000000 } as const;
+/** Flags of a next hop. */
+export const NEXT_HOP = { KNOWN: 1 } as const;
+
 /** Flags of an endpoint entry. */
 export const ENDPOINT_FLAG = { HOST: 1, AT_HOST_NS: 2, SKIP_MASQUERADE: 4, NO_SOURCE_CHECK: 8 } as const;
 /** Flags of an ipcache entry (Cilium's). */
@@ -249,6 +254,8 @@ export const RECORD_FLAG = {
   EGRESS: 128,
   IPV6: 256,
   SNAT: 512,
+  /** Put into an IPIP packet towards its backend. */
+  ENCAPSULATED: 1024,
 } as const;
 
 /** Feature bits of the configuration; a clear bit costs a packet nothing. */
@@ -275,6 +282,8 @@ export const FEATURE = {
   VLAN_FILTER: 1 << 17,
   L7_PROXY: 1 << 18,
   EVENTS: 1 << 19,
+  /** At xdp: packets of services whose backend is on another node go there inside IPIP, and the answer goes directly. */
+  DSR_IPIP: 1 << 20,
 } as const;
 
 /** Reserved security identities (Cilium's numeric identities). */

@@ -8,6 +8,7 @@ import { DROP } from './drop.ts';
 import { MAPS } from './maps.ts';
 import * as policy from './policy.ts';
 import * as record from './record.ts';
+import * as runContext from './run-context.ts';
 import * as service from './service.ts';
 
 const isStruct = (value: unknown): value is StructType =>
@@ -15,7 +16,9 @@ const isStruct = (value: unknown): value is StructType =>
 
 /** Every struct of the schema, in declaration order. */
 export const allStructs = (): readonly StructType[] =>
-  [service, conntrack, policy, record].flatMap((module) => (Object.values(module) as unknown[]).filter(isStruct));
+  [service, conntrack, policy, record, runContext].flatMap((module) =>
+    (Object.values(module) as unknown[]).filter(isStruct),
+  );
 
 const TABLES: readonly [string, string, Readonly<Record<string, number>>][] = [
   ['WEIR_HOOK', 'Hooks', codes.HOOK],
@@ -34,6 +37,8 @@ const TABLES: readonly [string, string, Readonly<Record<string, number>>][] = [
   ['WEIR_SCOPE', 'Service scopes', codes.SCOPE],
   ['WEIR_ALGORITHM', 'Load-balancing algorithms', codes.ALGORITHM],
   ['WEIR_BACKEND_STATE', 'Backend states', codes.BACKEND_STATE],
+  ['WEIR_MAGLEV_SLOT', 'Parts of a Maglev slot', codes.MAGLEV_SLOT],
+  ['WEIR_NEXT_HOP', 'Next hop flags', codes.NEXT_HOP],
   ['WEIR_ENDPOINT_FLAG', 'Endpoint flags', codes.ENDPOINT_FLAG],
   ['WEIR_IPCACHE_FLAG', 'ipcache flags', codes.IPCACHE_FLAG],
   ['WEIR_RECORD_FLAG', 'Decision record flags', codes.RECORD_FLAG],

@@ -7,6 +7,8 @@ export * from './service.ts';
 export * from './conntrack.ts';
 export * from './policy.ts';
 export * from './record.ts';
+export * from './run-context.ts';
 export * from './maps.ts';
 export * from './trace.ts';
 export * from './emit-header.ts';
+export * from './emit-maps.ts';

@@ -33,7 +33,17 @@ import {
   routeKey6,
   routeValue,
 } from './policy.ts';
-import { configKey, configValue, eventRecord, metricsKey, metricsValue } from './record.ts';
+import {
+  clockValue,
+  configKey,
+  configValue,
+  decisionRecord,
+  eventRecord,
+  lostValue,
+  metricsKey,
+  metricsValue,
+} from './record.ts';
+import { runContext } from './run-context.ts';
 import {
   affinityKey4,
   affinityKey6,
@@ -42,8 +52,12 @@ import {
   backendKey,
   backendValue4,
   backendValue6,
+  flowKey4,
+  flowKey6,
+  flowValue,
   maglevKey,
   maglevSlot,
+  nextHopValue,
   presence,
   reverseNatKey,
   reverseNatValue4,
@@ -96,6 +110,28 @@ export const MAPS = {
     innerEntries: 16381,
     cilium: 'cilium_lb6_maglev',
   }),
+  maglevPrevious4: spec(
+    'maglev_previous4',
+    'hash-of-arrays',
+    maglevKey,
+    maglevSlot,
+    SERVICE_MAP_MAX,
+    'Maglev tables before a change, while flows move',
+    { innerEntries: 16381 },
+  ),
+  maglevPrevious6: spec(
+    'maglev_previous6',
+    'hash-of-arrays',
+    maglevKey,
+    maglevSlot,
+    SERVICE_MAP_MAX,
+    'Maglev tables before a change, while flows move',
+    { innerEntries: 16381 },
+  ),
+  flows4: spec('flows4', 'lru-hash', flowKey4, flowValue, 262144, 'flows that xdp must remember'),
+  flows6: spec('flows6', 'lru-hash', flowKey6, flowValue, 262144, 'flows that xdp must remember'),
+  nextHops4: spec('next_hops4', 'array', backendKey, nextHopValue, SERVICE_MAP_MAX, 'next hop by backend'),
+  nextHops6: spec('next_hops6', 'array', backendKey, nextHopValue, SERVICE_MAP_MAX, 'next hop by backend'),
   affinity4: spec('affinity4', 'lru-hash', affinityKey4, affinityValue, SERVICE_MAP_MAX, 'session affinity', {
     cilium: 'cilium_lb4_affinity',
   }),
@@ -200,3 +236,14 @@ export const MAPS = {
 
 /** Names of the maps as code uses them. */
 export type MapName = keyof typeof MAPS;
+
+/**
+ * Maps of the kernel object that are no part of the contract: the simulator has none of them. `record` and `clock` can be
+ * mapped into memory (BPF_F_MMAPABLE) and serve test runs; `context` is where state lives that C functions share.
+ */
+export const OBJECT_MAPS = {
+  record: spec('record', 'array', configKey, decisionRecord, 1, 'decision record of the last run'),
+  clock: spec('clock', 'array', configKey, clockValue, 1, 'time and meta of the next run'),
+  eventsLost: spec('events_lost', 'percpu-array', configKey, lostValue, 1, 'events for which the ring had no room'),
+  context: spec('contexts', 'percpu-array', configKey, runContext, 1, 'state of the run on this processor'),
+} as const;

@@ -69,38 +69,33 @@ export const packetMeta = struct('weir_meta', 'What comes and goes with a packet
     '1 = partial checksum, 2 = probe: change no map, 4 = service lookup done, 8 = from a host on the same node',
   ),
 });
+
+/** The kernel engine's clock and meta of a test run: one slot that the program reads, and into which it gives meta back. */
+export const clockValue = struct('weir_clock', 'Time and meta of a test run', {
+  seconds: u32('seconds since start'),
+  nanoseconds: u32('nanoseconds within the second'),
+  ifindex: u32('this and the next five: weir_meta'),
+  mark: u32('in and out'),
+  cb: array('u32', 5, 'skb control block'),
+  xdpMetadata: u32('in and out'),
+  gsoSize: u16('segment size'),
+  flags: u16('META_FLAG; in and out'),
+  latest: u32('the latest second seen: the program’s own, never to be written by the engine'),
+});
+
+/** Constants of one load of the kernel programs, alone in the object’s .rodata. */
+export const loadConstants = struct('weir_load', 'Constants of one load', {
+  features: u32('FEATURE bits whose code is there; a packet needs the configuration’s bit besides'),
+  recording: u32('1 = each run writes its decision record to weir_record'),
+  clockFromMap: u32('1 = time and meta come from weir_clock; 0 = jiffies and the packet’s own'),
+  hz: u32('jiffies a second'),
+  maglevSlots: u32('slots of each Maglev table as loaded; 0 = as the configuration says'),
+});
+
+export const lostValue = struct('weir_lost', 'Events for which the ring had no room', { events: u64('events') });
+
 /** Bits of `weir_meta.flags`. */
 export const META_FLAG = { PARTIAL_CHECKSUM: 1, PROBE: 2, SKIP_SERVICE: 4, FROM_HOST: 8 } as const;
-
-export const tailContext = struct('weir_context', 'State that crosses tail calls: a per-CPU array slot', {
-  l3: u16('offset of the IP header'),
-  l4: u16('offset of the L4 header'),
-  payload: u16('offset of the L4 payload'),
-  etherType: be16('EtherType'),
-  family: u8('4 or 6'),
-  protocol: u8('IP protocol number'),
-  fragment: u8('0 none, 1 first, 2 later'),
-  tcpFlags: u8('TCP flags'),
-  icmpType: u8('ICMP type'),
-  icmpCode: u8('ICMP code'),
-  ttl: u8('TTL or hop limit'),
-  hook: u8('HOOK'),
-  source: bytes(16, 'source address'),
-  destination: bytes(16, 'destination address'),
-  sourcePort: be16('source port'),
-  destinationPort: be16('destination port'),
-  sourceIdentity: u32('identity of the source'),
-  destinationIdentity: u32('identity of the destination'),
-  backendId: u32('backend'),
-  reverseNat: u16('reverse NAT index'),
-  ctStatus: u8('CT_STATUS'),
-  stage: u8('STAGE'),
-  cookie: u32('rule set'),
-  epoch: u32('policy epoch read before the probes'),
-  now: u32('seconds since start'),
-  flags: u32('RECORD_FLAG'),
-  fragmentId: be32('fragment identification'),
-});
 
 export const configKey = struct('weir_config_key', 'Always 0', { index: u32('0') });
 export const configValue = struct(
@@ -128,6 +123,11 @@ export const configValue = struct(
     loopback6: bytes(16, 'the same for IPv6'),
     nodeId: u16('the node that this dataplane is; 0 = the whole cluster'),
     tunnelPort: be16('UDP port of the overlay'),
-    pad: pad(4),
+    flowLifetime: u32('seconds that xdp remembers a flow'),
+    encapSource4: be32('outer source of what xdp encapsulates'),
+    encapSource6: bytes(16, 'the same for IPv6'),
+    encapPrefix4: u8('leading bits of encapSource4 that are kept, 1..32; the rest tells flows apart (RSS)'),
+    encapPrefix6: u8('leading bits of encapSource6 that are kept, 96..128'),
+    pad: pad(6),
   },
 );

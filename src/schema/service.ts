@@ -67,7 +67,38 @@ export const reverseNatValue6 = struct('weir_reverse_nat6', 'Frontend to restore
 export const maglevKey = struct('weir_maglev_key', 'Maglev table of a frontend', {
   reverseNat: u32('reverse NAT index'),
 });
-export const maglevSlot = struct('weir_maglev_slot', 'One slot of a Maglev table', { backendId: u32('backend id') });
+export const maglevSlot = struct('weir_maglev_slot', 'One slot of a Maglev table', {
+  backendId: u32('backend id; bit 31 (MAGLEV_SLOT): the slot has changed and older flows are still on the move'),
+});
+
+export const flowKey4 = struct('weir_flow_key4', 'Flow through a frontend, natural order, IPv4', {
+  source: be32('client address'),
+  destination: be32('frontend address'),
+  sourcePort: be16('client port'),
+  destinationPort: be16('frontend port'),
+  protocol: u8('IP protocol number'),
+  pad: pad(3),
+});
+export const flowKey6 = struct('weir_flow_key6', 'Flow through a frontend, natural order, IPv6', {
+  source: bytes(16, 'client address'),
+  destination: bytes(16, 'frontend address'),
+  sourcePort: be16('client port'),
+  destinationPort: be16('frontend port'),
+  protocol: u8('IP protocol number'),
+  pad: pad(3),
+});
+export const flowValue = struct('weir_flow', 'Backend of a flow that xdp could not choose without memory', {
+  backendId: u32('backend id'),
+  lastSeen: u32('second since start; the flow lives for the configuration’s flowLifetime'),
+});
+
+export const nextHopValue = struct('weir_next_hop', 'Where xdp sends what it encapsulates, by backend id', {
+  ifindex: u32('output interface'),
+  mtu: u16('bytes of an outer IP packet, 0 = unlimited'),
+  flags: u16('NEXT_HOP; 0 = unknown: back to the router that sent the packet'),
+  destinationMac: bytes(6, 'next hop'),
+  sourceMac: bytes(6, 'own interface'),
+});
 
 export const affinityKey4 = struct('weir_affinity_key4', 'Session affinity, IPv4', {
   client: array('u32', 2, 'client address (network order, second word zero), or a netns cookie'),

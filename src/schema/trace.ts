@@ -14,7 +14,7 @@ export const TRACE = {
   SERVICE_LOOKUP: 2,
   /** Slot of a frontend: key and value as stored. */
   SERVICE_SLOT: 3,
-  /** key: reverse NAT index, slot of the table; value: backend id; result 0: the frontend has no table. */
+  /** key: reverse NAT index, slot of the table; value: backend id, 1 = the slot is on the move; result 0: there is no table. */
   MAGLEV_SLOT: 4,
   /** key and value as stored; result 1: honoured, 2: found, but expired or no longer a backend of the frontend. */
   AFFINITY: 5,
@@ -56,6 +56,14 @@ export const TRACE = {
   ROUTE: 23,
   /** key as stored; value as stored. */
   NEIGHBOUR: 24,
+  /** Flow that xdp remembers: key and value as stored; result 2: found, but expired or its backend may not serve any more. */
+  FLOW: 25,
+  /** key and value as stored. */
+  FLOW_CREATE: 26,
+  /** key: backend id; value as stored; result 0: unknown, so back to the router that the packet came from. */
+  NEXT_HOP: 27,
+  /** key: outer source (4 words), outer destination (4 words); value: outer length, ACTION, interface. */
+  ENCAPSULATE: 28,
 } as const;
 
 /** Words of one trace record: a 5-word header, up to 10 key words, up to 16 value words, the map. */

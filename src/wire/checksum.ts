@@ -5,6 +5,9 @@
 
 import { readRaw16, swap16, writeRaw16 } from './bytes.ts';
 
+// A constant of this module: what it uses through its own export V8 takes for a variable.
+const fold = foldSum;
+
 /** Bytes summed between two folds: 8,192 words of at most 0xffff stay below 2^29. */
 const BLOCK_BYTES = 16384;
 
@@ -33,24 +36,24 @@ export function sumBytes(bytes: Uint8Array, start: number, end: number, sum: num
       at += 2;
     }
     if (at < blockEnd) sum += bytes[at++]!;
-    sum = foldSum(sum);
+    sum = fold(sum);
   }
   return sum;
 }
 
 /** Adds the sum of a block that begins at an odd position of the message: its bytes are swapped first (RFC 1071 §2 B). */
 export function addOddSum(sum: number, oddSum: number): number {
-  return foldSum(sum + swap16(oddSum));
+  return fold(sum + swap16(oddSum));
 }
 
 /** The checksum of a folded sum, raw: what is stored in the field. */
 export function finishSum(sum: number): number {
-  return ~foldSum(sum) & 0xffff;
+  return ~fold(sum) & 0xffff;
 }
 
 /** As {@link finishSum} for UDP, where a computed 0 is sent as 0xffff because 0 says "no checksum" (RFC 768). */
 export function finishUdpSum(sum: number): number {
-  return ~foldSum(sum) & 0xffff || 0xffff;
+  return ~fold(sum) & 0xffff || 0xffff;
 }
 
 /**
@@ -61,7 +64,7 @@ export function finishUdpSum(sum: number): number {
  * @param l4Bytes L4 header and payload in bytes; more than 65,535 (a segmentation-offloaded packet) wraps by carry
  */
 export function pseudoHeaderSum4(source: number, destination: number, protocol: number, l4Bytes: number): number {
-  return foldSum(halves(source) + halves(destination) + (protocol << 8) + swappedHalves(l4Bytes));
+  return fold(halves(source) + halves(destination) + (protocol << 8) + swappedHalves(l4Bytes));
 }
 
 /** Folded sum of the IPv6 pseudo-header (RFC 8200 §8.1); raw address words, the 32-bit length in bytes. */
@@ -79,13 +82,11 @@ export function pseudoHeaderSum6(
 ): number {
   const source = halves(s0) + halves(s1) + halves(s2) + halves(s3);
   const destination = halves(d0) + halves(d1) + halves(d2) + halves(d3);
-  return foldSum(source + destination + (protocol << 8) + swappedHalves(l4Bytes));
+  return fold(source + destination + (protocol << 8) + swappedHalves(l4Bytes));
 }
 
 /** Sum of the two 16-bit halves of a raw word. */
-function halves(word: number): number {
-  return (word & 0xffff) + (word >>> 16);
-}
+const halves = (word: number): number => (word & 0xffff) + (word >>> 16);
 
 /** Sum of the two halves of a host-order 32-bit number, each in raw order. */
 function swappedHalves(value: number): number {
@@ -132,12 +133,12 @@ export function isChecksumRight(bytes: Uint8Array, start: number, end: number, p
  * @returns raw new checksum field
  */
 export function adjust16(check: number, before: number, after: number): number {
-  return ~foldSum((~check & 0xffff) + (~before & 0xffff) + (after & 0xffff)) & 0xffff;
+  return ~fold((~check & 0xffff) + (~before & 0xffff) + (after & 0xffff)) & 0xffff;
 }
 
 /** As {@link adjust16} for a raw 32-bit field at an even position: an IPv4 address, or both ports at once. */
 export function adjust32(check: number, before: number, after: number): number {
-  return ~foldSum((~check & 0xffff) + halves(~before) + halves(after)) & 0xffff;
+  return ~fold((~check & 0xffff) + halves(~before) + halves(after)) & 0xffff;
 }
 
 /** As {@link adjust16} for four raw words: an IPv6 address `b0..b3` replaced by `a0..a3`. */
@@ -152,7 +153,7 @@ export function adjustWords(
   a2: number,
   a3: number,
 ): number {
-  return ~foldSum((~check & 0xffff) + difference(b0, b1, b2, b3, a0, a1, a2, a3)) & 0xffff;
+  return ~fold((~check & 0xffff) + difference(b0, b1, b2, b3, a0, a1, a2, a3)) & 0xffff;
 }
 
 /** Unfolded sum of ~before + after over four words: at most 16 × 0xffff. */
@@ -191,7 +192,7 @@ export function udpRule(before: number, adjusted: number): number {
  * (Linux `inet_proto_csum_replace4` with `pseudohdr` true and false).
  */
 export function adjustPartial32(sum: number, before: number, after: number): number {
-  return foldSum((sum & 0xffff) + halves(~before) + halves(after));
+  return fold((sum & 0xffff) + halves(~before) + halves(after));
 }
 
 /** As {@link adjustPartial32} for an IPv6 address. */
@@ -206,10 +207,10 @@ export function adjustPartialWords(
   a2: number,
   a3: number,
 ): number {
-  return foldSum((sum & 0xffff) + difference(b0, b1, b2, b3, a0, a1, a2, a3));
+  return fold((sum & 0xffff) + difference(b0, b1, b2, b3, a0, a1, a2, a3));
 }
 
 /** As {@link adjustPartial32} for a 16-bit pseudo-header field, such as the length (raw). */
 export function adjustPartial16(sum: number, before: number, after: number): number {
-  return foldSum((sum & 0xffff) + (~before & 0xffff) + (after & 0xffff));
+  return fold((sum & 0xffff) + (~before & 0xffff) + (after & 0xffff));
 }

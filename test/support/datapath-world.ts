@@ -71,6 +71,11 @@ export const DEFAULT_CONFIG: Config = {
   loopback6: addressBytes(LOOPBACK6),
   nodeId: 1,
   tunnelPort: 8472,
+  flowLifetime: 60,
+  encapSource4: 0xc0a80001,
+  encapSource6: addressBytes('fd00:ffff:0:0:0:0:0:2'),
+  encapPrefix4: 24,
+  encapPrefix6: 112,
 };
 
 const PROTOCOL = { tcp: 6, udp: 17, sctp: 132, icmp: 1, icmpv6: 58, any: 0 } as const;

@@ -49,6 +49,10 @@ export function ipv6Enabled(config: Config, state: ClusterState): boolean {
   );
 }
 
+/** Direct server return, dispatched in IPIP: the one such mode that is built. Its two options are honoured only together. */
+export const isDsrByIpip = (config: Config): boolean =>
+  config['loadBalancer.mode'] === 'dsr' && config['loadBalancer.dsrDispatch'] === 'ipip';
+
 /** Merges the sources over the defaults. */
 export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
   const merge = new Merge();
@@ -69,7 +73,11 @@ class Merge {
   readonly #ignored = new Map<OptionKey, Problem>();
 
   result(): ResolvedConfig {
-    const config = { ...defaultConfig(), ...Object.fromEntries(this.#values) };
+    const config: Config = { ...defaultConfig(), ...Object.fromEntries(this.#values) };
+    if (isDsrByIpip(config)) {
+      this.#ignored.delete('loadBalancer.mode');
+      this.#ignored.delete('loadBalancer.dsrDispatch');
+    }
     return { config, explicit: new Set(this.#values.keys()), problems: [...this.#problems, ...this.#ignored.values()] };
   }
 

@@ -1,4 +1,11 @@
 // The door of config/: Cilium's chart values, its ConfigMap and `--set` become one Config.
-export { defaultConfig, ipv6Enabled, resolveConfig, type ConfigSources, type ResolvedConfig } from './config.ts';
+export {
+  defaultConfig,
+  ipv6Enabled,
+  isDsrByIpip,
+  resolveConfig,
+  type ConfigSources,
+  type ResolvedConfig,
+} from './config.ts';
 export { optionKeys, options, type Config, type OptionKey } from './options.ts';
 export type { OptionSpec, OptionStatus } from './option-types.ts';

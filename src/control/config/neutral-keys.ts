@@ -69,7 +69,7 @@ const agentPrefixes =
   enable-route-mtu enable-runtime-device enable-standalone-dns enable-svc-source enable-tcx enable-unreachable-routes enable-well-known enable-xt-socket enable-ztunnel enable-internal-traffic
   endpoint- external-envoy force-device health-check- ipv4-native- ipv6-native- ip-masq ip-tracing- limit- local-router loadbalancer-l7- lrp- max-connected max-identit monitor-queue
   node-encryption nodes-gc packetization- pod-restart- policy-default-local policy-secrets policy-queue prepend- procfs remove-cilium- set-cilium- skip-crd skip-cnp standalone-dns- static-cnp subnet- instance-tags
-  synchronize-k8s trace- tunnel-source- vtep- verify- wait- clean-cilium kube-proxy-replacement-healthz bpf-lb-rss bpf-lb-source-range-map bpf-lb-service-map bpf-lb-service-backend bpf-lb-affinity-map bpf-lb-maglev-map bpf-lb-rev-nat connectivity-probe- container-ip-`.split(
+  synchronize-k8s trace- tunnel-source- vtep- verify- wait- clean-cilium kube-proxy-replacement-healthz bpf-lb-source-range-map bpf-lb-service-map bpf-lb-service-backend bpf-lb-affinity-map bpf-lb-maglev-map bpf-lb-rev-nat connectivity-probe- container-ip-`.split(
     /\s+/,
   );
 

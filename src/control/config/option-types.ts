@@ -1,6 +1,7 @@
 // The types of configuration options: how a raw value (Helm's typed one, or a ConfigMap's text) becomes a checked one.
 // In: plain values. Out: a value or what was expected instead. Invariant: Helm's types are strict as in the chart's schema;
 // the agent reads text, so text that spells a number, boolean, list or duration is that there.
+import { parsePrefix } from '../manifest/address.ts';
 
 /** A value as YAML, JSON or `--set` gives it. */
 export type RawValue = string | number | boolean | readonly RawValue[] | { readonly object: true };
@@ -117,6 +118,22 @@ export function text(
   return spec(agent, status, initial, (raw) =>
     typeof raw === 'string' && (form === undefined || form.test(raw)) ? { value: raw } : { expected },
   );
+}
+
+/** An IP prefix of one family in canonical text, or nothing. `shortest`: the fewest bits that Weir can work with. */
+export function prefix(
+  agent: string | undefined,
+  status: OptionStatus,
+  family: 4 | 6,
+  shortest: number,
+): OptionSpec<string> {
+  const expected = `an IPv${family} prefix of ${shortest} to ${family === 4 ? 32 : 128} bits`;
+  return spec(agent, status, '', (raw) => {
+    if (raw === '') return { value: '' };
+    const parsed = typeof raw === 'string' ? parsePrefix(raw, false) : undefined;
+    if (parsed?.ok !== true || parsed.value.family !== family || parsed.value.prefixLen < shortest) return { expected };
+    return { value: parsed.value.text };
+  });
 }
 
 /** Go's time.Duration (`1h30m`, `100ms`, `0`), or a number of seconds; the value is in seconds. */

@@ -11,6 +11,7 @@ import {
   looseFlag,
   oneInteger,
   portRange,
+  prefix,
   ratio,
   text,
   texts,
@@ -40,6 +41,7 @@ export const options = {
 
   // Load balancing
   'loadBalancer.algorithm': word('bpf-lb-algorithm', 'honoured', 'random', ['random', 'maglev']),
+  // Honoured together: dsr by ipip (config.ts).
   'loadBalancer.mode': word('bpf-lb-mode', 'not-yet', 'snat', ['snat', 'dsr', 'hybrid']),
   'loadBalancer.acceleration': word('bpf-lb-acceleration', 'not-yet', 'disabled', [
     'disabled',
@@ -49,6 +51,8 @@ export const options = {
     'testing-only',
   ]),
   'loadBalancer.dsrDispatch': word('bpf-lb-dsr-dispatch', 'not-yet', 'opt', ['opt', 'ipip', 'geneve']),
+  'bpf-lb-rss-ipv4-src-cidr': prefix('bpf-lb-rss-ipv4-src-cidr', 'honoured', 4, 1),
+  'bpf-lb-rss-ipv6-src-cidr': prefix('bpf-lb-rss-ipv6-src-cidr', 'honoured', 6, 96),
   'loadBalancer.serviceTopology': flag('enable-service-topology', 'not-yet', false),
   'loadBalancer.standalone': flag('bpf-lb-only', 'not-yet', false),
   'loadBalancer.l7.backend': word('loadbalancer-l7', 'not-yet', 'disabled', ['disabled', 'envoy']),

@@ -1,18 +1,31 @@
 // Hook "from-container": a pod sends. Source check, service, conntrack, egress policy, translation back, forwarding.
 // Input: context with packet and meta. Output: a verdict. Walks: Cilium's handle_ipv4_from_lxc (bpf_lxc.c).
-// Invariant: at most 2 conntrack probes, 1 more behind a service; one ipcache lookup. Twin: native/bpf/from_container.bpf.c.
+// Invariant: at most 2 conntrack probes, 1 more behind a service; one ipcache lookup. Twin: native/bpf/hooks/from_container.h.
 import { ACTION, CT_FLAG, CT_STATUS, DROP, ENDPOINT_FLAG, FEATURE, META_FLAG, STAGE } from '../../schema/index.ts';
 import { type Context } from '../context.ts';
-import { conntrack, createConnection } from '../stages/conntrack.ts';
-import { forwardFromPod, toEndpoint, toProxy } from '../stages/forward.ts';
-import { fragment } from '../stages/fragment.ts';
-import { findDestinationEndpoint, findSourceEndpoint, identityMark, takeEndpoint } from '../stages/identity.ts';
-import { translateFromBackend, translateToBackend } from '../stages/nat.ts';
-import { isNeighbourDiscovery, parse } from '../stages/parse.ts';
-import { policy } from '../stages/policy.ts';
-import { service } from '../stages/service.ts';
+import * as connections from '../stages/conntrack.ts';
+import * as forwardStage from '../stages/forward.ts';
+import * as fragmentStage from '../stages/fragment.ts';
+import * as identity from '../stages/identity.ts';
+import * as nat from '../stages/nat.ts';
+import * as parseStage from '../stages/parse.ts';
+import * as policyStage from '../stages/policy.ts';
+import * as serviceStage from '../stages/service.ts';
 import { type Tables } from '../tables.ts';
-import { CONTINUE, drop, forwarded } from '../verdict.ts';
+import * as verdicts from '../verdict.ts';
+
+// Constants of this module: what is used through an import costs V8 a load and a check each time.
+const { conntrack, createConnection } = connections;
+const { forwardFromPod, toEndpoint, toProxy } = forwardStage;
+const { fragment } = fragmentStage;
+const { findDestinationEndpoint, findSourceEndpoint, identityMark, takeEndpoint } = identity;
+const { translateFromBackend, translateToBackend } = nat;
+const { isNeighbourDiscovery, parse } = parseStage;
+const { policy } = policyStage;
+const { service } = serviceStage;
+const { CONTINUE, drop, forwarded } = verdicts;
+// The same for what this module exports itself.
+const offsetOfBackend = backendAt;
 
 const { NEW, REPLY, RELATED } = CT_STATUS;
 const { LOOPBACK, NODE_PORT } = CT_FLAG;
@@ -37,7 +50,7 @@ export function fromContainer(cx: Context, tables: Tables): number {
     verdict = service(cx, tables);
     if (verdict !== CONTINUE) return verdict;
     if (cx.backendId !== 0) {
-      verdict = translateToBackend(cx, tables, backendAt(cx, tables));
+      verdict = translateToBackend(cx, tables, offsetOfBackend(cx, tables));
       if (verdict !== CONTINUE) return verdict;
       // A hairpin's connection belongs to the pod as the backend that it is: `to-container` and the answer find the same entry.
       if (cx.loopback !== 0) cx.ownerIsSource = 0;

@@ -1,19 +1,30 @@
-// Hooks "from-netdev" and "xdp": a packet arrives from outside. Frontends reachable from there, translation, local delivery.
-// Input: context with packet and meta. Output: a verdict. Walks: Cilium's nodeport_lb4 and handle_ipv4 (bpf_host.c, bpf_xdp.c).
+// Hook "from-netdev": a packet arrives from outside. Frontends reachable from there, translation, local delivery.
+// Input: context with packet and meta. Output: a verdict. Walks: Cilium's nodeport_lb4 and handle_ipv4 (bpf_host.c).
 // Invariant: at most 3 conntrack probes. A backend on another node needs source NAT, which is not built: such a packet is
-// dropped (191), never sent on untranslated. Twin: native/bpf/from_netdev.bpf.c, native/bpf/xdp.bpf.c.
-import { ACTION, CT_KEY, CT_STATUS, DROP, FEATURE, HOOK, META_FLAG, SERVICE_FLAG, STAGE } from '../../schema/index.ts';
+// dropped (191), never sent on untranslated. Twin: native/bpf/hooks/from_netdev.h.
+import { ACTION, CT_KEY, CT_STATUS, DROP, FEATURE, META_FLAG, SERVICE_FLAG, STAGE } from '../../schema/index.ts';
 import { type Context } from '../context.ts';
-import { conntrack, createConnection } from '../stages/conntrack.ts';
-import { toEndpoint, toStack } from '../stages/forward.ts';
-import { fragment } from '../stages/fragment.ts';
-import { findDestinationEndpoint, identityOfSource } from '../stages/identity.ts';
-import { translateToBackend } from '../stages/nat.ts';
-import { parse } from '../stages/parse.ts';
-import { serviceFromOutside } from '../stages/service.ts';
+import * as connections from '../stages/conntrack.ts';
+import * as forwardStage from '../stages/forward.ts';
+import * as fragmentStage from '../stages/fragment.ts';
+import * as identity from '../stages/identity.ts';
+import * as nat from '../stages/nat.ts';
+import * as parseStage from '../stages/parse.ts';
+import * as serviceStage from '../stages/service.ts';
 import { type Tables } from '../tables.ts';
-import { CONTINUE, drop } from '../verdict.ts';
-import { backendAt } from './from-container.ts';
+import * as verdicts from '../verdict.ts';
+import * as fromContainerHook from './from-container.ts';
+
+// Constants of this module: what is used through an import costs V8 a load and a check each time.
+const { conntrack, createConnection } = connections;
+const { toEndpoint, toStack } = forwardStage;
+const { fragment } = fragmentStage;
+const { findDestinationEndpoint, identityOfSource } = identity;
+const { translateToBackend } = nat;
+const { parse } = parseStage;
+const { serviceFromOutside } = serviceStage;
+const { CONTINUE, drop } = verdicts;
+const { backendAt } = fromContainerHook;
 
 const { NODE_PORT, VLAN_FILTER } = FEATURE;
 const SKIP_SERVICE = META_FLAG.SKIP_SERVICE;
@@ -21,7 +32,6 @@ const HOST_PORT = SERVICE_FLAG.HOST_PORT;
 const NODE = CT_KEY.NODE;
 const NEW = CT_STATUS.NEW;
 const LOCAL = ACTION.LOCAL;
-const XDP = HOOK.XDP;
 const { PARSE, NAT } = STAGE;
 /** XDP metadata: the service lookup was made there. */
 const SERVICE_DONE = 1;
@@ -40,24 +50,11 @@ export function fromNetdev(cx: Context, tables: Tables): number {
   return at >= 0 ? toEndpoint(cx, tables, at, LOCAL) : toStack(cx);
 }
 
-/** Runs "xdp": translation only; the stack's tc hook delivers, and is told by the metadata that it need not look again. */
-export function xdp(cx: Context, tables: Tables): number {
-  let verdict = parse(cx);
-  if (verdict !== CONTINUE) return verdict;
-  verdict = fragment(cx, tables);
-  if (verdict !== CONTINUE) return verdict;
-  cx.sourceIdentity = identityOfSource(cx, tables);
-  verdict = balanceFromOutside(cx, tables);
-  if (verdict !== CONTINUE) return verdict;
-  if (cx.backendId !== 0) cx.xdpMetadata |= SERVICE_DONE;
-  return toStack(cx);
-}
-
 /** Service lookup, translation and the node's conntrack entry, unless that was done before. CONTINUE: deliver as it is now. */
 function balanceFromOutside(cx: Context, tables: Tables): number {
   if ((cx.features & NODE_PORT) === 0) return CONTINUE;
   if ((cx.metaFlags & SKIP_SERVICE) !== 0) return CONTINUE;
-  if (cx.hook !== XDP && (cx.xdpMetadata & SERVICE_DONE) !== 0) return CONTINUE;
+  if ((cx.xdpMetadata & SERVICE_DONE) !== 0) return CONTINUE;
   let verdict = serviceFromOutside(cx, tables);
   if (verdict !== CONTINUE || cx.backendId === 0) return verdict;
   const at = backendAt(cx, tables);

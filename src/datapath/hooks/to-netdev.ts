@@ -1,16 +1,25 @@
 // Hook "to-netdev": a packet leaves the node. Answers of backends that no pod hook has translated back are translated here.
 // Input: context with packet and meta. Output: a verdict. Walks: the reverse half of Cilium's handle_nat_fwd (nodeport.h).
-// Invariant: at most 2 conntrack probes. Masquerading is not built. Twin: native/bpf/to_netdev.bpf.c.
+// Invariant: at most 2 conntrack probes. Masquerading is not built. Twin: native/bpf/hooks/to_netdev.h.
 import { CT_KEY, CT_STATUS, FEATURE } from '../../schema/index.ts';
 import { type Context } from '../context.ts';
-import { conntrack } from '../stages/conntrack.ts';
-import { toStack } from '../stages/forward.ts';
-import { fragment } from '../stages/fragment.ts';
-import { translateFromBackend } from '../stages/nat.ts';
-import { parse } from '../stages/parse.ts';
-import { isBalanced } from '../stages/service.ts';
+import * as connections from '../stages/conntrack.ts';
+import * as forwardStage from '../stages/forward.ts';
+import * as fragmentStage from '../stages/fragment.ts';
+import * as nat from '../stages/nat.ts';
+import * as parseStage from '../stages/parse.ts';
+import * as serviceStage from '../stages/service.ts';
 import { type Tables } from '../tables.ts';
-import { CONTINUE } from '../verdict.ts';
+import * as verdicts from '../verdict.ts';
+
+// Constants of this module: what is used through an import costs V8 a load and a check each time.
+const { conntrack } = connections;
+const { toStack } = forwardStage;
+const { fragment } = fragmentStage;
+const { translateFromBackend } = nat;
+const { parse } = parseStage;
+const { isBalanced } = serviceStage;
+const { CONTINUE } = verdicts;
 
 const NODE_PORT = FEATURE.NODE_PORT;
 const NODE = CT_KEY.NODE;

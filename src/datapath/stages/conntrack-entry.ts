@@ -1,8 +1,31 @@
 // What a packet does to a conntrack entry that it met: lifetimes, closing, resets, reports; and how an answered
 // connection moves. Input: an entry's words. Output: the same words changed. Rows: Cilium's bpf/lib/conntrack.h.
 // Invariant: a probe changes nothing but gets the same answer. Twin: native/bpf/conntrack_entry.h.
-import { CT_FLAG, CT_KEY, ctEntry, FEATURE, reverseNatValue4, STAGE, TRACE } from '../../schema/index.ts';
-import {
+import { CT_FLAG, CT_KEY, FEATURE, reverseNatValue4, STAGE, TRACE } from '../../schema/index.ts';
+import * as config from '../config.ts';
+import { type Context } from '../context.ts';
+import * as metrics from '../metrics.ts';
+import { type Tables } from '../tables.ts';
+import * as keys from './conntrack-key.ts';
+import * as layout from './entry-layout.ts';
+
+export {
+  ENTRY_WORDS,
+  ENTRY_PACKETS,
+  ENTRY_BYTES,
+  ENTRY_LIFETIME,
+  ENTRY_FLAGS,
+  ENTRY_IDENTITY,
+  ENTRY_EPOCH,
+  ENTRY_COOKIE,
+  ENTRY_BACKEND,
+  ENTRY_SEEN,
+  ENTRY_LAST_TX,
+  ENTRY_LAST_RX,
+} from './entry-layout.ts';
+
+// Constants of this module: what is used through an import costs V8 a load and a check each time.
+const {
   CONFIG_CT_ANY,
   CONFIG_CT_CLOSE,
   CONFIG_CT_GRACE,
@@ -11,11 +34,19 @@ import {
   CONFIG_CT_SYN,
   CONFIG_CT_TCP,
   CONFIG_REPORT_INTERVAL,
-} from '../config.ts';
-import { type Context } from '../context.ts';
-import { addU64 } from '../metrics.ts';
-import { type Tables } from '../tables.ts';
-import {
+} = config;
+const { addU64 } = metrics;
+const {
+  ENTRY_WORDS,
+  ENTRY_PACKETS,
+  ENTRY_BYTES,
+  ENTRY_LIFETIME,
+  ENTRY_FLAGS,
+  ENTRY_SEEN,
+  ENTRY_LAST_TX,
+  ENTRY_LAST_RX,
+} = layout;
+const {
   insertEntry,
   removeEntry,
   seekAnswered,
@@ -26,24 +57,11 @@ import {
   setTupleKey,
   traceConntrackMap,
   traceKey,
-} from './conntrack-key.ts';
-
-/** Word offsets of `weir_ct_entry`; two u16 or u8 fields share a word. */
-const E = ctEntry.at;
-export const ENTRY_WORDS = ctEntry.bytes >>> 2;
-export const ENTRY_PACKETS = E.packets >>> 2;
-export const ENTRY_BYTES = E.bytes >>> 2;
-export const ENTRY_LIFETIME = E.lifetime >>> 2;
-/** Low half CT_FLAG, high half reverse NAT index. */
-export const ENTRY_FLAGS = E.flags >>> 2;
-export const ENTRY_IDENTITY = E.remoteIdentity >>> 2;
-export const ENTRY_EPOCH = E.policyEpoch >>> 2;
-export const ENTRY_COOKIE = E.cookie >>> 2;
-export const ENTRY_BACKEND = E.backend >>> 2;
-/** Low half NAT port, then a byte of TCP flags from the owner, a byte of those towards it. */
-export const ENTRY_SEEN = E.natPort >>> 2;
-export const ENTRY_LAST_TX = E.lastTxReport >>> 2;
-export const ENTRY_LAST_RX = E.lastRxReport >>> 2;
+} = keys;
+// The same for what this module exports itself.
+const hasExpired = isExpired;
+const isOpening = opens;
+const lengthen = prolong;
 
 const { RX_CLOSING, TX_CLOSING, SEEN_NON_SYN, ANSWERED, INBOUND, BOTH_WAYS, NODE_PORT, LOOPBACK } = CT_FLAG;
 const BOTH_CLOSING = RX_CLOSING | TX_CLOSING;
@@ -97,31 +115,33 @@ export function track(
     const last = words[at + ENTRY_LAST_TX]!;
     if (((last + tables.config.words[CONFIG_CT_GRACE]!) | 0) <= cx.now) return true;
   }
-  const reopens = tcp && closing && opens(cx);
+  const reopens = tcp && closing && isOpening(cx);
   const anew = reopens && !service;
   if (cx.probe !== 0) return anew;
   if ((cx.features & ACCOUNTING) !== 0) {
     addU64(words, at + ENTRY_PACKETS, 1);
     addU64(words, at + ENTRY_BYTES, cx.wireBytes);
   }
-  if ((flags & BOTH_CLOSING) !== BOTH_CLOSING) refresh(cx, tables, words, at, towardsOwner, tcp, service);
+  if ((flags & BOTH_CLOSING) !== BOTH_CLOSING) refresh(cx, tables, words, at, flags, towardsOwner, tcp, service);
   if (!tcp) return false;
   if (closes(cx)) close(cx, tables, words, at, towardsOwner, service);
   else if (reopens) {
-    words[at + ENTRY_FLAGS] = words[at + ENTRY_FLAGS]! & ~(BOTH_CLOSING | SEEN_NON_SYN);
+    const reset = words[at + ENTRY_FLAGS]! & ~(BOTH_CLOSING | SEEN_NON_SYN);
+    words[at + ENTRY_FLAGS] = reset;
     words[at + ENTRY_SEEN] = words[at + ENTRY_SEEN]! & 0xffff;
-    refresh(cx, tables, words, at, towardsOwner, tcp, service);
+    refresh(cx, tables, words, at, reset, towardsOwner, tcp, service);
     cx.monitor = 1;
   }
   return anew;
 }
 
-/** Prolongs an entry by the lifetime of its state and notes the flags seen (Cilium's ct_update_timeout). */
+/** Prolongs an entry, whose flags are given, by the lifetime of its state and notes the flags seen (Cilium's ct_update_timeout). */
 const refresh = (
   cx: Context,
   tables: Tables,
   words: Int32Array,
   at: number,
+  flags: number,
   towardsOwner: boolean,
   tcp: boolean,
   service: boolean,
@@ -131,11 +151,14 @@ const refresh = (
   let seen = 0;
   if (tcp) {
     seen = cx.headers.tcpFlags;
-    if ((seen & SYN) === 0) words[at + ENTRY_FLAGS] = words[at + ENTRY_FLAGS]! | SEEN_NON_SYN;
-    const established = (words[at + ENTRY_FLAGS]! & SEEN_NON_SYN) !== 0;
+    let established = (flags & SEEN_NON_SYN) !== 0;
+    if (!established && (seen & SYN) === 0) {
+      words[at + ENTRY_FLAGS] = flags | SEEN_NON_SYN;
+      established = true;
+    }
     seconds = config[established ? (service ? CONFIG_CT_SERVICE_TCP : CONFIG_CT_TCP) : CONFIG_CT_SYN]!;
   }
-  prolong(cx, tables, words, at, seconds, towardsOwner, seen);
+  lengthen(cx, tables, words, at, seconds, towardsOwner, seen);
 };
 
 /** Sets the lifetime; notes flags and the time of the report when there is something to report. */
@@ -181,7 +204,7 @@ const close = (
   words[at + ENTRY_FLAGS] = flags;
   cx.monitor = 1;
   if ((flags & BOTH_CLOSING) === BOTH_CLOSING) {
-    prolong(cx, tables, words, at, tables.config.words[CONFIG_CT_CLOSE]!, towardsOwner, cx.headers.tcpFlags);
+    lengthen(cx, tables, words, at, tables.config.words[CONFIG_CT_CLOSE]!, towardsOwner, cx.headers.tcpFlags);
   }
 };
 
@@ -222,12 +245,12 @@ export function promote(cx: Context, tables: Tables, at: number): number {
  */
 const moveToAnswered = (cx: Context, tables: Tables): number => {
   const from = seekUnanswered(cx, tables);
-  if (from < 0 || isExpired(cx, cx.ctWords, from)) return -1;
+  if (from < 0 || hasExpired(cx, cx.ctWords, from)) return -1;
   const source = cx.ctWords;
   const { scratch } = cx;
   for (let i = 0; i < ENTRY_WORDS; i++) scratch[i] = source[from + i]!;
   const known = seekAnswered(cx, tables);
-  if (known >= 0 && !isExpired(cx, cx.ctWords, known)) {
+  if (known >= 0 && !hasExpired(cx, cx.ctWords, known)) {
     const there = cx.ctWords[known + ENTRY_FLAGS]!;
     if (((there ^ scratch[ENTRY_FLAGS]!) & INBOUND) !== 0) scratch[ENTRY_FLAGS] = scratch[ENTRY_FLAGS]! | BOTH_WAYS;
     scratch[ENTRY_FLAGS] = scratch[ENTRY_FLAGS]! | (there & BOTH_WAYS);

@@ -3,11 +3,17 @@
 // Output: `cx.ctStatus`, `cx.ctAt`, `cx.ctFlags`. Invariant: an answered connection is only ever found in the answered maps,
 // an entry past its lifetime is absent. Twin: native/bpf/conntrack.h.
 import { CT_FLAG, CT_KEY, CT_STATUS, DROP, FEATURE, HOOK, STAGE, TRACE } from '../../schema/index.ts';
-import { CONFIG_CT_ANY, CONFIG_CT_SERVICE_ANY, CONFIG_CT_SYN } from '../config.ts';
+import * as config from '../config.ts';
 import { type Context, SERVICE_ENTRY } from '../context.ts';
 import { type Tables } from '../tables.ts';
-import { CONTINUE, drop } from '../verdict.ts';
-import {
+import * as verdicts from '../verdict.ts';
+import * as entries from './conntrack-entry.ts';
+import * as keys from './conntrack-key.ts';
+
+// Constants of this module: what is used through an import costs V8 a load and a check each time.
+const { CONFIG_CT_ANY, CONFIG_CT_SERVICE_ANY, CONFIG_CT_SYN } = config;
+const { CONTINUE, drop } = verdicts;
+const {
   ENTRY_BACKEND,
   ENTRY_BYTES,
   ENTRY_COOKIE,
@@ -22,8 +28,8 @@ import {
   promote,
   rejoinService,
   track,
-} from './conntrack-entry.ts';
-import {
+} = entries;
+const {
   insertEntry,
   removeEntry,
   seekAnswered,
@@ -32,7 +38,10 @@ import {
   setTupleKey,
   traceConntrackMap,
   traceKey,
-} from './conntrack-key.ts';
+} = keys;
+// The same for what this module exports itself.
+const askAnswered = probeAnswered;
+const askUnanswered = probeUnanswered;
 
 const { NEW, ESTABLISHED, REPLY, RELATED } = CT_STATUS;
 const CONNTRACK = STAGE.CONNTRACK;
@@ -81,11 +90,11 @@ export function conntrack(cx: Context, tables: Tables): number {
   let at = -1;
   let answered = false;
   if (serviceEntry !== SERVICE_UNANSWERED) {
-    at = probeAnswered(cx, tables);
+    at = askAnswered(cx, tables);
     if (at >= 0) answered = true;
     else if (at === -2) cx.ctStale = 1;
   } else cx.ctStale = 1;
-  if (at < 0 && serviceEntry !== SERVICE_ABSENT) at = probeUnanswered(cx, tables);
+  if (at < 0 && serviceEntry !== SERVICE_ABSENT) at = askUnanswered(cx, tables);
   if (at < 0) {
     cx.ctStatus = NEW;
     cx.monitor = 1;
@@ -151,13 +160,13 @@ const conntrackRelated = (cx: Context, tables: Tables): number => {
   setRelatedKey(cx);
   const towardsOwner = cx.ownerIsSource === 0;
   let found = -1;
-  let at = probeAnswered(cx, tables);
+  let at = askAnswered(cx, tables);
   if (at >= 0) {
     found = at;
     if (isBackward(cx.ctWords[at + ENTRY_FLAGS]!, towardsOwner)) return takeRelated(cx, tables, at, towardsOwner, true);
   }
   const words = cx.ctWords;
-  at = probeUnanswered(cx, tables);
+  at = askUnanswered(cx, tables);
   if (at >= 0) {
     const backward = isBackward(cx.ctWords[at + ENTRY_FLAGS]!, towardsOwner);
     if (backward || found < 0) return takeRelated(cx, tables, at, towardsOwner, backward);
@@ -275,7 +284,7 @@ export function createServiceEntry(cx: Context, tables: Tables, backendId: numbe
  */
 export function findNodeConnection(cx: Context, tables: Tables): void {
   setTupleKey(cx, 0, NODE);
-  const at = isMidway(cx) ? probeAnswered(cx, tables) : probeUnanswered(cx, tables);
+  const at = isMidway(cx) ? askAnswered(cx, tables) : askUnanswered(cx, tables);
   if (at >= 0) cx.reverseNat = cx.ctWords[at + ENTRY_FLAGS]! >>> 16;
 }
 

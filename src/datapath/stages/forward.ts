@@ -16,12 +16,18 @@ import {
 import * as wire from '../../wire/index.ts';
 import { type Context } from '../context.ts';
 import { type Tables } from '../tables.ts';
-import { drop, forwarded } from '../verdict.ts';
-import { findDestinationEndpoint } from './identity.ts';
-import { takeHop } from './nat.ts';
+import * as verdicts from '../verdict.ts';
+import * as identities from './identity.ts';
+import * as nat from './nat.ts';
 
-// Constants of this module: a call through an import costs V8 a load and a check each time.
+// Constants of this module: what is used through an import costs V8 a load and a check each time.
+const { drop, forwarded } = verdicts;
+const { findDestinationEndpoint } = identities;
+const { takeHop } = nat;
 const { LINK_TYPE, writeRaw16, writeRaw32 } = wire;
+// The same for what this module exports itself.
+const deliver = toEndpoint;
+const leave = toStack;
 
 const FORWARD = STAGE.FORWARD;
 const { STACK, LOCAL, REDIRECT, PROXY } = ACTION;
@@ -47,14 +53,14 @@ const NEIGHBOURS6 = traceMapNumber('neighbours6');
 
 /** Hands the packet to the proxy whose raw port is in `cx.proxyPort`. */
 export function toProxy(cx: Context): number {
-  traceForward(cx, PROXY, 0);
+  if (cx.tracing !== 0) traceForward(cx, PROXY, 0);
   forwarded(cx, PROXY, FORWARD);
   return REDIRECTED;
 }
 
 /** Hands the packet to the node's stack, unchanged from here on. */
 export function toStack(cx: Context): number {
-  traceForward(cx, STACK, 0);
+  if (cx.tracing !== 0) traceForward(cx, STACK, 0);
   return forwarded(cx, STACK, FORWARD);
 }
 
@@ -68,12 +74,12 @@ export function toStack(cx: Context): number {
 export function toEndpoint(cx: Context, tables: Tables, at: number, action: number): number {
   const words = cx.headers.family === 4 ? tables.endpoints4.words : tables.endpoints6.words;
   if (cx.destinationIdentity === 0) cx.destinationIdentity = words[at + EP_IDENTITY]!;
-  if ((words[at + EP_FLAGS]! & IS_HOST) !== 0) return toStack(cx);
+  if ((words[at + EP_FLAGS]! & IS_HOST) !== 0) return leave(cx);
   if (!takeHop(cx)) return drop(cx, DROP.TTL_EXCEEDED, FORWARD);
   const ifindex = words[at + EP_IFINDEX]!;
   cx.outIfindex = ifindex;
   rewriteMacs(cx, words[at + EP_MAC]!, words[at + EP_MAC + 1]!, words[at + EP_MAC + 2]!);
-  traceForward(cx, action, ifindex);
+  if (cx.tracing !== 0) traceForward(cx, action, ifindex);
   return forwarded(cx, action, FORWARD);
 }
 
@@ -84,8 +90,8 @@ export function toEndpoint(cx: Context, tables: Tables, at: number, action: numb
  */
 export function forwardFromPod(cx: Context, tables: Tables): number {
   const at = findDestinationEndpoint(cx, tables);
-  if (at >= 0) return toEndpoint(cx, tables, at, LOCAL);
-  return tables.routes4.count + tables.routes6.count === 0 ? toStack(cx) : toRoute(cx, tables);
+  if (at >= 0) return deliver(cx, tables, at, LOCAL);
+  return tables.routes4.count + tables.routes6.count === 0 ? leave(cx) : toRoute(cx, tables);
 }
 
 /** Redirects by route and neighbour. A local or tunnel route, a missing neighbour or a packet over the MTU → the stack. */
@@ -93,46 +99,67 @@ const toRoute = (cx: Context, tables: Tables): number => {
   const h = cx.headers;
   const four = h.family === 4;
   cx.probesRoute = (cx.probesRoute + 1) | 0;
-  const map = four ? tables.routes4 : tables.routes6;
   const at = four ? tables.routes4.find(h.d0) : tables.routes6.find(h.d0, h.d1, h.d2, h.d3);
-  const { words } = map;
-  if (cx.tracing !== 0) {
-    const t = cx.trace.open(TRACE.ROUTE, FORWARD, at >= 0 ? 1 : 0, four ? ROUTES4 : ROUTES6).key(h.d0);
-    if (!four) t.key(h.d1).key(h.d2).key(h.d3);
-    t.values(words, at, ROUTE_WORDS);
-  }
-  if (at < 0) return toStack(cx);
+  const words = four ? tables.routes4.words : tables.routes6.words;
+  if (cx.tracing !== 0) traceRoute(cx, words, at);
+  if (at < 0) return leave(cx);
   const limits = words[at + ROUTE_MTU]!;
   const mtu = limits & 0xffff;
   const size = cx.gsoSize !== 0 ? (cx.gsoSize + h.payload - h.l3) | 0 : h.l3Length;
-  if (((limits >>> 16) & ROUTE_LOCAL_OR_TUNNEL) !== 0 || (mtu !== 0 && size > mtu)) return toStack(cx);
+  if (((limits >>> 16) & ROUTE_LOCAL_OR_TUNNEL) !== 0 || (mtu !== 0 && size > mtu)) return leave(cx);
   const ifindex = words[at + ROUTE_IFINDEX]!;
-  const g0 = words[at + ROUTE_GATEWAY]!;
-  const g1 = words[at + ROUTE_GATEWAY + 1]!;
-  const g2 = words[at + ROUTE_GATEWAY + 2]!;
-  const g3 = words[at + ROUTE_GATEWAY + 3]!;
-  const onLink = (g0 | g1 | g2 | g3) === 0;
-  cx.probesRoute = (cx.probesRoute + 1) | 0;
-  const neighbours = four ? tables.neighbours4 : tables.neighbours6;
-  const hop = four
-    ? tables.neighbours4.peek(ifindex, onLink ? h.d0 : g0)
-    : tables.neighbours6.peek(ifindex, onLink ? h.d0 : g0, onLink ? h.d1 : g1, onLink ? h.d2 : g2, onLink ? h.d3 : g3);
-  if (cx.tracing !== 0) {
-    const t = cx.trace.open(TRACE.NEIGHBOUR, FORWARD, hop >= 0 ? 1 : 0, four ? NEIGHBOURS4 : NEIGHBOURS6);
-    t.key(ifindex).key(onLink ? h.d0 : g0);
-    if (!four)
-      t.key(onLink ? h.d1 : g1)
-        .key(onLink ? h.d2 : g2)
-        .key(onLink ? h.d3 : g3);
-    t.values(neighbours.words, hop, NEIGHBOUR_WORDS);
-  }
-  if (hop < 0) return toStack(cx);
+  const hop = findHop(cx, tables, ifindex, words, at + ROUTE_GATEWAY);
+  if (hop < 0) return leave(cx);
   if (!takeHop(cx)) return drop(cx, DROP.TTL_EXCEEDED, FORWARD);
-  const macs = neighbours.words;
+  const macs = four ? tables.neighbours4.words : tables.neighbours6.words;
   cx.outIfindex = ifindex;
   rewriteMacs(cx, macs[hop]!, macs[hop + 1]!, macs[hop + 2]!);
-  traceForward(cx, REDIRECT, ifindex);
+  if (cx.tracing !== 0) traceForward(cx, REDIRECT, ifindex);
   return forwarded(cx, REDIRECT, FORWARD);
+};
+
+/** Offset of the neighbour entry of the gateway at `g` in `words`, or of the destination where the gateway is zero; or -1. */
+const findHop = (cx: Context, tables: Tables, ifindex: number, words: Int32Array, g: number): number => {
+  const h = cx.headers;
+  cx.probesRoute = (cx.probesRoute + 1) | 0;
+  const g0 = words[g]!;
+  const onLink = (g0 | words[g + 1]! | words[g + 2]! | words[g + 3]!) === 0;
+  const hop =
+    h.family === 4
+      ? tables.neighbours4.peek(ifindex, onLink ? h.d0 : g0)
+      : onLink
+        ? tables.neighbours6.peek(ifindex, h.d0, h.d1, h.d2, h.d3)
+        : tables.neighbours6.peek(ifindex, g0, words[g + 1]!, words[g + 2]!, words[g + 3]!);
+  if (cx.tracing !== 0) traceNeighbour(cx, tables, hop, ifindex, words, g, onLink);
+  return hop;
+};
+
+const traceRoute = (cx: Context, words: Int32Array, at: number): void => {
+  const h = cx.headers;
+  const four = h.family === 4;
+  const t = cx.trace.open(TRACE.ROUTE, FORWARD, at >= 0 ? 1 : 0, four ? ROUTES4 : ROUTES6).key(h.d0);
+  if (!four) t.key(h.d1).key(h.d2).key(h.d3);
+  t.values(words, at, ROUTE_WORDS);
+};
+
+const traceNeighbour = (
+  cx: Context,
+  tables: Tables,
+  hop: number,
+  ifindex: number,
+  words: Int32Array,
+  g: number,
+  onLink: boolean,
+): void => {
+  const h = cx.headers;
+  const four = h.family === 4;
+  const t = cx.trace.open(TRACE.NEIGHBOUR, FORWARD, hop >= 0 ? 1 : 0, four ? NEIGHBOURS4 : NEIGHBOURS6);
+  t.key(ifindex).key(onLink ? h.d0 : words[g]!);
+  if (!four)
+    t.key(onLink ? h.d1 : words[g + 1]!)
+      .key(onLink ? h.d2 : words[g + 2]!)
+      .key(onLink ? h.d3 : words[g + 3]!);
+  t.values(four ? tables.neighbours4.words : tables.neighbours6.words, hop, NEIGHBOUR_WORDS);
 };
 
 /** Puts the next hop's MAC and the own one (six bytes each, in three words) in place; zeros mean "unchanged". */
@@ -154,7 +181,6 @@ const rewriteMacs = (cx: Context, w0: number, w1: number, w2: number): void => {
 };
 
 const traceForward = (cx: Context, action: number, ifindex: number): void => {
-  if (cx.tracing === 0) return;
   const h = cx.headers;
   cx.trace.open(TRACE.FORWARD, FORWARD, 1, 0).key(h.d0).key(h.d1).key(h.d2).key(h.d3).value(action).value(ifindex);
 };

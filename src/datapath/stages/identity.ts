@@ -11,9 +11,12 @@ import {
   TRACE,
   traceMapNumber,
 } from '../../schema/index.ts';
-import { CONFIG_GLOBAL_EPOCH } from '../config.ts';
+import * as config from '../config.ts';
 import { type Context } from '../context.ts';
 import { type Tables } from '../tables.ts';
+
+// Constants of this module: what is used through an import costs V8 a load and a check each time.
+const { CONFIG_GLOBAL_EPOCH } = config;
 
 const EP = endpointValue.at;
 const EP_IFINDEX = EP.ifindex >>> 2;

@@ -14,12 +14,14 @@ import {
   traceMapNumber,
 } from '../../schema/index.ts';
 import * as wire from '../../wire/index.ts';
-import { CONFIG_LOOPBACK4, CONFIG_LOOPBACK6 } from '../config.ts';
+import * as config from '../config.ts';
 import { type Context } from '../context.ts';
 import { type Tables } from '../tables.ts';
-import { CONTINUE, drop } from '../verdict.ts';
+import * as verdicts from '../verdict.ts';
 
-// Constants of this module: a call through an import costs V8 a load and a check each time.
+// Constants of this module: what is used through an import costs V8 a load and a check each time.
+const { CONFIG_LOOPBACK4, CONFIG_LOOPBACK6 } = config;
+const { CONTINUE, drop } = verdicts;
 const {
   adjust16,
   adjust32,
@@ -159,19 +161,22 @@ export function translateToBackend(cx: Context, tables: Tables, at: number): num
   const b1 = four ? 0 : words[at + 1]!;
   const b2 = four ? 0 : words[at + 2]!;
   const b3 = four ? 0 : words[at + 3]!;
-  if (cx.tracing !== 0) {
-    const t = cx.trace.open(TRACE.DNAT, NAT, 1, 0).key(h.d0).key(h.d1).key(h.d2).key(h.d3).key(cx.ports);
-    t.value(b0)
-      .value(b1)
-      .value(b2)
-      .value(b3)
-      .value((cx.ports & 0xffff) | (port << 16));
-  }
+  if (cx.tracing !== 0) traceDestination(cx, b0, b1, b2, b3, port);
   if (cx.egress !== 0 && h.s0 === b0 && h.s1 === b1 && h.s2 === b2 && h.s3 === b3) loopBack(cx, tables);
   setDestination(cx, b0, b1, b2, b3, port);
   cx.recordFlags |= DNAT;
   return CONTINUE;
 }
+
+const traceDestination = (cx: Context, b0: number, b1: number, b2: number, b3: number, port: number): void => {
+  const h = cx.headers;
+  const t = cx.trace.open(TRACE.DNAT, NAT, 1, 0).key(h.d0).key(h.d1).key(h.d2).key(h.d3).key(cx.ports);
+  t.value(b0)
+    .value(b1)
+    .value(b2)
+    .value(b3)
+    .value((cx.ports & 0xffff) | (port << 16));
+};
 
 /** A pod that reaches itself through its service: its address becomes the loopback address of the configuration. */
 const loopBack = (cx: Context, tables: Tables): void => {
@@ -231,6 +236,7 @@ export function takeHop(cx: Context): boolean {
   const before = readRaw16(bytes, h.l3 + 8);
   bytes[h.l3 + 8] = h.ttl;
   const check = h.l3 + 10;
-  writeRaw16(bytes, check, adjust16(readRaw16(bytes, check), before, readRaw16(bytes, h.l3 + 8)));
+  // The low byte of the word was 2 at least, so one less borrows nothing from the protocol above it.
+  writeRaw16(bytes, check, adjust16(readRaw16(bytes, check), before, before - 1));
   return true;
 }

@@ -19,13 +19,20 @@ import {
   TRACE,
   traceMapNumber,
 } from '../../schema/index.ts';
-import { swap16 } from '../../wire/index.ts';
-import { CONFIG_NODE } from '../config.ts';
+import * as wire from '../../wire/index.ts';
+import * as config from '../config.ts';
 import { type Context } from '../context.ts';
 import { type Tables } from '../tables.ts';
-import { CONTINUE, drop } from '../verdict.ts';
-import { ENTRY_COOKIE, ENTRY_EPOCH, ENTRY_FLAGS, ENTRY_IDENTITY } from './conntrack-entry.ts';
-import { identityOfDestination, identityOfSource } from './identity.ts';
+import * as verdicts from '../verdict.ts';
+import * as entries from './conntrack-entry.ts';
+import * as identities from './identity.ts';
+
+// Constants of this module: what is used through an import costs V8 a load and a check each time.
+const { swap16 } = wire;
+const { CONFIG_NODE } = config;
+const { CONTINUE, drop } = verdicts;
+const { ENTRY_COOKIE, ENTRY_EPOCH, ENTRY_FLAGS, ENTRY_IDENTITY } = entries;
+const { identityOfDestination, identityOfSource } = identities;
 
 const POLICY = STAGE.POLICY;
 const { ESTABLISHED, REPLY, RELATED } = CT_STATUS;

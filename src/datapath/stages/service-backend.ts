@@ -12,27 +12,33 @@ import {
   CT_KEY,
   DROP,
   FEATURE,
+  MAGLEV_SLOT,
   SERVICE_FLAG,
   serviceValue,
   STAGE,
   TRACE,
   traceMapNumber,
 } from '../../schema/index.ts';
-import {
-  CONFIG_ALGORITHM,
-  CONFIG_HASH_SEED4,
-  CONFIG_HASH_SEED6,
-  CONFIG_MAGLEV_SIZE,
-  CONFIG_RANDOM_SEED,
-} from '../config.ts';
+import * as config from '../config.ts';
 import { type Context, SERVICE_ENTRY } from '../context.ts';
-import { chance4, chance6, tupleHash4, tupleHash6 } from '../jhash.ts';
+import * as jhash from '../jhash.ts';
 import { type Tables } from '../tables.ts';
-import { CONTINUE, drop, forwarded } from '../verdict.ts';
-import { createServiceEntry, probeAnswered, probeUnanswered } from './conntrack.ts';
-import { ENTRY_BACKEND, ENTRY_FLAGS, track } from './conntrack-entry.ts';
-import { setTupleKey } from './conntrack-key.ts';
-import { findService, serviceWords } from './service-map.ts';
+import * as verdicts from '../verdict.ts';
+import * as connections from './conntrack.ts';
+import * as entries from './conntrack-entry.ts';
+import * as keys from './conntrack-key.ts';
+import * as serviceMap from './service-map.ts';
+
+// Constants of this module: what is used through an import costs V8 a load and a check each time.
+const { CONFIG_ALGORITHM, CONFIG_HASH_SEED4, CONFIG_HASH_SEED6, CONFIG_MAGLEV_SIZE, CONFIG_RANDOM_SEED } = config;
+const { chance4, chance6, tupleHash4, tupleHash6 } = jhash;
+const { CONTINUE, drop, forwarded } = verdicts;
+const { createServiceEntry, probeAnswered, probeUnanswered } = connections;
+const { ENTRY_BACKEND, ENTRY_FLAGS, track } = entries;
+const { setTupleKey } = keys;
+const { findService, serviceWords } = serviceMap;
+// The same for what this module exports itself.
+const seekBackend = findBackend;
 
 const SERVICE = STAGE.SERVICE;
 const SERVICE_KEY = CT_KEY.SERVICE;
@@ -40,6 +46,7 @@ const { AFFINITY, EXT_LOCAL, INT_LOCAL } = SERVICE_FLAG;
 const { NO_BACKEND_DROP, NO_BACKEND_REJECT } = FEATURE;
 const { MAGLEV, FIRST } = ALGORITHM;
 const ACTIVE = BACKEND_STATE.ACTIVE;
+const SLOT_BACKEND = MAGLEV_SLOT.BACKEND;
 const NO_STATE = BACKEND_STATE.NONE;
 const { ANSWERED, UNANSWERED, ABSENT } = SERVICE_ENTRY;
 const TARGET = serviceValue.at.target >>> 2;
@@ -59,20 +66,22 @@ const SYN = 2;
 
 /** Word offset of a backend's value in the array of the packet's family, or -1 for an id that is none (state 0). */
 export function findBackend(cx: Context, tables: Tables, id: number): number {
-  const four = cx.headers.family === 4;
   cx.probesBackend = (cx.probesBackend + 1) | 0;
   let at = -1;
   if (id !== 0) {
-    at = four ? tables.backends4.find(id) : tables.backends6.find(id);
+    at = cx.headers.family === 4 ? tables.backends4.find(id) : tables.backends6.find(id);
     if (at >= 0 && stateOf(cx, tables, at) === NO_STATE) at = -1;
   }
-  if (cx.tracing !== 0) {
-    cx.trace.open(TRACE.BACKEND, SERVICE, at >= 0 ? 1 : 0, four ? BACKENDS4 : BACKENDS6).key(id);
-    if (four) cx.trace.values(tables.backends4.words, at, backendValue4.bytes >>> 2);
-    else cx.trace.values(tables.backends6.words, at, backendValue6.bytes >>> 2);
-  }
+  if (cx.tracing !== 0) traceBackend(cx, tables, at, id);
   return at;
 }
+
+const traceBackend = (cx: Context, tables: Tables, at: number, id: number): void => {
+  const four = cx.headers.family === 4;
+  cx.trace.open(TRACE.BACKEND, SERVICE, at >= 0 ? 1 : 0, four ? BACKENDS4 : BACKENDS6).key(id);
+  if (four) cx.trace.values(tables.backends4.words, at, backendValue4.bytes >>> 2);
+  else cx.trace.values(tables.backends6.words, at, backendValue6.bytes >>> 2);
+};
 
 /** BACKEND_STATE of the backend at `at`. */
 const stateOf = (cx: Context, tables: Tables, at: number): number => {
@@ -109,10 +118,10 @@ export function balance(
   if (entry >= 0 && track(cx, tables, entry, false, cx.headers.protocol === TCP, true)) entry = -1;
   if (entry >= 0) {
     id = cx.ctWords[entry + ENTRY_BACKEND]!;
-    const at = findBackend(cx, tables, id);
+    const at = seekBackend(cx, tables, id);
     if (at < 0 || (stateOf(cx, tables, at) !== ACTIVE && isSyn(cx))) {
       id = count === 0 ? 0 : choose(cx, tables, target, count, reverseNat, port, scope);
-      if (id === 0 || findBackend(cx, tables, id) < 0) return noBackend(cx);
+      if (id === 0 || seekBackend(cx, tables, id) < 0) return noBackend(cx);
       if (cx.probe === 0) cx.ctWords[entry + ENTRY_BACKEND] = id;
     }
   } else {
@@ -120,7 +129,7 @@ export function balance(
     if (affine) id = remembered(cx, tables, target & 0xffffff, reverseNat);
     if (id === 0) {
       id = choose(cx, tables, target, count, reverseNat, port, scope);
-      if (id === 0 || findBackend(cx, tables, id) < 0) return noBackend(cx);
+      if (id === 0 || seekBackend(cx, tables, id) < 0) return noBackend(cx);
     }
     const made = createServiceEntry(cx, tables, id, reverseNat);
     if (made !== CONTINUE) return made;
@@ -211,12 +220,13 @@ const maglev = (cx: Context, tables: Tables, reverseNat: number): number => {
     ? tupleHash4(h.s0, ports, h.protocol, config[CONFIG_HASH_SEED4]!)
     : tupleHash6(h.s0, h.s1, h.s2, h.s3, ports, h.protocol, config[CONFIG_HASH_SEED6]!);
   const slot = (hash >>> 0) % size;
-  const id = map.pool[base + slot]! | 0;
+  // A slot on the move (bit 31) names its new backend: here conntrack remembers who stays.
+  const id = map.pool[base + slot]! & SLOT_BACKEND;
   if (cx.tracing !== 0) {
     cx.trace.open(TRACE.MAGLEV_SLOT, SERVICE, 1, four ? MAGLEV4 : MAGLEV6);
     cx.trace.key(reverseNat).key(slot).value(id);
   }
-  return id < 0 ? 0 : id;
+  return id;
 };
 
 /**
@@ -238,7 +248,7 @@ const remembered = (cx: Context, tables: Tables, timeout: number, reverseNat: nu
     id = map.words[at + REMEMBERED]!;
     if (expires <= cx.now || tables.affinityMatch.find(id, reverseNat) < 0) id = 0;
     // A backend that is gone although its match entry is still there: forgotten by choosing anew, not removed.
-    else if (findBackend(cx, tables, id) < 0) return 0;
+    else if (seekBackend(cx, tables, id) < 0) return 0;
   }
   if (cx.tracing !== 0) traceAffinity(cx, map.words, at, reverseNat, at < 0 ? 0 : id === 0 ? 2 : 1);
   if (at >= 0 && id === 0 && cx.probe === 0) {
@@ -280,3 +290,6 @@ const noBackend = (cx: Context): number => {
   if (routable && (cx.serviceFlags & (EXT_LOCAL | INT_LOCAL)) === 0) return forwarded(cx, ACTION.STACK, SERVICE);
   return drop(cx, DROP.NO_SERVICE, SERVICE);
 };
+
+/** Parts of the selection that xdp's own (service-flow.ts) shares. An object, so that they stay plain constants in here. */
+export const selection = { choose, noBackend, randomSlot, remember, remembered, stateOf } as const;

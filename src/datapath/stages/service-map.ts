@@ -23,15 +23,19 @@ export function serviceWords(cx: Context, tables: Tables): Int32Array {
 export function findService(cx: Context, tables: Tables, portSlot: number, protocolScope: number): number {
   const h = cx.headers;
   cx.probesService = (cx.probesService + 1) | 0;
-  const four = h.family === 4;
-  const at = four
-    ? tables.services4.find(h.d0, portSlot, protocolScope)
-    : tables.services6.find(h.d0, h.d1, h.d2, h.d3, portSlot, protocolScope);
-  if (cx.tracing !== 0) {
-    const kind = portSlot >>> 16 === 0 ? TRACE.SERVICE_LOOKUP : TRACE.SERVICE_SLOT;
-    const t = cx.trace.open(kind, SERVICE, at >= 0 ? 1 : 0, four ? SERVICES4 : SERVICES6).key(h.d0);
-    if (!four) t.key(h.d1).key(h.d2).key(h.d3);
-    t.key(portSlot).key(protocolScope).values(serviceWords(cx, tables), at, VALUE_WORDS);
-  }
+  const at =
+    h.family === 4
+      ? tables.services4.find(h.d0, portSlot, protocolScope)
+      : tables.services6.find(h.d0, h.d1, h.d2, h.d3, portSlot, protocolScope);
+  if (cx.tracing !== 0) traceService(cx, tables, at, portSlot, protocolScope);
   return at;
 }
+
+const traceService = (cx: Context, tables: Tables, at: number, portSlot: number, protocolScope: number): void => {
+  const h = cx.headers;
+  const four = h.family === 4;
+  const kind = portSlot >>> 16 === 0 ? TRACE.SERVICE_LOOKUP : TRACE.SERVICE_SLOT;
+  const t = cx.trace.open(kind, SERVICE, at >= 0 ? 1 : 0, four ? SERVICES4 : SERVICES6).key(h.d0);
+  if (!four) t.key(h.d1).key(h.d2).key(h.d3);
+  t.key(portSlot).key(protocolScope).values(serviceWords(cx, tables), at, VALUE_WORDS);
+};

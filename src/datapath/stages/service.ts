@@ -2,30 +2,26 @@
 // Input: headers and tuple before translation. Output: `cx.backendId`, `cx.reverseNat`, `cx.serviceFlags`,
 // `cx.serviceEntry`, `cx.loopback`; the packet is not touched yet (stage nat does that). CONTINUE or a verdict.
 // Invariant: at most two master lookups, one slot, one table, two conntrack probes. Twin: native/bpf/service.h.
-import {
-  ACTION,
-  CT_KEY,
-  DROP,
-  HOOK,
-  SCOPE,
-  SERVICE_FLAG,
-  serviceValue,
-  STAGE,
-  TRACE,
-  traceMapNumber,
-} from '../../schema/index.ts';
+import { CT_KEY, DROP, SCOPE, SERVICE_FLAG, serviceValue, STAGE, TRACE, traceMapNumber } from '../../schema/index.ts';
 import { swap16 } from '../../wire/index.ts';
 import { type Context } from '../context.ts';
 import { type Tables } from '../tables.ts';
-import { CONTINUE, drop, forwarded } from '../verdict.ts';
-import { balance } from './service-backend.ts';
-import { findService, serviceWords } from './service-map.ts';
+import * as verdicts from '../verdict.ts';
+import * as backends from './service-backend.ts';
+import * as serviceMap from './service-map.ts';
+
+// Constants of this module: what is used through an import costs V8 a load and a check each time.
+const { CONTINUE, drop } = verdicts;
+const { balance } = backends;
+const { findService, serviceWords } = serviceMap;
+// The same for what this module exports itself.
+const canBalance = isBalanced;
+const seekFrontend = frontendFromOutside;
 
 const SERVICE = STAGE.SERVICE;
 const { EXTERNAL, INTERNAL } = SCOPE;
-const { TWO_SCOPES, L7LB, SOURCE_RANGE, ROUTABLE, EXT_LOCAL, DENY_OR_QUARANTINED } = SERVICE_FLAG;
+const { TWO_SCOPES, L7LB, SOURCE_RANGE, ROUTABLE, DENY_OR_QUARANTINED } = SERVICE_FLAG;
 const NODE = CT_KEY.NODE;
-const XDP = HOOK.XDP;
 const SOURCE_RANGE4 = traceMapNumber('sourceRange4');
 const SOURCE_RANGE6 = traceMapNumber('sourceRange6');
 const TARGET = serviceValue.at.target >>> 2;
@@ -49,7 +45,7 @@ export function isBalanced(cx: Context): boolean {
  * then internal where there are two. No wildcard east–west. No frontend → CONTINUE.
  */
 export function service(cx: Context, tables: Tables): number {
-  if (!isBalanced(cx)) return CONTINUE;
+  if (!canBalance(cx)) return CONTINUE;
   const port = cx.ports >>> 16;
   const { protocol } = cx.headers;
   let scope: number = EXTERNAL;
@@ -74,12 +70,23 @@ export function service(cx: Context, tables: Tables): number {
 }
 
 /**
- * North–south lookup at `xdp` and `from-netdev` (Cilium: nodeport_lb4): the exact frontend, else a wildcard entry of its
+ * North–south lookup at `from-netdev` (Cilium: nodeport_lb4): the exact frontend, else a wildcard entry of its
  * address, which drops (158); source ranges (177); a ClusterIP that is not routable from outside (174).
  * CONTINUE without a backend: not for a service.
  */
 export function serviceFromOutside(cx: Context, tables: Tables): number {
-  if (!isBalanced(cx)) return CONTINUE;
+  const verdict = seekFrontend(cx, tables);
+  const at = cx.frontendAt;
+  if (verdict !== CONTINUE || at < 0) return verdict;
+  const words = serviceWords(cx, tables);
+  cx.ownerIsSource = 0;
+  return balance(cx, tables, words[at + TARGET]!, words[at + COUNT]!, cx.ports >>> 16, EXTERNAL, NODE);
+}
+
+/** The frontend of {@link serviceFromOutside}: its master entry's word offset in `cx.frontendAt`, -1 = none. */
+export function frontendFromOutside(cx: Context, tables: Tables): number {
+  cx.frontendAt = -1;
+  if (!canBalance(cx)) return CONTINUE;
   const port = cx.ports >>> 16;
   const { protocol } = cx.headers;
   const at = findService(cx, tables, port, protocol | (EXTERNAL << 8));
@@ -93,10 +100,8 @@ export function serviceFromOutside(cx: Context, tables: Tables): number {
     return drop(cx, DROP.NOT_IN_SOURCE_RANGE, SERVICE);
   }
   if ((flags & ROUTABLE) === 0) return drop(cx, DROP.IS_CLUSTER_IP, SERVICE);
-  // externalTrafficPolicy Local is judged behind XDP, where the stack can still answer.
-  if (cx.hook === XDP && (flags & EXT_LOCAL) !== 0) return forwarded(cx, ACTION.STACK, SERVICE);
-  cx.ownerIsSource = 0;
-  return balance(cx, tables, words[at + TARGET]!, words[at + COUNT]!, port, EXTERNAL, NODE);
+  cx.frontendAt = at;
+  return CONTINUE;
 }
 
 /** Cilium's lb4_src_range_ok: a range that covers the client allows, or denies where the ranges are deny ranges. */

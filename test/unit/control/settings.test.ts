@@ -50,6 +50,7 @@ const samples: readonly RawValue[] = [
     'max',
   ],
   ...['ipip', 'ipv6', 'wireguard'],
+  ...['192.0.2.0/24', '2001:db8::/112'],
 ];
 
 const settings = (config: Config) => {
@@ -117,6 +118,69 @@ test('what each option turns on or off', () => {
   assert.deepEqual(change('enable-icmp-rules=false'), { on: [], off: ['ICMP_RULES'] });
   assert.deepEqual(change('policyAuditMode=true,sctp.enabled=true'), { on: ['SCTP', 'AUDIT'], off: [] });
   assert.deepEqual(change('bpf.lbExternalClusterIP=true'), { on: ['EXTERNAL_CLUSTER_IP'], off: [] });
+});
+
+test('direct server return by IPIP: honoured together, and only so', () => {
+  const of = (...sets: string[]) => resolveConfig({ sets });
+  const both = of('loadBalancer.mode=dsr,loadBalancer.dsrDispatch=ipip');
+  assert.deepEqual(both.problems, []);
+  assert.notEqual(settings(both.config).bits & FEATURE.DSR_IPIP, 0);
+  // A ConfigMap says the same with the agent's keys.
+  const agent = of('bpf-lb-mode=dsr', 'bpf-lb-dsr-dispatch=ipip');
+  assert.deepEqual(agent.problems, []);
+  assert.notEqual(settings(agent.config).bits & FEATURE.DSR_IPIP, 0);
+  for (const sets of [
+    'loadBalancer.mode=dsr',
+    'loadBalancer.dsrDispatch=ipip',
+    'loadBalancer.mode=hybrid,loadBalancer.dsrDispatch=ipip',
+    'loadBalancer.mode=dsr,loadBalancer.dsrDispatch=geneve',
+  ]) {
+    const { config, problems } = of(sets);
+    assert.ok(problems.length > 0, sets);
+    assert.ok(
+      problems.every(({ message }) => message.includes('is not honoured yet')),
+      sets,
+    );
+    assert.equal(settings(config).bits & FEATURE.DSR_IPIP, 0, sets);
+  }
+});
+
+test('outer sources: the configured prefix, else the node’s own address', () => {
+  const state = emptyState();
+  const at = { file: 'n.yaml', line: 1, column: 1 };
+  const address = (family: 4 | 6, text: string, bytes: number[]) => ({
+    type: 'InternalIP',
+    address: { family, text, bytes: Uint8Array.from(bytes) },
+    origin: at,
+  });
+  const six = [0xfd, ...Array<number>(14).fill(0), 7];
+  const node = {
+    kind: 'Node',
+    name: 'n1',
+    labels: new Map(),
+    annotations: new Map(),
+    origin: at,
+    podCIDRs: [],
+    addresses: [address(4, '192.0.2.7', [192, 0, 2, 7]), address(6, 'fd00::7', six)],
+  };
+  const nodes = [node] as unknown as typeof state.nodes;
+  const of = (sets: string, name?: string) => {
+    const { config, problems } = resolveConfig({ sets: sets === '' ? [] : [sets] });
+    assert.deepEqual(problems, [], sets);
+    const made = settingsOf(config, { ...state, nodes }, name === undefined ? {} : { node: name });
+    return [made.encapSource4, made.encapPrefix4, [...made.encapSource6], made.encapPrefix6];
+  };
+  assert.deepEqual(of('', 'n1'), [0xc0000207, 32, six, 128]);
+  assert.deepEqual(of(''), [0, 32, Array<number>(16).fill(0), 128]);
+  assert.deepEqual(of('bpf-lb-rss-ipv4-src-cidr=10.11.12.13/16', 'n1'), [0x0a0b0000, 16, six, 128]);
+  const [, , bytes, bits] = of('bpf-lb-rss-ipv6-src-cidr=fd01::5/112', 'n1');
+  assert.deepEqual([bytes, bits], [[0xfd, 1, ...Array<number>(14).fill(0)], 112]);
+  for (const wrong of [
+    'bpf-lb-rss-ipv6-src-cidr=fd01::/64',
+    'bpf-lb-rss-ipv4-src-cidr=fd01::/112',
+    'bpf-lb-rss-ipv4-src-cidr=x',
+  ])
+    assert.equal(resolveConfig({ sets: [wrong] }).problems[0]?.severity, 'error', wrong);
 });
 
 test('algorithm, tunnel port and node ports', () => {

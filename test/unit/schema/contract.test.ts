@@ -15,9 +15,13 @@ import {
   DROP,
   dropName,
   emitHeader,
+  emitMap,
+  emitMaps,
   HOOK,
   HOOK_NAME,
   MAPS,
+  OBJECT_MAPS,
+  ringBytes,
   STAGE,
   STAGE_NAME,
   UNKNOWN_REASON,
@@ -31,7 +35,7 @@ describe('schema', () => {
     for (const spec of Object.values(MAPS)) {
       assert.equal(spec.key.bytes % 4, 0, `${spec.name} key`);
       assert.equal(spec.value.bytes % 4, 0, `${spec.name} value`);
-      assert.match(spec.name, /^weir_[a-z0-9_]{1,14}$/, 'pin names are short, lower case and ours');
+      assert.match(spec.name, /^weir_[a-z0-9_]{1,16}$/, 'pin names are short, lower case and ours');
     }
   });
 
@@ -93,6 +97,35 @@ describe('schema', () => {
     });
     rmSync(folder, { recursive: true });
     assert.equal(run.status, 0, run.stderr);
+  });
+
+  it('every map is defined once for the kernel, under its name, with its kind, key and value', () => {
+    const text = emitMaps();
+    const specs = [...Object.values(MAPS), ...Object.values(OBJECT_MAPS)];
+    assert.equal(new Set(specs.map(({ name }) => name)).size, specs.length);
+    for (const spec of specs) {
+      assert.equal(text.split(`} ${spec.name} SEC(".maps");`).length, 2, spec.name);
+      const one = emitMap(spec);
+      assert.ok(text.includes(one), spec.name);
+      if (spec.kind === 'hash' || spec.kind === 'lru-hash' || spec.kind === 'lpm-trie')
+        assert.ok(one.includes(`__type(key, struct ${spec.key.name});`), spec.name);
+      if (spec.kind !== 'ring' && spec.kind !== 'hash-of-arrays')
+        assert.ok(one.includes(`__type(value, struct ${spec.value.name});`), spec.name);
+      assert.equal(one.includes('BPF_F_NO_PREALLOC'), spec.kind === 'lpm-trie', spec.name);
+    }
+    assert.match(emitMap(MAPS.flows4), /BPF_MAP_TYPE_LRU_HASH[^]*max_entries, 262144/);
+    assert.match(emitMap(MAPS.maglev4), /BPF_MAP_TYPE_HASH_OF_MAPS[^]*BPF_MAP_TYPE_ARRAY[^]*max_entries, 16381/);
+    assert.match(emitMap(OBJECT_MAPS.clock), /BPF_F_MMAPABLE/);
+  });
+
+  it('a ring is a power of two of bytes that holds its records with their headers', () => {
+    for (const maxEntries of [1, 51, 64, 16384]) {
+      const spec = { ...MAPS.events, maxEntries };
+      const size = ringBytes(spec);
+      assert.equal(Math.log2(size) % 1, 0);
+      assert.ok(size >= maxEntries * (spec.value.bytes + 8) && size >= 4096);
+      assert.ok(size === 4096 || size / 2 < maxEntries * (spec.value.bytes + 15));
+    }
   });
 
   it('a field moved in the header fails the build', { skip: cc ? false : 'no C compiler' }, () => {

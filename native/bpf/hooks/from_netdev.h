@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Hook "from-netdev": a packet arrives from outside. Twin: src/datapath/hooks/from-netdev.ts. */
+#pragma once
+#include "tc.h"
+
+/* XDP metadata: the service lookup was made there. */
+#define SERVICE_DONE 1
+
+/* Service lookup, translation and the node's conntrack entry, unless that was done before. */
+INLINE int balance_from_outside(struct __sk_buff *skb, struct weir_context *cx,
+                                const struct weir_config *config, const int family) {
+  if (!HAS(cx, WEIR_FEATURE_NODE_PORT) || (cx->meta_flags & WEIR_META_FLAG_SKIP_SERVICE) ||
+      (cx->xdp_metadata & SERVICE_DONE))
+    return CONTINUE;
+  struct weir_service *master;
+  int verdict = frontend_from_outside(cx, &master, family);
+  if (verdict != CONTINUE || !master)
+    return verdict;
+  struct backend backend = {};
+  cx->owner_is_source = 0;
+  verdict = balance(cx, config, master, cx->ports >> 16, WEIR_SCOPE_EXTERNAL, WEIR_CT_KEY_NODE,
+                    &backend, family);
+  if (verdict != CONTINUE || !backend.address)
+    return verdict;
+  /* A backend on another node needs source NAT, which is not built: dropped, never sent on
+   * untranslated. */
+  if (!find_endpoint(backend.address, family))
+    return drop(cx,
+                cx->service_flags & WEIR_SERVICE_FLAG_HOST_PORT ? WEIR_DROP_INVALID
+                                                                : WEIR_DROP_SNAT_NO_MAP_FOUND,
+                WEIR_STAGE_NAT);
+  verdict = translate_to_backend(skb, cx, &backend, family);
+  if (verdict != CONTINUE)
+    return verdict;
+  cx->owner_is_source = 0;
+  cx->owner_flags = WEIR_CT_KEY_NODE;
+  cx->remote_identity = cx->source_identity;
+  conntrack(cx, config, WEIR_HOOK_FROM_NETDEV, family);
+  return cx->ct_status == WEIR_CT_NEW ? create_connection(cx) : CONTINUE;
+}
+
+INLINE int from_netdev_of(struct __sk_buff *skb, struct weir_context *cx,
+                          const struct weir_config *config, const int family) {
+  int verdict = fragment(cx);
+  if (verdict != CONTINUE)
+    return verdict;
+  cx->source_identity = identity_of_source(cx);
+  verdict = balance_from_outside(skb, cx, config, family);
+  if (verdict != CONTINUE)
+    return verdict;
+  struct weir_endpoint *endpoint = find_endpoint(cx->destination, family);
+  return endpoint ? to_endpoint(skb, cx, endpoint, WEIR_ACTION_LOCAL) : to_stack(cx);
+}
+
+INLINE int run_from_netdev(struct __sk_buff *skb) {
+  struct weir_config *config = config_of();
+  if (!config)
+    return TC_ACT_SHOT;
+  struct weir_context *cx = begin_skb(skb, config, WEIR_HOOK_FROM_NETDEV);
+  if (!cx)
+    return TC_ACT_SHOT;
+  int verdict = parse_skb(skb, cx);
+  /* A tag that the device has taken out of the frame counts, too. */
+  if (HAS(cx, WEIR_FEATURE_VLAN_FILTER) && (cx->vlan_count || skb->vlan_present))
+    verdict = drop(cx, WEIR_DROP_VLAN_FILTERED, WEIR_STAGE_PARSE);
+  else if (verdict == CONTINUE)
+    verdict =
+        cx->family == 4 ? from_netdev_of(skb, cx, config, 4) : from_netdev_of(skb, cx, config, 6);
+  return finish_skb(skb, cx, verdict);
+}
+
+SEC("tc")
+int weir_from_netdev(struct __sk_buff *skb) { return run_from_netdev(skb); }

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the tc hooks share: how a run begins and ends at an skb. Input: an skb. Output: TC_ACT_*.
+ * Invariant: a test run that records redirects nothing; it tells in the record what it would have
+ * done. */
+#pragma once
+#include "../fragment.h"
+#include "../forward.h"
+#include "../outcome.h"
+#include "../parse.h"
+#include "../policy.h"
+#include "../service.h"
+
+/* Cilium's mark of a packet for the proxy: its raw port in the upper half. */
+#define MARK_TO_PROXY 0x0200
+
+INLINE struct weir_context *begin_skb(struct __sk_buff *skb, const struct weir_config *config,
+                                      const int hook) {
+  struct weir_context *cx = context_slot();
+  if (!cx)
+    return NULL;
+  begin(cx, config, hook);
+  if (weir_load.clock_from_map)
+    begin_told(cx);
+  else {
+    cx->now = kernel_seconds();
+    cx->ifindex = skb->ifindex;
+    cx->mark = skb->mark;
+    cx->gso_size = skb->gso_size;
+  }
+  return cx;
+}
+
+/* Ends a run and carries it out. */
+INLINE int finish_skb(struct __sk_buff *skb, struct weir_context *cx, int verdict) {
+  finish(cx, verdict);
+  __u32 action = cx->action;
+  if (!weir_load.clock_from_map) {
+    __u32 mark = cx->mark;
+    /* What the next hook of this packet is told by its meta in a test run, the mark tells it here.
+     */
+    if (cx->meta_flags & WEIR_META_FLAG_FROM_HOST)
+      mark = (mark & ~MARK_MASK) | MARK_HOST;
+    if (action == WEIR_ACTION_PROXY)
+      mark = MARK_TO_PROXY | ((__u32)cx->proxy_port << 16);
+    if (mark != skb->mark)
+      skb->mark = mark;
+  }
+  switch (action) {
+  case WEIR_ACTION_DROP:
+    return TC_ACT_SHOT;
+  case WEIR_ACTION_REDIRECT:
+  case WEIR_ACTION_LOCAL:
+    if (weir_load.recording)
+      return TC_ACT_REDIRECT;
+    /* Past to-container there is only the way into the pod's own device. */
+    if (action == WEIR_ACTION_REDIRECT && (cx->record_flags & WEIR_RECORD_FLAG_LOOPBACK))
+      return bpf_redirect_peer(cx->out_ifindex, 0);
+    return bpf_redirect(cx->out_ifindex, 0);
+  default:
+    return TC_ACT_OK;
+  }
+}
