@@ -1,8 +1,9 @@
-// The package's install step: builds the native part with cmake-js where a toolchain is present; elsewhere exits 0 and
-// says what is missing and what that costs. --required turns "elsewhere" into a failure; --copy DIR also puts the
-// result there (node-gyp's product directory). Nothing is downloaded: headers come from node-api-headers.
+// The package's install step: builds the native parts with cmake-js, each for itself, where a toolchain is present;
+// elsewhere exits 0 and says what is missing and what that costs. --required turns "elsewhere", and a part that does not
+// compile, into a failure; --copy DIR also puts the results there (node-gyp's product directory). Nothing is downloaded:
+// headers come from node-api-headers.
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { accessSync, constants, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
 import process from 'node:process';
@@ -12,7 +13,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const required = process.argv.includes('--required');
 const copyAt = process.argv.indexOf('--copy');
 const copyTo = copyAt > 0 ? process.argv[copyAt + 1] : undefined;
-const COST = 'Weir works without it; only `npm run bench` loses its C++ peer.';
+const COST = 'Weir works without it; `npm run bench` loses its C++ peer, and there is no kernel engine.';
 
 function leave(reason) {
   process.stderr.write(`weir: native part not built: ${reason}. ${COST}\n`);
@@ -51,9 +52,25 @@ if (missing.length > 0) leave(`missing ${missing.join(', ')}`);
 // CMakeLists.txt. Ours is a folder above, so it is told so; in a child, which prints only when it fails.
 const COMPILE = `
   const { BuildSystem } = require(process.argv[1]);
-  const build = new BuildSystem({ directory: process.argv[2], out: process.argv[3] });
-  build.options.isNodeApi = true;
-  build.compile().catch(() => process.exit(1));
+  const { readFileSync } = require('node:fs');
+  const [, , directory, out] = process.argv;
+  const system = (target) => {
+    const build = new BuildSystem(target === undefined ? { directory, out } : { directory, out, target });
+    build.options.isNodeApi = true;
+    build.cmake.extraCMakeArgs ??= [];
+    return build;
+  };
+  (async () => {
+    // A cache of another place or of another toolchain is started anew.
+    await system().configure().catch(() => system().reconfigure());
+    const failed = [];
+    for (const target of readFileSync(out + '/weir-targets.txt', 'utf8').split('\\n').filter(Boolean))
+      await system(target).build().catch(() => failed.push(target));
+    if (failed.length > 0) {
+      process.stdout.write('weir: not compiled: ' + failed.join(', ') + '\\n');
+      process.exit(failed.includes('weir_reference') ? 1 : 3);
+    }
+  })().catch(() => process.exit(1));
 `;
 
 let cmakeJs;
@@ -67,14 +84,15 @@ const { status, stdout, stderr } = spawnSync(process.execPath, ['-e', COMPILE, c
   cwd: root,
   encoding: 'utf8',
 });
-if (status !== 0) {
-  process.stderr.write(`${stdout}${stderr}\n`);
-  leave('the compiler failed (its words are above)');
-}
+if (status !== 0) process.stderr.write(`${stdout}${stderr}\n`);
+if (status !== 0 && status !== 3) leave('the compiler failed (its words are above)');
+const release = join(out, 'Release');
 if (copyTo) {
   mkdirSync(copyTo, { recursive: true });
-  const release = join(out, 'Release');
-  for (const name of readdirSync(release).filter((n) => n.endsWith('.node')))
+  for (const name of readdirSync(release).filter((n) => n.endsWith('.node') || n.endsWith('.bpf.o')))
     copyFileSync(join(release, name), join(copyTo, name));
 }
-process.stderr.write('weir: native part built\n');
+const lines = (name) => readFileSync(join(out, name), 'utf8').split('\n').filter(Boolean);
+process.stderr.write(status === 0 ? 'weir: native part built\n' : 'weir: native part built, but not all of it\n');
+for (const line of lines('weir-absent.txt')) process.stderr.write(`weir: ${line}\n`);
+process.exit(required && status !== 0 ? 1 : 0);

@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { type Command } from 'commander';
 import { CaptureOpenError, openCapture } from '../capture/file/index.ts';
+import { type Sim } from '../dataplane/sim/index.ts';
 import {
   type FlowRule,
   isoTime,
@@ -93,9 +94,9 @@ async function explain(path: string, options: ExplainOptions): Promise<void> {
 /** The hooks' traces as text. */
 class Story {
   readonly lines: string[] = [];
-  private readonly world: World;
+  private readonly world: World<Sim>;
 
-  constructor(world: World) {
+  constructor(world: World<Sim>) {
     this.world = world;
   }
 

@@ -2,6 +2,7 @@
 // Invariant: the user's mistakes end in one line on stderr and exit code 2, never in a stack trace.
 import { Command, CommanderError } from 'commander';
 import { addCompletionCommand } from './completion-command.ts';
+import { addDoctorCommand } from './doctor-command.ts';
 import { addExplainCommand } from './explain-command.ts';
 import { CommandFailure, EXIT, messageOf } from './failure.ts';
 import { addMaglevCommand } from './maglev-command.ts';
@@ -26,6 +27,7 @@ export function makeProgram(setExitCode: SetExitCode): Command {
   addReplayCommand(program, setExitCode);
   addExplainCommand(program);
   addMaglevCommand(program);
+  addDoctorCommand(program, setExitCode);
   addVersionCommand(program);
   addCompletionCommand(program);
   for (const command of allCommands(program)) command.exitOverride();

@@ -16,11 +16,12 @@ import { ReplayProgress } from './progress.ts';
 import { summaryJson, summaryText } from './replay-summary.ts';
 import { addClusterOptions, addColourOption, type ClusterOptions, wholeNumber } from './shared-options.ts';
 import { type ColourChoice, DataOutput, tell, wantsColour } from './terminal.ts';
-import { loadWorld } from './world.ts';
+import { loadInto, loadWorld, type World } from './world.ts';
 
 /** Options of `weir replay`. */
 interface ReplayCommandOptions extends ClusterOptions {
   readonly at: string;
+  readonly dataplane: 'sim' | 'xdp';
   readonly merge?: boolean;
   readonly per: 'packet' | 'flow';
   readonly expectCount?: string;
@@ -41,6 +42,11 @@ export function addReplayCommand(program: Command, setExitCode: SetExitCode): vo
     .argument('<capture...>', 'pcap or pcapng files, plain or gzip; - is standard input');
   addClusterOptions(command)
     .option('--at <place>', 'where the captures were taken: auto, pod:NS/NAME, node:NAME, edge, any', 'auto')
+    .addOption(
+      new Option('--dataplane <engine>', 'what runs the packets: the simulator, or the programs in the kernel (root)')
+        .choices(['sim', 'xdp'])
+        .default('sim'),
+    )
     .option('--merge', 'sort the packets of all captures by time')
     .addOption(
       new Option('--per <unit>', 'one record a packet, or a connection').choices(['packet', 'flow']).default('packet'),
@@ -63,8 +69,9 @@ async function run(paths: readonly string[], options: ReplayCommandOptions): Pro
   const expected = options.expectCount === undefined ? undefined : wholeNumber(options.expectCount, '--expect-count');
   checkPaths(paths, options);
   const readers = await openAll(paths);
+  let world: World | undefined;
   try {
-    const world = await loadWorld(options);
+    world = options.dataplane === 'xdp' ? await loadKernelWorld(options) : await loadWorld(options);
     for (const warning of world.warnings) tell(safeText(`weir: warning: ${warning}`));
     // Files are made before the replay, so that what cannot be written is known at once.
     if (options.summary !== undefined) preparePrivateFile(options.summary);
@@ -82,7 +89,8 @@ async function run(paths: readonly string[], options: ReplayCommandOptions): Pro
           masquerade: world.masquerade,
           at: options.at,
           merge: options.merge ?? false,
-          everyPacket: options.dumpMaps !== undefined,
+          // Whoever asks for the kernel wants each packet to go through it.
+          everyPacket: options.dumpMaps !== undefined || options.dataplane === 'xdp',
         },
         printing.sink(progress),
       );
@@ -104,7 +112,24 @@ async function run(paths: readonly string[], options: ReplayCommandOptions): Pro
       options.per === 'packet' && options.verdict === undefined ? result.counts.packets : printing.records;
     return verdictOf(result, records, expected, options.per);
   } finally {
+    world?.dataplane.close();
     await Promise.all(readers.map((reader) => reader.close()));
+  }
+}
+
+/** A cluster in the kernel's maps; a CommandFailure that says what is missing where the engine cannot run. */
+async function loadKernelWorld(options: ClusterOptions): Promise<World> {
+  const { BpfError, createXdp, kernelUnavailable } = await import('../dataplane/xdp/index.ts');
+  const missing = kernelUnavailable();
+  if (missing !== undefined) {
+    const remedy = missing.command === undefined ? '' : `; ${missing.command}`;
+    throw new CommandFailure(`--dataplane xdp: ${missing.reason}${remedy} (weir doctor tells more)`);
+  }
+  try {
+    return await loadInto(options, createXdp);
+  } catch (cause) {
+    if (cause instanceof BpfError) throw new CommandFailure(safeText(`--dataplane xdp: ${cause.message}`));
+    throw cause;
   }
 }
 

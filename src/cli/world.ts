@@ -1,4 +1,4 @@
-// Loads a cluster into a simulator: manifests, values, compile, apply. Input: the cluster options of a command.
+// Loads a cluster into a dataplane: manifests, values, compile, apply. Input: the cluster options of a command.
 // Output: a World. Invariant: every problem of the input is told at once; with an error nothing is applied.
 import { Compiler } from '../control/compile.ts';
 import { diff } from '../control/diff.ts';
@@ -12,15 +12,17 @@ import {
 } from '../control/index.ts';
 import { loadManifests, loadText } from '../control/load/index.ts';
 import { type RuleRef } from '../control/provenance.ts';
-import { createSim, type Sim } from '../dataplane/sim/index.ts';
+import { type Dataplane } from '../dataplane/index.ts';
+import { createSim } from '../dataplane/sim/index.ts';
+import { type SizeOverrides } from '../datapath/index.ts';
 import { safeText } from '../flow/index.ts';
 import { configKey, configValue, FEATURE } from '../schema/index.ts';
 import { CommandFailure } from './failure.ts';
 import { type ClusterOptions } from './shared-options.ts';
 
-/** A cluster in a simulator. */
-export interface World {
-  readonly dataplane: Sim;
+/** A cluster in a dataplane. */
+export interface World<D extends Dataplane = Dataplane> {
+  readonly dataplane: D;
   /** undefined: no manifests were given. */
   readonly state: ClusterState | undefined;
   readonly rulesOf: (cookie: number) => readonly RuleRef[];
@@ -39,11 +41,21 @@ function settle(problems: readonly Problem[]): string[] {
   return problems.map(formatProblem);
 }
 
+/** Makes an engine; `specs`: the sizes that the configuration asks for. */
+export type MakeDataplane<D extends Dataplane> = (options: { readonly specs?: SizeOverrides }) => D;
+
+/** Loads a cluster into a simulator: see {@link loadInto}. */
+export const loadWorld = (options: ClusterOptions): ReturnType<typeof loadInto<ReturnType<typeof createSim>>> =>
+  loadInto(options, createSim);
+
 /**
  * Loads; rejects with a CommandFailure that lists every problem. Every pod of the cluster is an endpoint, whatever `--node` says:
  * a replayed packet goes its whole known way, and the policy at its other end belongs to it.
  */
-export async function loadWorld(options: ClusterOptions): Promise<World> {
+export async function loadInto<D extends Dataplane>(
+  options: ClusterOptions,
+  make: MakeDataplane<D>,
+): Promise<World<D>> {
   const paths = options.manifests ?? [];
   const loaded = paths.length === 0 ? { problems: [] } : await loadManifests(paths);
   const problems: Problem[] = [...loaded.problems];
@@ -52,7 +64,7 @@ export async function loadWorld(options: ClusterOptions): Promise<World> {
   const warnings = settle(problems);
   const masquerade = { ipv4: config.enableIPv4Masquerade, ipv6: config.enableIPv6Masquerade };
   if (state === undefined)
-    return { dataplane: createSim(), state, rulesOf: () => [], identityName: () => undefined, masquerade, warnings };
+    return { dataplane: make({}), state, rulesOf: () => [], identityName: () => undefined, masquerade, warnings };
   if (options.node !== undefined && !state.nodes.some(({ name }) => name === options.node)) {
     throw new CommandFailure(`--node ${options.node}: the manifests hold no such node`);
   }
@@ -64,11 +76,14 @@ export async function loadWorld(options: ClusterOptions): Promise<World> {
       { maxEntries: spec.maxEntries, ...(spec.innerEntries === undefined ? {} : { innerEntries: spec.innerEntries }) },
     ]),
   );
-  const dataplane = createSim({ specs });
-  const applied = dataplane.apply(diff(undefined, compiled.maps));
-  if (applied.failed !== undefined) {
+  const dataplane = make({ specs });
+  const writes = [...diff(undefined, compiled.maps)];
+  const { failed } = dataplane.apply(writes);
+  if (failed !== undefined) {
+    const { map } = writes[failed.index]!;
+    dataplane.close();
     throw new CommandFailure(
-      `the maps could not be filled: write ${applied.failed.index + 1} failed with ${applied.failed.errno}`,
+      `the maps could not be filled: write ${failed.index + 1} of ${writes.length}, to ${map}, failed with ${failed.errno}`,
     );
   }
   silence(dataplane);
@@ -82,8 +97,8 @@ export async function loadWorld(options: ClusterOptions): Promise<World> {
   };
 }
 
-/** Nobody reads the event ring of a simulator that judges captures: what it would hold is in each packet's record. */
-function silence(dataplane: Sim): void {
+/** Nobody reads the event ring of an engine that judges captures: what it would hold is in each packet's record. */
+function silence(dataplane: Dataplane): void {
   const key = new Uint8Array(configKey.bytes);
   const value = new Uint8Array(configValue.bytes);
   if (!dataplane.maps.config.lookup(key, value)) return;

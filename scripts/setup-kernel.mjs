@@ -1,0 +1,99 @@
+// Installs what the kernel engine is built and tested with, from the packages of Debian or Ubuntu, and builds it.
+// Needs root for apt; does nothing that is done already; says what it will do before it does it. --dry-run only says it;
+// --lab also installs what the live lab talks with (curl, nginx). Exit code 2: this system cannot be set up from here.
+import { spawnSync } from 'node:child_process';
+import { accessSync, chmodSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const dryRun = process.argv.includes('--dry-run');
+const LIBBPF = '1.1';
+
+function say(text) {
+  process.stdout.write(`${text}\n`);
+}
+
+function leave(text) {
+  process.stderr.write(`setup:kernel: ${text}\n`);
+  process.exit(2);
+}
+
+const onPath = (name) =>
+  // Where root looks, and where others often do not.
+  [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'].some((folder) => {
+    try {
+      accessSync(join(folder, name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+const packaged = (...args) => onPath('pkg-config') && spawnSync('pkg-config', args, { stdio: 'ignore' }).status === 0;
+
+/** What is needed, the package that has it, and whether it is here. */
+const NEEDS = [
+  ['a C++ compiler', 'g++', () => onPath('c++') || onPath('g++')],
+  ['cmake', 'cmake', () => onPath('cmake')],
+  ['ninja or make', 'ninja-build', () => onPath('ninja') || onPath('make')],
+  ['pkg-config', 'pkg-config', () => onPath('pkg-config')],
+  ['clang, which compiles the programs', 'clang', () => onPath('clang')],
+  [`libbpf ${LIBBPF} or newer, with headers`, 'libbpf-dev', () => packaged('--exists', `libbpf >= ${LIBBPF}`)],
+  ['ip, which makes network namespaces for tests', 'iproute2', () => onPath('ip')],
+  ['unshare and mount', 'util-linux', () => onPath('unshare')],
+];
+const LAB = [
+  ['curl, the lab’s client', 'curl', () => onPath('curl')],
+  ['nginx, the lab’s server', 'nginx-light', () => onPath('nginx')],
+];
+
+if (process.platform !== 'linux') leave(`the kernel engine needs Linux; this is ${process.platform}`);
+const missing = [...NEEDS, ...(process.argv.includes('--lab') ? LAB : [])].filter(([, , here]) => !here());
+if (missing.length > 0) {
+  if (!onPath('apt-get'))
+    leave(`no apt-get here: install ${missing.map(([what]) => what).join('; ')} yourself, then npm run build:native`);
+  const packages = missing.map(([, name]) => name);
+  const install = ['apt-get', 'install', '-y', '--no-install-recommends', ...packages];
+  say('Will run, to get what is missing:');
+  for (const [what, name] of missing) say(`  ${name}: ${what}`);
+  say(`  $ apt-get update\n  $ ${install.join(' ')}`);
+  if (!dryRun) {
+    if (process.getuid() !== 0) leave(`installing needs root: sudo apt-get update && sudo ${install.join(' ')}`);
+    apt(install);
+  }
+} else say('Everything that is needed is installed.');
+say('Will build the native parts into build-cmake/Release (npm run build:native).');
+if (dryRun) process.exit(0);
+
+/** Packages must not start their servers: a policy that says no lies there meanwhile, unless one lies there already. */
+function apt(install) {
+  const policy = '/usr/sbin/policy-rc.d';
+  const ours = !existsSync(policy);
+  if (ours) {
+    writeFileSync(policy, '#!/bin/sh\nexit 101\n');
+    chmodSync(policy, 0o755);
+  }
+  try {
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+    for (const [command, ...args] of [['apt-get', 'update', '-q'], install]) {
+      if (spawnSync(command, args, { stdio: ['ignore', 2, 2], env }).status !== 0)
+        leave(`${command} ${args[0]} failed (its words are above)`);
+    }
+  } finally {
+    if (ours) rmSync(policy);
+  }
+}
+
+if (!packaged('--exists', `libbpf >= ${LIBBPF}`))
+  leave(`this system’s libbpf is older than ${LIBBPF}: Debian 12, Ubuntu 24.04 and newer have one that will do`);
+const built = spawnSync(process.execPath, [join(root, 'scripts', 'install-native.mjs'), '--required'], {
+  stdio: 'inherit',
+});
+if (built.status !== 0) process.exit(1);
+const engine = join(root, 'dist', 'src', 'dataplane', 'xdp', 'index.js');
+if (existsSync(engine)) {
+  const { kernelUnavailable } = await import(pathToFileURL(engine).href);
+  const lacking = kernelUnavailable();
+  say(lacking === undefined ? 'The kernel engine can run here.' : `Built, but: ${lacking.reason}`);
+}

@@ -1,0 +1,192 @@
+// The native addon as TypeScript sees it, and how it is found. Input: build-cmake/Release or build/Release of the package.
+// Output: BpfAddon. Invariant: its functions never throw; they answer 0 or more, or a negative errno, for whatever arguments.
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** A map, program, link, object or ring of the addon: a positive integer that is never given out twice. */
+export type Handle = number;
+
+/** BPF_MAP_TYPE_* of the kinds in use. */
+export const MAP_TYPE = {
+  HASH: 1,
+  ARRAY: 2,
+  PERCPU_ARRAY: 6,
+  LRU_HASH: 9,
+  LPM_TRIE: 11,
+  HASH_OF_MAPS: 13,
+  RINGBUF: 27,
+} as const;
+
+/** BPF_F_* of a map. */
+export const MAP_FLAG = { NO_PREALLOC: 1, MMAPABLE: 1024 } as const;
+
+/** expected_attach_type of tcx (Linux 6.6). */
+export const TCX = { INGRESS: 46, EGRESS: 47 } as const;
+
+/** How an XDP program is attached: as the driver can, in the driver, in the stack. */
+export const XDP_MODE = { ANY: 0, NATIVE: 1, GENERIC: 2 } as const;
+
+/**
+ * `weir_bpf.node`. Numbers are integers; whatever else is given, and every key or value of another size than the kernel's,
+ * is -EINVAL; a handle that is none, -EBADF.
+ */
+export interface BpfAddon {
+  /** 0, also for a handle that was closed before; -EBADF for a number that never was one. A link that is not pinned goes. */
+  close(handle: Handle): number;
+  openHandles(): number;
+  libbpfVersion(): string;
+  /** CPUs that a per-CPU value has a place for; 0 = unknown. */
+  cpus(): number;
+  /** 1 or 0. */
+  isBpfFs(path: string): number;
+  /** Removes a pin; -EINVAL outside a BPF file system. */
+  unpin(path: string): number;
+
+  /** A handle. `inner` is a template map for maps of maps, otherwise 0. -E2BIG beyond 4 GiB. */
+  mapCreate(
+    type: number,
+    name: string,
+    keyBytes: number,
+    valueBytes: number,
+    maxEntries: number,
+    flags: number,
+    inner: Handle | 0,
+  ): number;
+  mapOpen(path: string): number;
+  mapById(id: number): number;
+  /** How the inner arrays of a map of maps look, where it was opened by path or id. */
+  mapSetInner(
+    map: Handle,
+    type: number,
+    keyBytes: number,
+    valueBytes: number,
+    maxEntries: number,
+    flags: number,
+  ): number;
+  /** Fills type, key bytes, value bytes, max entries, flags, id, bytes of a lookup, CPUs of a value: 8 words. */
+  mapInfo(map: Handle, out: Int32Array): number;
+  mapPin(map: Handle, path: string): number;
+  mapLookup(map: Handle, key: Uint8Array, value: Uint8Array): number;
+  /** Per-CPU maps: the sum over the CPUs, value seen as little-endian u64. */
+  mapLookupSum(map: Handle, key: Uint8Array, value: Uint8Array): number;
+  mapUpdate(map: Handle, key: Uint8Array, value: Uint8Array, flags: number): number;
+  mapDelete(map: Handle, key: Uint8Array): number;
+  mapNext(map: Handle, after: Uint8Array | undefined, out: Uint8Array): number;
+  /** The values of an array with MAP_FLAG.MMAPABLE, each rounded up to 8 bytes; mapped as long as the buffer is held. */
+  mapMemory(map: Handle): ArrayBuffer | number;
+  /** Entries held: a walk over all of them. */
+  mapCount(map: Handle): number;
+  /** Up to `count` entries of a walk. `position`: max(4, key) + 1 bytes, zero at first; its first byte is 2 at the end. */
+  mapBatch(map: Handle, position: Uint8Array, keys: Uint8Array, values: Uint8Array, count: number): number;
+  /** 0 or the first failure; `done[0]` = updates before it. */
+  mapUpdateBatch(
+    map: Handle,
+    keys: Uint8Array,
+    values: Uint8Array,
+    count: number,
+    flags: number,
+    done: Int32Array,
+  ): number;
+  /** As mapUpdateBatch; an absent key counts as deleted. */
+  mapDeleteBatch(map: Handle, keys: Uint8Array, count: number, done: Int32Array): number;
+  /** Makes an inner array with that content and puts it under the key. */
+  mapUpdateInner(map: Handle, key: Uint8Array, table: Uint8Array, flags: number): number;
+  mapUpdateInnerBatch(map: Handle, keys: Uint8Array, tables: Uint8Array, count: number, done: Int32Array): number;
+  mapLookupInner(map: Handle, key: Uint8Array, out: Uint8Array): number;
+
+  /** logLevel 0: the verifier's log when it refuses; 1, 2: always; 4: statistics. */
+  objectOpen(bytes: Uint8Array, name: string, logLevel: number): number;
+  /** What libbpf and the verifier said during the last objectOpen or objectLoad of this thread. */
+  lastLog(): string;
+  /** Names of the maps (0) or programs (1), one a line. */
+  objectNames(object: Handle, what: 0 | 1): string | number;
+  objectSetMax(object: Handle, map: string, maxEntries: number): number;
+  objectSetInner(object: Handle, map: string, maxEntries: number): number;
+  /** A `const volatile` variable of .rodata, whole. */
+  objectSetConstant(object: Handle, variable: string, bytes: Uint8Array): number;
+  objectReuse(object: Handle, map: string, handle: Handle): number;
+  objectAutoload(object: Handle, program: string, on: boolean): number;
+  objectAttachType(object: Handle, program: string, type: number): number;
+  objectLoad(object: Handle): number;
+  objectMap(object: Handle, name: string): number;
+  objectProgram(object: Handle, name: string): number;
+
+  programOpen(path: string): number;
+  programPin(program: Handle, path: string): number;
+  /** Fills type, id, instructions verified, bytes translated, bytes of machine code, maps: 6 words. */
+  programInfo(program: Handle, out: Int32Array): number;
+  /** BPF_PROG_TEST_RUN; `result`: return value, packet bytes out, context bytes out, ns a repeat. */
+  programRun(
+    program: Handle,
+    data: Uint8Array,
+    dataOut: Uint8Array | undefined,
+    context: Uint8Array | undefined,
+    contextOut: Uint8Array | undefined,
+    repeat: number,
+    cpu: number,
+    result: Int32Array,
+  ): number;
+  /**
+   * One test run of the packet between two offsets of `bytes`, which takes its place again, at its front where its length
+   * changed. `result`: return value, offset of its first byte, offset behind its last: 3 words.
+   */
+  programRunInPlace(program: Handle, bytes: Uint8Array, from: number, to: number, result: Int32Array): number;
+
+  /** `mode`: XDP_MODE. `netns`: path of a network namespace; undefined = this one. */
+  linkXdp(program: Handle, ifindex: number, mode: number, netns: string | undefined): number;
+  linkTcx(program: Handle, ifindex: number, egress: boolean, netns: string | undefined): number;
+  linkClsact(program: Handle, ifindex: number, egress: boolean, netns: string | undefined): number;
+  linkUpdate(link: Handle, program: Handle): number;
+  linkDetach(link: Handle): number;
+  linkPin(link: Handle, path: string): number;
+  linkOpen(path: string): number;
+  /** Fills link id, program id, BPF_LINK_TYPE_* (0: a clsact filter), interface: 4 words. */
+  linkInfo(link: Handle, out: Int32Array): number;
+  interfaceIndex(name: string, netns: string | undefined): number;
+
+  ringOpen(map: Handle): number;
+  /** Moves records to `out`: u32 length, bytes, padded to 4. How many bytes were written. */
+  ringConsume(ring: Handle, out: Uint8Array): number;
+  /** Calls back from the event loop when there is something; `keepAlive`: the process waits for it. */
+  ringWatch(ring: Handle, callback: () => void, keepAlive: boolean): number;
+  ringUnwatch(ring: Handle): number;
+}
+
+/** The folder of the package, whether this runs from sources or compiled. */
+export const PACKAGE = ((): string => {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json')) && dirname(folder) !== folder) folder = dirname(folder);
+  return folder;
+})();
+
+const PLACES = ['build-cmake/Release', 'build/Release'];
+
+/** A file of the native build, or undefined. */
+export const builtFile = (name: string): string | undefined =>
+  PLACES.map((place) => join(PACKAGE, place, name)).find((path) => existsSync(path));
+
+/** The programs of the kernel engine as they were compiled, or undefined when they were not. */
+export function builtObject(): Uint8Array | undefined {
+  const path = builtFile('weir.bpf.o');
+  return path === undefined ? undefined : readFileSync(path);
+}
+
+let loaded: BpfAddon | Error | undefined;
+
+/** The addon, or the error that loading it gave: it was not built, or its libbpf is gone. */
+export function loadAddon(): BpfAddon | Error {
+  if (loaded !== undefined) return loaded;
+  const path = builtFile('weir_bpf.node');
+  if (path === undefined) {
+    loaded = new Error('weir_bpf.node is not built');
+    return loaded;
+  }
+  try {
+    loaded = createRequire(import.meta.url)(path) as BpfAddon;
+  } catch (error) {
+    loaded = error instanceof Error ? error : new Error(String(error));
+  }
+  return loaded;
+}

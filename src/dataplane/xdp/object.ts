@@ -1,0 +1,123 @@
+// The object file in the kernel: its maps with the sizes of a configuration, its constants, its programs.
+// Input: bytes of an object, sizes, constants, pinned maps to take over. Output: handles by name. Throws BpfError with the
+// verifier's whole log. Invariant: a load that fails leaves nothing open.
+import { type SizeOverrides, type StoredMapName } from '../../datapath/index.ts';
+import { MAPS, OBJECT_MAPS, type MapName, type MapSpec, loadConstants, ringBytes } from '../../schema/index.ts';
+import { type ValueOf } from '../../layout/index.ts';
+import { type BpfAddon, type Handle } from './addon.ts';
+import { BpfError, checked } from './error.ts';
+import { KernelMap } from './kernel-map.ts';
+
+/** Maps of the object that are no part of the contract. */
+export type ObjectMapName = keyof typeof OBJECT_MAPS;
+
+/** What a load is made of. */
+export interface ObjectOptions {
+  /** The object file. */
+  readonly object: Uint8Array;
+  /** Bounds that differ from the schema's. */
+  readonly specs?: SizeOverrides;
+  /** The load's constants. */
+  readonly constants: ValueOf<typeof loadConstants>;
+  /** Programs to load, by name in the object; undefined: all. One that the object lacks is an error. */
+  readonly programs?: readonly string[];
+  /** Attach types to load programs for (TCX), by name. */
+  readonly attachTypes?: ReadonlyMap<string, number>;
+  /** Maps to use instead of new ones, by their spec's name: handles that stay the caller's. */
+  readonly reuse?: ReadonlyMap<string, Handle>;
+  /** Of the verifier: 0 nothing unless it refuses, 1 and 2 everything, 4 statistics. */
+  readonly logLevel?: number;
+}
+
+/** An object in the kernel. */
+export interface LoadedObject {
+  /** Maps that hold entries. */
+  readonly maps: Readonly<Record<StoredMapName, KernelMap>>;
+  readonly own: Readonly<Record<ObjectMapName, KernelMap>>;
+  /** The event ring's map. */
+  readonly events: Handle;
+  /** Loaded programs by name. */
+  readonly programs: ReadonlyMap<string, Handle>;
+  /** What libbpf and the verifier said. */
+  readonly log: string;
+  close(): void;
+}
+
+/** A spec with the sizes that a configuration gives it. */
+export const sized = (name: MapName, specs: SizeOverrides = {}): MapSpec => ({ ...MAPS[name], ...specs[name] });
+
+/** Names of the maps of an opened object (what libbpf makes of sections included) or of its programs. */
+function namesOf(addon: BpfAddon, object: Handle, what: 0 | 1): string[] {
+  const names = addon.objectNames(object, what);
+  return typeof names === 'number' ? [] : names.split('\n').filter((name) => name !== '');
+}
+
+/** Opens, configures and loads an object. */
+export function loadObject(addon: BpfAddon, options: ObjectOptions): LoadedObject {
+  const object = addon.objectOpen(options.object, 'weir', options.logLevel ?? 0);
+  if (object < 0) throw new BpfError('open', 'weir.bpf.o', object, addon.lastLog());
+  const opened: Handle[] = [object];
+  const close = (): void => {
+    for (const handle of opened.splice(0)) addon.close(handle);
+  };
+  try {
+    configure(addon, object, options);
+    const errno = addon.objectLoad(object);
+    const log = addon.lastLog();
+    if (errno < 0) throw new BpfError('load', 'weir.bpf.o', errno, log);
+    const keep = (handle: number, operation: string, name: string): Handle => {
+      opened.push(checked(handle, operation, name));
+      return handle;
+    };
+    const mapOf = (spec: MapSpec): KernelMap =>
+      new KernelMap(addon, spec, keep(addon.objectMap(object, spec.name), 'find map', spec.name));
+    const maps: Partial<Record<StoredMapName, KernelMap>> = {};
+    for (const name of Object.keys(MAPS) as MapName[]) {
+      if (name !== 'events') maps[name] = mapOf(sized(name, options.specs));
+    }
+    const own: Partial<Record<ObjectMapName, KernelMap>> = {};
+    for (const name of Object.keys(OBJECT_MAPS) as ObjectMapName[]) own[name] = mapOf(OBJECT_MAPS[name]);
+    const programs = new Map<string, Handle>();
+    for (const name of options.programs ?? namesOf(addon, object, 1)) {
+      programs.set(name, keep(addon.objectProgram(object, name), 'find program', name));
+    }
+    const events = keep(addon.objectMap(object, MAPS.events.name), 'find map', MAPS.events.name);
+    // The handles hold maps and programs; libbpf's own copy of the object is not needed any more.
+    addon.close(object);
+    return {
+      maps: maps as Record<StoredMapName, KernelMap>,
+      own: own as Record<ObjectMapName, KernelMap>,
+      events,
+      programs,
+      log,
+      close,
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+function configure(addon: BpfAddon, object: Handle, options: ObjectOptions): void {
+  for (const name of Object.keys(MAPS) as MapName[]) {
+    const spec = sized(name, options.specs);
+    const size = spec.kind === 'ring' ? ringBytes(spec) : spec.maxEntries;
+    checked(addon.objectSetMax(object, spec.name, size), 'set size of', spec.name);
+    if (spec.innerEntries !== undefined && spec.innerEntries !== MAPS[name as 'maglev4'].innerEntries) {
+      checked(addon.objectSetInner(object, spec.name, spec.innerEntries), 'set inner size of', spec.name);
+    }
+    const other = options.reuse?.get(spec.name);
+    if (other !== undefined) checked(addon.objectReuse(object, spec.name, other), 'reuse', spec.name);
+  }
+  const constants = loadConstants.encode(options.constants);
+  checked(addon.objectSetConstant(object, loadConstants.name, constants), 'set constants', loadConstants.name);
+  const wanted = options.programs;
+  for (const name of namesOf(addon, object, 1)) {
+    if (wanted !== undefined && !wanted.includes(name)) {
+      checked(addon.objectAutoload(object, name, false), 'leave out', name);
+      continue;
+    }
+    const type = options.attachTypes?.get(name);
+    if (type !== undefined) checked(addon.objectAttachType(object, name, type), 'set attach type of', name);
+  }
+}

@@ -1,0 +1,260 @@
+// The kernel engine: the contract's maps in the kernel and the loaded programs, run on packets by BPF_PROG_TEST_RUN, or
+// attached to interfaces. Input: sizes, constants of the load. Output: a Dataplane.
+// Invariant: with recording on, time and meta come from the caller alone: the same writes and packets give the simulator's
+// records. A run allocates nothing.
+import { type Meta, type Packet, type SizeOverrides, type StoredMapName } from '../../datapath/index.ts';
+import { type AppliedWrites, type ByteMap, type MapWrite } from '../../maps/index.ts';
+import { ACTION, clockValue, CT_STATUS, decisionRecord, ERRNO, HOOK, VERDICT } from '../../schema/index.ts';
+import { ClosedMap } from '../closed-map.ts';
+import { type Dataplane, type Decision, type Events, type Metric } from '../dataplane.ts';
+import { readMetrics } from '../metrics.ts';
+import { type BpfAddon, builtObject, type Handle, loadAddon } from './addon.ts';
+import { type Attachment, attach, attachTypes, type AttachOptions, HOOK_PLACES } from './attachment.ts';
+import { KernelUnavailableError, kernelUnavailable } from './availability.ts';
+import { WriteBatch } from './batched-writes.ts';
+import { BpfError } from './error.ts';
+import { kernelHz } from './kernel-hz.ts';
+import { type KernelMap } from './kernel-map.ts';
+import { type LoadedObject, loadObject, sized } from './object.ts';
+import { RingEvents } from './ring-events.ts';
+
+/** How to load the kernel engine. */
+export interface XdpOptions {
+  /** Bounds that differ from the schema's, by map name. */
+  readonly specs?: SizeOverrides;
+  /** The object file; by default the one of the native build. */
+  readonly object?: Uint8Array;
+  /** FEATURE bits whose code is kept at load; by default all. A feature must be on in the configuration, too. */
+  readonly features?: number;
+  /** Write decision records, and take time and meta from the caller (default). False: for real traffic. */
+  readonly recording?: boolean;
+  /** Hooks to load programs for, HOOK numbers; by default all that the object has. */
+  readonly hooks?: readonly number[];
+  /** Maps to use instead of new ones, by spec name: handles that stay the caller's. */
+  readonly reuse?: ReadonlyMap<string, Handle>;
+  /** Of the verifier: 0 nothing unless it refuses (default), 1 and 2 everything, 4 statistics. */
+  readonly logLevel?: number;
+}
+
+/** The kernel engine. */
+export interface Xdp extends Dataplane {
+  readonly name: 'xdp';
+  readonly maps: Readonly<Record<StoredMapName, ByteMap>>;
+  /** The same maps with what only the kernel's have. Empty after close. */
+  readonly kernelMaps: Partial<Readonly<Record<StoredMapName, KernelMap>>>;
+  readonly addon: BpfAddon;
+  /** Loaded programs by HOOK number. */
+  readonly programs: ReadonlyMap<number, Handle>;
+  /** What libbpf and the verifier said at load. */
+  readonly log: string;
+  /** Negative errno of the last run, 0 = it ran: why its verdict is ERROR. */
+  readonly runErrno: number;
+  /** Puts a hook's program on an interface. Throws BpfError. */
+  attach(hook: number, options: AttachOptions): Attachment;
+  /** Calls back from the event loop when there may be events to poll. Returns what stops it. */
+  watchEvents(callback: () => void, keepAlive?: boolean): () => void;
+}
+
+/**
+ * Sizes of frames that a test run takes whole, in bytes: the kernel refuses shorter ones and, for tc, longer ones; an XDP
+ * program sees no more than the first page's share of a longer one (4 KiB pages, kernel 6.18).
+ */
+export const FRAME_BOUNDS = { XDP: { least: 14, most: 3520 }, TC: { least: 14, most: 3712 } } as const;
+
+/** Whether a test run takes a frame of that many bytes at a hook. */
+export const runnable = (hook: number, bytes: number): boolean => {
+  const { least, most } = hook === HOOK.XDP ? FRAME_BOUNDS.XDP : FRAME_BOUNDS.TC;
+  return bytes >= least && bytes <= most;
+};
+
+const LINKTYPE_ETHERNET = 1;
+const C = clockValue.at;
+const C_SECONDS = C.seconds >>> 2;
+const C_NANOSECONDS = C.nanoseconds >>> 2;
+const C_IFINDEX = C.ifindex >>> 2;
+const C_MARK = C.mark >>> 2;
+const C_CB = C.cb >>> 2;
+const C_XDP = C.xdpMetadata >>> 2;
+/** Segment size in the low half, flags in the high half. */
+const C_GSO = C.gsoSize >>> 2;
+const R_ACTION = decisionRecord.at.action >>> 2;
+const { ERROR } = VERDICT;
+const NO_EVENTS: Events = { poll: () => false, lost: 0 };
+
+class XdpDataplane implements Xdp {
+  readonly name = 'xdp';
+  readonly trace = undefined;
+  readonly addon: BpfAddon;
+  readonly record: Uint8Array;
+  readonly recordWords: Int32Array;
+  readonly log: string;
+  runErrno = 0;
+  private readonly clock: Int32Array;
+  private readonly result = new Int32Array(3);
+  private readonly attachments = new Set<Attachment>();
+  /** Program of each HOOK number, 0 = none. */
+  private readonly byHook = new Array<number>(HOOK.GETPEERNAME + 1).fill(0);
+  private loaded: LoadedObject | undefined;
+  private current: Record<StoredMapName, ByteMap>;
+  private ring: RingEvents | undefined;
+  private writes: WriteBatch | undefined;
+
+  constructor(addon: BpfAddon, loaded: LoadedObject) {
+    this.addon = addon;
+    this.loaded = loaded;
+    this.log = loaded.log;
+    this.current = { ...loaded.maps };
+    const record = memoryOf(addon, loaded.own.record);
+    this.record = new Uint8Array(record, 0, decisionRecord.bytes);
+    this.recordWords = new Int32Array(record, 0, decisionRecord.bytes >>> 2);
+    this.clock = new Int32Array(memoryOf(addon, loaded.own.clock), 0, clockValue.bytes >>> 2);
+    this.ring = new RingEvents(addon, loaded.events, loaded.own.eventsLost);
+    this.writes = new WriteBatch(new Map(Object.values(loaded.maps).map((map) => [map.spec.name, map])));
+    for (const { hook, program } of HOOK_PLACES) this.byHook[hook] = loaded.programs.get(program) ?? 0;
+  }
+
+  get maps(): Readonly<Record<StoredMapName, ByteMap>> {
+    return this.current;
+  }
+
+  get kernelMaps(): Partial<Readonly<Record<StoredMapName, KernelMap>>> {
+    return this.loaded?.maps ?? {};
+  }
+
+  get programs(): ReadonlyMap<number, Handle> {
+    return new Map(this.byHook.flatMap((program, hook) => (program === 0 ? [] : [[hook, program] as const])));
+  }
+
+  get events(): Events {
+    return this.ring ?? NO_EVENTS;
+  }
+
+  apply(writes: Iterable<MapWrite>): AppliedWrites {
+    return this.writes?.apply(writes) ?? { applied: 0, failed: { index: 0, errno: ERRNO.EBADF } };
+  }
+
+  run(hook: number, packet: Packet, meta: Meta): number {
+    const program = this.byHook[hook] ?? 0;
+    if (this.loaded === undefined || program === 0) return this.failed(hook, ERRNO.EBADF);
+    const { bytes } = packet;
+    let end = packet.capturedEnd | 0;
+    if (end > bytes.length) end = bytes.length;
+    const offset = packet.offset < 0 ? 0 : packet.offset | 0;
+    if (end < offset || packet.linkType !== LINKTYPE_ETHERNET || !runnable(hook, end - offset))
+      return this.failed(hook, ERRNO.EINVAL);
+    const { clock, result } = this;
+    clock[C_SECONDS] = packet.seconds;
+    clock[C_NANOSECONDS] = packet.nanoseconds;
+    clock[C_IFINDEX] = meta.ifindex;
+    clock[C_MARK] = meta.mark;
+    clock[C_CB] = meta.cb0;
+    clock[C_CB + 1] = meta.cb1;
+    clock[C_CB + 2] = meta.cb2;
+    clock[C_CB + 3] = meta.cb3;
+    clock[C_CB + 4] = meta.cb4;
+    clock[C_XDP] = meta.xdpMetadata;
+    clock[C_GSO] = (meta.gsoSize & 0xffff) | (meta.flags << 16);
+    const errno = this.addon.programRunInPlace(program, bytes, offset, end, result);
+    if (errno < 0) return this.failed(hook, errno);
+    this.runErrno = 0;
+    const from = result[1]!;
+    const to = result[2]!;
+    // What was put in front of the packet was on the wire, too.
+    packet.wireEnd = (packet.wireEnd + (to - end)) | 0;
+    packet.offset = from;
+    packet.capturedEnd = to;
+    meta.mark = clock[C_MARK]!;
+    meta.xdpMetadata = clock[C_XDP]!;
+    meta.flags = clock[C_GSO]! >>> 16;
+    return this.recordWords[0]! & 0xff;
+  }
+
+  /** A run that could not be: as the simulator answers for a hook that it does not have. */
+  private failed(hook: number, errno: number): number {
+    this.runErrno = errno;
+    this.recordWords.fill(0);
+    this.recordWords[0] = this.loaded === undefined ? ERROR : ERROR | (hook << 24);
+    if (this.loaded !== undefined) this.recordWords[R_ACTION] = ACTION.STACK | (CT_STATUS.NONE << 8);
+    return ERROR;
+  }
+
+  decision(): Decision {
+    return decisionRecord.decode(this.record);
+  }
+
+  metrics(): Metric[] {
+    return readMetrics(this.current.metrics);
+  }
+
+  attach(hook: number, options: AttachOptions): Attachment {
+    const place = HOOK_PLACES.find((one) => one.hook === hook);
+    const program = this.byHook[hook] ?? 0;
+    if (place === undefined || program === 0 || this.loaded === undefined)
+      throw new BpfError('attach', `hook ${hook}`, ERRNO.EBADF);
+    const attachment = attach(this.addon, place, program, options);
+    this.attachments.add(attachment);
+    return attachment;
+  }
+
+  watchEvents(callback: () => void, keepAlive = false): () => void {
+    if (this.ring === undefined) throw new BpfError('watch', 'weir_events', ERRNO.EBADF);
+    return this.ring.watch(callback, keepAlive);
+  }
+
+  close(): void {
+    if (this.loaded === undefined) return;
+    for (const attachment of this.attachments) attachment.close();
+    this.attachments.clear();
+    this.ring?.close();
+    this.ring = undefined;
+    this.writes = undefined;
+    this.byHook.fill(0);
+    this.current = Object.fromEntries(
+      Object.entries(this.current).map(([name, map]) => [name, new ClosedMap(map.spec)]),
+    ) as unknown as Record<StoredMapName, ByteMap>;
+    this.loaded.close();
+    this.loaded = undefined;
+  }
+}
+
+function memoryOf(addon: BpfAddon, map: KernelMap): ArrayBuffer {
+  const memory = addon.mapMemory(map.handle);
+  if (typeof memory === 'number') throw new BpfError('map into memory', map.spec.name, memory);
+  return memory;
+}
+
+/**
+ * Loads the programs with empty maps (those of `reuse` apart). Throws KernelUnavailableError where it cannot run at all, and
+ * BpfError, with the verifier's whole log, where the kernel refuses.
+ */
+export function createXdp(options: XdpOptions = {}): Xdp {
+  const missing = kernelUnavailable(options.object === undefined ? 'engine' : 'maps');
+  if (missing !== undefined) throw new KernelUnavailableError(missing);
+  const addon = loadAddon() as BpfAddon;
+  const object = options.object ?? builtObject() ?? new Uint8Array(0);
+  const recording = options.recording ?? true;
+  const loaded = loadObject(addon, {
+    object,
+    constants: {
+      features: (options.features ?? 0xffffffff) >>> 0,
+      recording: recording ? 1 : 0,
+      clockFromMap: recording ? 1 : 0,
+      hz: recording ? 0 : (kernelHz() ?? 0),
+      maglevSlots: sized('maglev4', options.specs).innerEntries ?? 0,
+    },
+    attachTypes: attachTypes(),
+    ...(options.specs === undefined ? {} : { specs: options.specs }),
+    ...(options.hooks === undefined ? {} : { programs: programsOf(options.hooks) }),
+    ...(options.reuse === undefined ? {} : { reuse: options.reuse }),
+    ...(options.logLevel === undefined ? {} : { logLevel: options.logLevel }),
+  });
+  try {
+    return new XdpDataplane(addon, loaded);
+  } catch (error) {
+    loaded.close();
+    throw error;
+  }
+}
+
+const programsOf = (hooks: readonly number[]): string[] =>
+  HOOK_PLACES.filter(({ hook }) => hooks.includes(hook)).map(({ program }) => program);

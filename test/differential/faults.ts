@@ -1,0 +1,237 @@
+// One-line faults in the kernel's programs, each of which the differential run must detect. Input: none. Output: a list.
+// Invariant: `before` is the trimmed text of exactly one line of the file, and `after` compiles and passes the verifier.
+
+/** One line made wrong. */
+export interface Fault {
+  /** File below native/bpf. */
+  readonly file: string;
+  /** What the line says. */
+  readonly before: string;
+  /** What it is to say. */
+  readonly after: string;
+}
+
+export const FAULTS: readonly Fault[] = [
+  // Parsing.
+  { file: 'parse.h', before: 'if (payload > l3_end && cx->fragment == 1)', after: 'if (payload > l3_end)' },
+  { file: 'parse.h', before: ': (units + 1) << 3;', after: ': (units + 2) << 3;' },
+  { file: 'parse.h', before: 'if (field & 1)', after: 'if (field & 2)' },
+  {
+    file: 'parse.h',
+    before: 'cx->fragment = !(field & 0x3fff) ? 0 : !(field & 0x1fff) ? 1 : 2;',
+    after: 'cx->fragment = !(field & 0x7fff) ? 0 : !(field & 0x1fff) ? 1 : 2;',
+  },
+  {
+    file: 'parse.h',
+    before: 'return type < 0x600 ? WIRE_BAD_ETHERTYPE : WIRE_NOT_IP;',
+    after: 'return type <= 0x600 ? WIRE_BAD_ETHERTYPE : WIRE_NOT_IP;',
+  },
+  {
+    file: 'parse.h',
+    before: 'bool echo = cx->family == 4 ? type == 8 || type == 0 : type == 128 || type == 129;',
+    after: 'bool echo = cx->family == 4 ? type == 8 : type == 128 || type == 129;',
+  },
+  {
+    file: 'parse.h',
+    before: 'if (header < 20 || length < header || length > room)',
+    after: 'if (header < 20 || length < header || length >= room)',
+  },
+  {
+    file: 'parse.h',
+    before: 'if (length == 40 && (next == EXT_HOP_BY_HOP || room > 65575))',
+    after: 'if (length == 40 && room > 65575)',
+  },
+  // Fragments and identities.
+  {
+    file: 'fragment.h',
+    before: 'key[2] = (cx->fragment_id & 0xffff) | ((__u32)cx->protocol << 16);',
+    after: 'key[2] = cx->fragment_id & 0xffff;',
+  },
+  {
+    file: 'fragment.h',
+    before: 'return cx->hook == WEIR_HOOK_TO_CONTAINER ? WEIR_DIRECTION_INGRESS : WEIR_DIRECTION_SERVICE;',
+    after: 'return cx->hook == WEIR_HOOK_TO_CONTAINER ? WEIR_DIRECTION_SERVICE : WEIR_DIRECTION_SERVICE;',
+  },
+  {
+    file: 'identity.h',
+    before: 'return ((cx->mark & 0xff) << 16) | (cx->mark >> 16);',
+    after: 'return cx->mark >> 16;',
+  },
+  { file: 'identity.h', before: 'if (node && node == cx->endpoint_node)', after: 'if (node == cx->endpoint_node)' },
+  {
+    file: 'identity.h',
+    before: 'cx->epoch = endpoint->epoch + config->global_epoch;',
+    after: 'cx->epoch = endpoint->epoch;',
+  },
+  {
+    file: 'identity.h',
+    before: 'struct weir_ipcache_key6 key = {.prefix_length = 160};',
+    after: 'struct weir_ipcache_key6 key = {.prefix_length = 159};',
+  },
+  // Services.
+  {
+    file: 'service.h',
+    before: 'return !!range == !(flags & WEIR_SERVICE_FLAG_DENY_OR_QUARANTINED);',
+    after: 'return range;',
+  },
+  { file: 'service.h', before: 'scope = WEIR_SCOPE_INTERNAL;', after: 'scope = WEIR_SCOPE_EXTERNAL;' },
+  { file: 'service_backend.h', before: 'ports &= ~0xffffu;', after: 'ports &= 0xffffu;' },
+  { file: 'service_backend.h', before: 'return hash % count + 1;', after: 'return hash % count;' },
+  {
+    file: 'service_backend.h',
+    before: 'if ((__s32)expires > (__s32)cx->now && bpf_map_lookup_elem(&weir_affinity_match, match)) {',
+    after: 'if ((__s32)expires >= (__s32)cx->now && bpf_map_lookup_elem(&weir_affinity_match, match)) {',
+  },
+  {
+    file: 'service_backend.h',
+    before: 'if (unlikely(!exists || (backend->state != WEIR_BACKEND_STATE_ACTIVE && is_syn(cx)))) {',
+    after: 'if (unlikely(!exists || backend->state != WEIR_BACKEND_STATE_ACTIVE)) {',
+  },
+  { file: 'jhash.h', before: 'b = (b ^ a) - rotate(a, 25);', after: 'b = (b ^ a) - rotate(a, 24);' },
+  {
+    file: 'jhash.h',
+    before: 'a = (a - c) ^ rotate(c, 16);                                                                   \\',
+    after: 'a = (a - c) ^ rotate(c, 15); \\',
+  },
+  {
+    file: 'service_flow.h',
+    before: 'if (flow && (__s32)(flow->last_seen + config->flow_lifetime) > (__s32)cx->now &&',
+    after: 'if (flow && (__s32)(flow->last_seen + config->flow_lifetime) >= (__s32)cx->now &&',
+  },
+  {
+    file: 'service_flow.h',
+    before: '(backend->state == WEIR_BACKEND_STATE_TERMINATING && !is_opening(cx));',
+    after: '(backend->state == WEIR_BACKEND_STATE_TERMINATING);',
+  },
+  { file: 'service_flow.h', before: 'if (has_table && !is_opening(cx)) {', after: 'if (has_table) {' },
+  // Connection tracking.
+  {
+    file: 'conntrack_key.h',
+    before: 'return a[3] == b[3] ? 0 : (__s32)a[3] < (__s32)b[3] ? -1 : 1;',
+    after: 'return a[3] == b[3] ? 0 : a[3] < b[3] ? -1 : 1;',
+  },
+  {
+    file: 'conntrack_key.h',
+    before: ': (__s32)source[0] < (__s32)destination[0] ? -1',
+    after: ': source[0] < destination[0] ? -1',
+  },
+  {
+    file: 'conntrack_entry.h',
+    before: 'return (__s32)entry->lifetime < (__s32)cx->now;',
+    after: 'return (__s32)entry->lifetime <= (__s32)cx->now;',
+  },
+  {
+    file: 'conntrack_entry.h',
+    before: 'bool both_syns = entry->tx_flags & entry->rx_flags & TCP_SYN;',
+    after: 'bool both_syns = (entry->tx_flags | entry->rx_flags) & TCP_SYN;',
+  },
+  {
+    file: 'conntrack_entry.h',
+    before: 'if ((__s32)(entry->last_tx_report + config->ct_service_grace) <= (__s32)cx->now)',
+    after: 'if ((__s32)(entry->last_tx_report + config->ct_service_grace) < (__s32)cx->now)',
+  },
+  { file: 'conntrack_entry.h', before: 'entry->bytes += cx->wire_bytes;', after: 'entry->bytes += cx->l3_length;' },
+  {
+    file: 'conntrack_entry.h',
+    before: 'bool from_source = forward != !!(flags & WEIR_CT_FLAG_LOOPBACK);',
+    after: 'bool from_source = forward;',
+  },
+  {
+    file: 'conntrack_entry.h',
+    before: 'if ((known->flags ^ moved->flags) & WEIR_CT_FLAG_INBOUND)',
+    after: 'if (!((known->flags ^ moved->flags) & WEIR_CT_FLAG_INBOUND))',
+  },
+  { file: 'conntrack.h', before: 'if (cx->tcp_flags & TCP_RST)', after: 'if (cx->tcp_flags & TCP_FIN)' },
+  { file: 'conntrack.h', before: '} else if (!is_midway(cx)) {', after: '} else if (is_midway(cx)) {' },
+  {
+    file: 'conntrack.h',
+    before: 'return forward ? reverse_nat != cx->reverse_nat : cx->reverse_nat != 0;',
+    after: 'return forward && reverse_nat != cx->reverse_nat;',
+  },
+  { file: 'conntrack.h', before: 'both = before->flags & WEIR_CT_FLAG_BOTH_WAYS;', after: 'both = 0;' },
+  { file: 'conntrack.h', before: 'if (cx->ct_stale)', after: 'if (0)' },
+  { file: 'context.h', before: 'if ((__s32)now <= (__s32)clock->latest)', after: 'if (0)' },
+  // Policy.
+  {
+    file: 'policy.h',
+    before: 'if (best->found && precedence <= best->precedence &&',
+    after: 'if (best->found && precedence < best->precedence &&',
+  },
+  {
+    file: 'policy.h',
+    before: '__s32 rank = shape == ANY_SHAPE ? 0 : shape + 1;',
+    after: '__s32 rank = shape == ANY_SHAPE ? 20 : shape + 1;',
+  },
+  { file: 'policy.h', before: 'if (scope == 2)', after: 'if (scope == 3)' },
+  { file: 'policy.h', before: 'if (best->flags & AUTHENTICATION)', after: 'if (best->flags & 0xff)' },
+  {
+    file: 'policy.h',
+    before: 'if (!kept && (cx->ct_flags & WEIR_CT_FLAG_AUDITED))',
+    after: 'if (cx->ct_flags & WEIR_CT_FLAG_AUDITED)',
+  },
+  {
+    file: 'policy.h',
+    before: '__u16 flags = entry->flags & ~(WEIR_CT_FLAG_AUDITED | WEIR_CT_FLAG_PROXY_REDIRECT);',
+    after: '__u16 flags = entry->flags & ~WEIR_CT_FLAG_AUDITED;',
+  },
+  // Translation and forwarding.
+  { file: 'nat.h', before: 'cx->fragment != 2;', after: 'cx->fragment != 3;' },
+  {
+    file: 'nat.h',
+    before: '__u64 mangled = protocol == IPPROTO_UDP_ ? BPF_F_MARK_MANGLED_0 : 0;',
+    after: '__u64 mangled = 0 * protocol;',
+  },
+  {
+    file: 'nat.h',
+    before: 'rewrite(skb, cx, true, address, cx->related ? cx->ports & 0xffff : port, family);',
+    after: 'rewrite(skb, cx, true, address, port, family);',
+  },
+  {
+    file: 'nat.h',
+    before: 'return before == 0 ? 0 : adjusted == 0 ? 0xffff : adjusted;',
+    after: 'return adjusted == 0 ? 0xffff : adjusted + 0 * before;',
+  },
+  {
+    file: 'encapsulate.h',
+    before: 'return (source & ~bpf_htonl(mask)) | bpf_htonl(hash_32(client ^ ports, free_bits));',
+    after: 'return (source & ~bpf_htonl(mask)) | bpf_htonl(hash_32(client + ports, free_bits));',
+  },
+  {
+    file: 'encapsulate.h',
+    before: 'if ((known && hop->mtu && total > hop->mtu) || (family == 4 ? total : length) > 0xffff)',
+    after: 'if ((known && hop->mtu && total >= hop->mtu) || (family == 4 ? total : length) > 0xffff)',
+  },
+  {
+    file: 'encapsulate.h',
+    before: 'word[0] = 0x60 | (tos >> 4) | ((tos & 15) << 12);',
+    after: 'word[0] = 0x60 | (tos >> 4);',
+  },
+  {
+    file: 'forward.h',
+    before: 'if ((route->flags & ROUTE_LOCAL_OR_TUNNEL) || (mtu && (__s32)size > (__s32)mtu))',
+    after: 'if ((route->flags & ROUTE_LOCAL_OR_TUNNEL) || (mtu && (__s32)size >= (__s32)mtu))',
+  },
+  { file: 'forward.h', before: 'if ((w1 >> 16) | w2) {', after: 'if (w2) {' },
+  // Hooks and the outcome.
+  {
+    file: 'hooks/to_container.h',
+    before: '!(cx->ct_flags & (WEIR_CT_FLAG_NODE_PORT | WEIR_CT_FLAG_LOOPBACK)))',
+    after: '!(cx->ct_flags & WEIR_CT_FLAG_NODE_PORT))',
+  },
+  {
+    file: 'hooks/from_host.h',
+    before: 'if (cx->source_identity == WEIR_IDENTITY_HOST && cx->action == WEIR_ACTION_LOCAL)',
+    after: 'if (cx->source_identity == WEIR_IDENTITY_HOST)',
+  },
+  { file: 'hooks/from_netdev.h', before: '(cx->xdp_metadata & SERVICE_DONE))', after: '(cx->xdp_metadata & 2))' },
+  {
+    file: 'outcome.h',
+    before: 'event->ifindex = cx->out_ifindex ? cx->out_ifindex : cx->ifindex;',
+    after: 'event->ifindex = cx->out_ifindex;',
+  },
+  {
+    file: 'outcome.h',
+    before: 'count(cx, cx->drop_reason, cx->egress ? WEIR_DIRECTION_EGRESS : WEIR_DIRECTION_INGRESS);',
+    after: 'count(cx, cx->drop_reason, WEIR_DIRECTION_INGRESS);',
+  },
+];

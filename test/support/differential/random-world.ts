@@ -1,0 +1,165 @@
+// Random worlds: configuration, endpoints, identities, services, policies, routes, as entries of maps.
+// Input: chance, the features that the engines were loaded with. Output: entries in the order in which they are written.
+// Invariant: depends on nothing but the stream it is given; whatever a field can hold is drawn now and then.
+import { ENDPOINT_FLAG, IDENTITY, MAPS } from '../../../src/schema/index.ts';
+import { type Cast, everyone, maskedTo, randomCast } from './cast.ts';
+import { type Config, randomConfig } from './random-config.ts';
+import { type Random } from './random.ts';
+import { addPolicies } from './random-policies.ts';
+import { addServices } from './random-services.ts';
+import {
+  BACKENDS,
+  be32,
+  REVERSE_NATS,
+  TABLE_SLOTS,
+  type TableEntry,
+  type TableName,
+  type WorldEntry,
+} from './world.ts';
+
+/** A world: what is in it, and who. */
+export interface RandomWorld {
+  readonly cast: Cast;
+  readonly config: Config;
+  readonly entries: readonly WorldEntry[];
+}
+
+/** Draws a world, with a cast of its own where none is given. */
+export function randomWorld(random: Random, features: number, given?: Cast): RandomWorld {
+  const cast = given ?? randomCast(random);
+  const config = randomConfig(random, features, cast);
+  const entries: WorldEntry[] = [{ map: 'config', key: { index: 0 }, value: config }];
+  addEndpoints(random, cast, entries);
+  addIdentities(random, cast, entries);
+  addPolicies(random, entries);
+  addServices(random, cast, entries);
+  addRoutes(random, cast, entries);
+  return { cast, config, entries };
+}
+
+/** A MAC as endpoints and neighbours have it: mostly there, at times zero or only half zero. */
+const mac = (random: Random): Uint8Array =>
+  random.chance(20)
+    ? new Uint8Array(6)
+    : random.chance(10)
+      ? random.pick([Uint8Array.of(0, 0, 0, 0, 0, 7), Uint8Array.of(2, 7, 0, 0, 0, 0), Uint8Array.of(0, 0, 0, 0, 9, 0)])
+      : Uint8Array.of(2, random.below(256), 0, random.below(256), 0, random.below(256));
+
+function addEndpoints(random: Random, cast: Cast, entries: WorldEntry[]): void {
+  let id = 1;
+  for (const member of [...cast.pods, ...cast.hosts]) {
+    const host = member.identity === IDENTITY.HOST;
+    id++;
+    if (random.chance(host ? 40 : 8)) continue;
+    const value = {
+      ifindex: member.ifindex,
+      endpointId: random.chance(5) ? 0xffff : id,
+      nodeId: random.pick([1, 1, 2, 3, 0]),
+      identity: member.identity,
+      policyId: host ? 0 : random.chance(4) ? random.pick([64, 100, 0xffffffff]) : random.pick([0, 1, 1, 2, 3, 4, 63]),
+      epoch: random.pick([0, 1, 2, 0xffffffff]),
+      flags:
+        (host ? ENDPOINT_FLAG.HOST : 0) |
+        (random.chance(10) ? ENDPOINT_FLAG.NO_SOURCE_CHECK : 0) |
+        (random.chance(3) ? ENDPOINT_FLAG.HOST : 0) |
+        (random.chance(3) ? random.u32() & 0x6 : 0),
+      mac: mac(random),
+      nodeMac: mac(random),
+    };
+    if (member.family === 4) entries.push({ map: 'endpoints4', key: { address: be32(member.address) }, value });
+    else entries.push({ map: 'endpoints6', key: { address: member.address }, value });
+  }
+}
+
+/** Identities that peers have: pods', reserved, CIDRs', remote nodes', other clusters', and out of every range. */
+export const IDENTITIES: readonly number[] = [
+  1000, 1001, 1002, 1003, 1004, 1, 2, 6, 7, 9, 10, 300, 0x01000005, 0x02000003, 70000, 0xffffffff, 0,
+];
+
+function addPrefix(random: Random, entries: WorldEntry[], address: Uint8Array, bits: number, identity: number): void {
+  const value = {
+    identity,
+    nodeId: random.pick([0, 1, 2, 3]),
+    flags: random.chance(5) ? random.below(16) : 0,
+    key: random.chance(5) ? 3 : 0,
+    tunnelEndpoint: new Uint8Array(16),
+  };
+  const clusterId = random.chance(3) ? random.pick([1, 256]) : 0;
+  const masked = maskedTo(address, bits);
+  const prefixLength = 32 + bits;
+  if (address.length === 4)
+    entries.push({ map: 'ipcache4', key: { prefixLength, clusterId, address: be32(masked) }, value });
+  else entries.push({ map: 'ipcache6', key: { prefixLength, clusterId, address: masked }, value });
+}
+
+/** Prefix lengths of a family, the extremes often. */
+const prefixBits = (random: Random, address: Uint8Array): number =>
+  address.length === 4 ? random.pick([0, 1, 8, 16, 24, 31, 32, 32]) : random.pick([0, 1, 16, 32, 64, 65, 96, 127, 128]);
+
+function addIdentities(random: Random, cast: Cast, entries: WorldEntry[]): void {
+  for (const member of [...cast.pods, ...cast.hosts]) {
+    if (random.chance(92)) addPrefix(random, entries, member.address, member.address.length * 8, member.identity);
+  }
+  for (const address of [...cast.remotes, ...cast.outside]) {
+    if (random.chance(60)) addPrefix(random, entries, address, address.length * 8, random.pick(IDENTITIES));
+  }
+  const all = everyone(cast);
+  for (let i = random.below(6); i > 0; i--) {
+    const address = random.pick(all);
+    addPrefix(random, entries, address, prefixBits(random, address), random.pick(IDENTITIES));
+  }
+}
+
+function addRoutes(random: Random, cast: Cast, entries: WorldEntry[]): void {
+  if (random.chance(30)) return;
+  const all = everyone(cast);
+  const gateways: Uint8Array[] = [];
+  for (let i = random.between(1, 6); i > 0; i--) {
+    const address = random.pick(all);
+    const bits = random.chance(40) ? 0 : prefixBits(random, address);
+    const ifindex = random.pick([3, 4]);
+    const gateway = new Uint8Array(16);
+    const hop = random.chance(40) ? undefined : random.pick(all.filter((other) => other.length === address.length));
+    if (hop !== undefined) gateway.set(hop);
+    gateways.push(hop ?? address);
+    const value = {
+      ifindex,
+      mtu: random.pick([0, 0, 0, 1500, 1400, 100, 60, 68]),
+      flags: random.chance(80) ? 1 : random.below(8),
+      gateway,
+    };
+    const masked = maskedTo(address, bits);
+    if (address.length === 4)
+      entries.push({ map: 'routes4', key: { prefixLength: bits, address: be32(masked) }, value });
+    else entries.push({ map: 'routes6', key: { prefixLength: bits, address: masked }, value });
+  }
+  for (const address of [...gateways, ...all]) {
+    if (random.chance(35)) continue;
+    const value = { destination: mac(random), source: mac(random) };
+    const ifindex = random.pick([3, 4]);
+    if (address.length === 4) entries.push({ map: 'neighbours4', key: { ifindex, address: be32(address) }, value });
+    else entries.push({ map: 'neighbours6', key: { ifindex, address }, value });
+  }
+}
+
+/**
+ * Maglev tables, which outlive a world: to replace one takes the kernel a grace period. They name backends that a world may
+ * not have, and slots with bit 31.
+ */
+export function randomTables(random: Random): TableEntry[] {
+  const entries: TableEntry[] = [];
+  const names = (Object.keys(MAPS) as (keyof typeof MAPS)[]).filter((name): name is TableName =>
+    name.startsWith('maglev'),
+  );
+  for (const map of names) {
+    for (let reverseNat = 1; reverseNat <= REVERSE_NATS; reverseNat++) {
+      if (random.chance(35)) continue;
+      const table = Array.from({ length: random.pick([1, 3, 7, 40, TABLE_SLOTS]) }, () => {
+        const id = random.chance(2) ? random.pick([0, 63, 64, 0x7fffffff]) : random.below(BACKENDS);
+        return random.chance(15) ? (id | 0x80000000) >>> 0 : id;
+      });
+      entries.push({ map, key: { reverseNat }, table });
+    }
+  }
+  return entries;
+}

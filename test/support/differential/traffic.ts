@@ -1,0 +1,418 @@
+// The packets of a sequence, one after the other: connections that live, answers made of what came out, fragments, errors,
+// nonsense; and time. Input: chance, a world, what an engine made of the packet before. Output: steps.
+// Invariant: depends only on its stream and on the outcomes it is told; time given as input may go back, but never below the
+// first packet's.
+import { ACTION, FEATURE, HOOK, META_FLAG } from '../../../src/schema/index.ts';
+import { identityMark } from '../../../src/datapath/stages/identity.ts';
+import {
+  type Cast,
+  CLIENT_PORTS,
+  everyone,
+  type Family,
+  familyOf,
+  ICMP,
+  ICMPV6,
+  ofFamily,
+  PORTED,
+  SCTP,
+  SERVICE_PORTS,
+  TCP,
+} from './cast.ts';
+import { change } from './changes.ts';
+import { frame, type FrameSpec, PLAIN, transport } from './frame.ts';
+import { fitting, mutated, networkOffset, noise } from './mutate.ts';
+import { type Random } from './random.ts';
+import { type Config } from './random-config.ts';
+import { type RandomWorld } from './random-world.ts';
+import {
+  ACK,
+  answer,
+  arpFrame,
+  ends,
+  FIN,
+  icmpError,
+  neighbourFrame,
+  parsed,
+  payload,
+  PSH,
+  RST,
+  SYN,
+} from './replies.ts';
+import { type MetaValues, NO_META, type Outcome, type PacketStep, type Step } from './step.ts';
+import { type WorldEntry } from './world.ts';
+
+const HOOKS: readonly number[] = [
+  HOOK.XDP,
+  HOOK.FROM_NETDEV,
+  HOOK.TO_NETDEV,
+  HOOK.FROM_HOST,
+  HOOK.FROM_CONTAINER,
+  HOOK.TO_CONTAINER,
+];
+/** Seconds that a sequence lasts at most; the next one begins behind them. */
+export const SPAN = 4096;
+const LAST_SECOND = SPAN - 600;
+
+interface Pending {
+  readonly hook: number;
+  readonly bytes: Uint8Array;
+  readonly meta: MetaValues;
+}
+
+const MARK_HOST = 0xc00;
+/** Extension headers, up to one more than the bound; a hop-by-hop header mostly stands first. */
+const extensionsOf = (random: Random): number[] => {
+  const list = Array.from({ length: random.between(1, 5) }, () => random.pick([0, 43, 44, 51, 60]));
+  if (random.chance(40)) list[0] = 0;
+  return list;
+};
+
+const SEGMENTS: readonly number[] = [
+  ACK,
+  ACK,
+  ACK | PSH,
+  FIN | ACK,
+  FIN,
+  RST,
+  RST | ACK,
+  SYN,
+  SYN | ACK,
+  SYN | 0xc0,
+  0,
+  0xff,
+];
+
+/** Makes the steps of one sequence. */
+export class Traffic {
+  private readonly random: Random;
+  private readonly cast: Cast;
+  private readonly config: Config;
+  private readonly families: readonly Family[];
+  private readonly entries: WorldEntry[];
+  private readonly pending: Pending[] = [];
+  private readonly flows: FrameSpec[] = [];
+  private readonly frames: Uint8Array[] = [];
+  private elapsed = 0;
+  private nanoseconds = 0;
+  private first = true;
+
+  constructor(random: Random, world: RandomWorld) {
+    this.random = random;
+    this.cast = world.cast;
+    this.config = world.config;
+    this.entries = [...world.entries];
+    const { features } = world.config;
+    const on: Family[] = [];
+    if ((features & FEATURE.IPV4) !== 0) on.push(4);
+    if ((features & FEATURE.IPV6) !== 0) on.push(6);
+    this.families = on;
+  }
+
+  /** The next step. */
+  next(): Step {
+    const { random } = this;
+    if (random.chance(4)) {
+      const writes = change(random, this.entries);
+      if (writes.length > 0) return { writes };
+    }
+    const { hook, bytes, meta } = this.choose();
+    return { hook, bytes: this.kept(fitting(hook, bytes)), meta: this.disturbed(meta), ...this.time() };
+  }
+
+  /** Time goes on: mostly within a second, at times past a lifetime, seldom back. */
+  private time(): { seconds: number; nanoseconds: number } {
+    const { random, config } = this;
+    let back = 0;
+    if (this.first) this.first = false;
+    else if (random.chance(30)) {
+      let step = random.pick([0, 1, 1, 1, 2, 5]);
+      if (random.chance(18)) {
+        step = random.pick([
+          config.ctAnyLifetime,
+          config.ctTcpLifetime,
+          config.ctSynLifetime,
+          config.ctCloseLifetime,
+          config.ctServiceAnyLifetime,
+          config.ctServiceGrace,
+          config.ctServiceGrace,
+          config.flowLifetime,
+          config.reportInterval,
+          60,
+        ]);
+        step += random.pick([-1, 0, 1, 2]);
+        if (step < 0 || step > 1000) step = 300;
+      }
+      this.elapsed = Math.min(this.elapsed + step, LAST_SECOND);
+      if (random.chance(6)) back = Math.min(this.elapsed, random.pick([1, 2, 10, 100]));
+    }
+    this.nanoseconds = random.below(1_000_000_000);
+    return { seconds: this.elapsed - back, nanoseconds: this.nanoseconds };
+  }
+
+  private kept(bytes: Uint8Array): Uint8Array {
+    if (this.frames.length < 12) this.frames.push(bytes);
+    else this.frames[this.random.below(12)] = bytes;
+    return bytes;
+  }
+
+  private disturbed(meta: MetaValues): MetaValues {
+    const { random } = this;
+    if (!random.chance(14)) return meta;
+    switch (random.below(9)) {
+      case 0:
+        return { ...meta, flags: meta.flags ^ META_FLAG.PARTIAL_CHECKSUM };
+      case 1:
+        return { ...meta, flags: meta.flags ^ META_FLAG.PARTIAL_CHECKSUM };
+      case 2:
+        return { ...meta, flags: meta.flags | META_FLAG.PROBE };
+      case 3:
+        return { ...meta, flags: meta.flags ^ META_FLAG.SKIP_SERVICE };
+      case 4:
+        return { ...meta, flags: meta.flags ^ META_FLAG.FROM_HOST };
+      case 5:
+        return { ...meta, gsoSize: random.pick([1, 1400, 40, 0xffff]) };
+      case 6:
+        return {
+          ...meta,
+          mark: random.pick([MARK_HOST, identityMark(1001) | 0, identityMark(0x01000005) | 0, 0xf00, -1]),
+        };
+      case 7:
+        return { ...meta, cb: [random.u32() | 0, 1, -1, 0, 5], xdpMetadata: random.pick([0, 1, 2, -1]) };
+      default:
+        return { ...meta, ifindex: random.pick([0, 3, 99, -1]) };
+    }
+  }
+
+  private choose(): Pending {
+    const { random, pending } = this;
+    if (pending.length > 0 && random.chance(72)) {
+      const at = random.chance(75) ? pending.length - 1 : random.below(pending.length);
+      const taken = pending.splice(at, 1)[0]!;
+      return random.chance(3) ? { ...taken, bytes: mutated(random, taken.bytes, this.anyFrame()) } : taken;
+    }
+    const n = random.below(100);
+    if (n < 58 || this.flows.length === 0) return this.fresh();
+    if (n < 78) return this.again();
+    if (n < 83) return { ...this.entering(this.anyFrame()), hook: random.pick(HOOKS) };
+    if (n < 91) return this.entering(mutated(random, this.anyFrame(), this.anyFrame()));
+    if (n < 95) return this.error();
+    return this.odd();
+  }
+
+  private anyFrame(): Uint8Array {
+    return this.frames.length === 0 ? frame(this.newFlow()) : this.random.pick(this.frames);
+  }
+
+  private family(): Family {
+    return this.random.chance(3) ? this.random.pick([4, 6]) : this.random.pick(this.families);
+  }
+
+  /** First packet of a connection. */
+  private newFlow(): FrameSpec {
+    const { random, cast } = this;
+    const family = this.family();
+    const pods = cast.pods.map((pod) => pod.address);
+    const all = everyone(cast);
+    const outside = random.chance(32);
+    const source = ofFamily(random, outside ? cast.outside : random.chance(80) ? pods : all, family);
+    const front = random.chance(outside ? 78 : 50) ? cast.frontends.filter((f) => f.family === family) : [];
+    const sourcePort = random.pick(CLIENT_PORTS);
+    if (front.length > 0) {
+      const { address, port, protocol } = random.pick(front);
+      // A frontend's wildcard is met by a port or protocol that is none of its own.
+      const other = random.chance(10);
+      const destinationPort = other ? random.pick([81, 53]) : port;
+      return this.described(source, address, protocol, sourcePort, destinationPort);
+    }
+    const destination = ofFamily(random, random.chance(70) ? pods : all, family);
+    const icmp = random.chance(18);
+    const protocol = icmp
+      ? family === 4
+        ? ICMP
+        : ICMPV6
+      : random.chance(3)
+        ? random.pick([47, 2, 50, 59, 1, 58, 255])
+        : random.pick(PORTED);
+    return this.described(source, destination, protocol, sourcePort, random.pick(SERVICE_PORTS));
+  }
+
+  private described(
+    source: Uint8Array,
+    destination: Uint8Array,
+    protocol: number,
+    sourcePort: number,
+    destinationPort: number,
+  ): FrameSpec {
+    const { random } = this;
+    const four = source.length === 4;
+    const echo = protocol === ICMP ? random.pick([8, 8, 8, 0, 13, 3]) : random.pick([128, 128, 128, 129, 1, 200]);
+    return {
+      ...PLAIN,
+      source,
+      destination,
+      protocol,
+      sourcePort,
+      destinationPort,
+      tcpFlags: random.chance(82) ? SYN : random.pick(SEGMENTS),
+      type: protocol === ICMP || protocol === ICMPV6 ? echo : protocol === SCTP ? 1 : 0,
+      code: random.chance(10) ? random.below(5) : 0,
+      id: random.pick([0, 7, 0x8001]),
+      payload: payload(random),
+      ttl: random.chance(6) ? random.pick([0, 1, 2, 255]) : 64,
+      tos: random.chance(5) ? random.below(256) : 0,
+      tags: random.chance(9)
+        ? Array.from(
+            { length: random.pick([1, 1, 2, 2, 3]) },
+            () => [random.pick([0x8100, 0x88a8, 0x9100]), random.below(4096)] as const,
+          )
+        : [],
+      options: four && random.chance(5) ? random.fill(new Uint8Array(random.pick([4, 8, 40]))) : PLAIN.options,
+      extensions: four || !random.chance(8) ? [] : extensionsOf(random),
+      noChecksum: random.chance(5),
+      dontFragment: random.chance(20),
+      zeroLength: random.chance(3),
+      padding: random.chance(8) ? random.between(1, 20) : 0,
+    };
+  }
+
+  private fresh(): Pending {
+    const { random } = this;
+    const spec = this.newFlow();
+    if (this.flows.length < 8) this.flows.push(spec);
+    else this.flows[random.below(8)] = spec;
+    return this.sent(spec);
+  }
+
+  /** The opener of a connection goes on: next segments, the same again. */
+  private again(): Pending {
+    const { random } = this;
+    const spec = random.pick(this.flows);
+    const tcpFlags = random.chance(75) ? random.pick(SEGMENTS) : spec.tcpFlags;
+    return this.sent({ ...spec, tcpFlags, payload: random.chance(60) ? spec.payload : payload(random), tags: [] });
+  }
+
+  /** A description becomes a frame, or several pieces of one, at the hook where its sender is. */
+  private sent(spec: FrameSpec): Pending {
+    const { random } = this;
+    if (random.chance(7)) {
+      const pieces = this.pieces({
+        ...spec,
+        payload: random.fill(new Uint8Array(random.pick([16, 40, 120]))),
+        extensions: [],
+      });
+      const first = this.entering(pieces[0]!);
+      for (const piece of pieces.slice(1)) this.pending.push({ ...first, bytes: piece });
+      if (random.chance(30)) this.pending.reverse();
+      return this.pending.length > 0 && random.chance(30) ? this.swapped(first) : first;
+    }
+    return this.entering(frame(spec));
+  }
+
+  /** Takes the last that waits and lets the given one wait: out of order. */
+  private swapped(given: Pending): Pending {
+    const taken = this.pending.pop()!;
+    this.pending.push(given);
+    return taken;
+  }
+
+  private pieces(spec: FrameSpec): Uint8Array[] {
+    const { random } = this;
+    const l4 = transport(spec);
+    const size = random.pick([8, 24, 24, 32, 64]);
+    const id = random.pick([1, 2, 0x8000]);
+    const out: Uint8Array[] = [];
+    for (let offset = 0; offset < l4.length && out.length < 5; offset += size) {
+      out.push(frame(spec, l4, { id, offset, more: offset + size < l4.length }, size));
+    }
+    return out;
+  }
+
+  private error(): Pending {
+    const { random, cast } = this;
+    const spec = icmpError(random, this.anyFrame(), [...cast.outside, ...cast.remotes]);
+    return spec === undefined ? this.fresh() : this.entering(frame(spec));
+  }
+
+  private odd(): Pending {
+    const { random } = this;
+    const { source, destination } = this.newFlow();
+    const n = random.below(4);
+    const bytes =
+      n === 0 ? arpFrame(random) : n === 1 ? noise(random) : frame(neighbourFrame(random, source, destination));
+    return {
+      ...this.entering(bytes),
+      hook: random.chance(60) ? random.pick([HOOK.FROM_CONTAINER, HOOK.TO_CONTAINER]) : random.pick(HOOKS),
+    };
+  }
+
+  /** Where a frame enters: at the hook of whoever has its source address. */
+  private entering(bytes: Uint8Array): Pending {
+    const { random, cast } = this;
+    const l3 = networkOffset(bytes);
+    const six = bytes[l3]! >>> 4 === 6;
+    const source = bytes.subarray(l3 + (six ? 8 : 12), l3 + (six ? 24 : 16));
+    const same = (other: Uint8Array): boolean =>
+      other.length === source.length && other.every((byte, i) => byte === source[i]);
+    const hit = random.chance(97);
+    const pod = hit ? cast.pods.find((member) => same(member.address)) : undefined;
+    if (pod !== undefined) {
+      const ifindex = random.chance(85) ? pod.ifindex : random.pick([0, 0, 99]);
+      return { hook: HOOK.FROM_CONTAINER, bytes, meta: { ...NO_META, ifindex } };
+    }
+    if (hit && cast.hosts.some((member) => same(member.address))) {
+      return { hook: HOOK.FROM_HOST, bytes, meta: { ...NO_META, mark: random.chance(70) ? MARK_HOST : 0 } };
+    }
+    const hook = hit ? random.pick([HOOK.XDP, HOOK.FROM_NETDEV]) : random.pick(HOOKS);
+    return { hook, bytes, meta: { ...NO_META, ifindex: random.pick([3, 3, 4, 0]) } };
+  }
+
+  /** Learns what became of a packet, and what follows from it: the next hook, or an answer of who received it. */
+  took(step: PacketStep, outcome: Outcome): void {
+    const { random, pending } = this;
+    if (pending.length > 20) pending.splice(0, 10);
+    const { action } = outcome;
+    const on = (hook: number): void => {
+      pending.push({ hook, bytes: outcome.bytes.slice(), meta: outcome.meta });
+    };
+    switch (action) {
+      case ACTION.LOCAL:
+        if (random.chance(92)) on(HOOK.TO_CONTAINER);
+        return;
+      case ACTION.DELIVER:
+      case ACTION.PROXY:
+        this.answered(outcome.bytes);
+        return;
+      case ACTION.STACK:
+        if (step.hook === HOOK.XDP && random.chance(80)) on(HOOK.FROM_NETDEV);
+        else if (step.hook === HOOK.FROM_CONTAINER && random.chance(60))
+          on(random.chance(80) ? HOOK.TO_NETDEV : HOOK.FROM_HOST);
+        else if (step.hook === HOOK.FROM_HOST && random.chance(40)) on(HOOK.TO_NETDEV);
+        else this.answered(outcome.bytes);
+        return;
+      case ACTION.REDIRECT:
+      case ACTION.TX:
+        this.answered(outcome.bytes);
+        return;
+      default:
+        // The sender of what was dropped tries again at times.
+        if (random.chance(10)) this.kept(step.bytes);
+    }
+  }
+
+  /** Whoever received the frame answers, or a router on the way complains. */
+  private answered(bytes: Uint8Array): void {
+    const { random, cast } = this;
+    if (random.chance(12)) return;
+    const routers = [...cast.outside, ...cast.remotes];
+    const spec = random.chance(7) ? icmpError(random, bytes, routers) : answer(random, bytes);
+    if (spec === undefined) return;
+    const { pending } = this;
+    pending.push(this.sent(spec));
+    // The answering end goes on as an opener would.
+    const headers = parsed(bytes);
+    if (headers !== undefined && random.chance(20)) {
+      const [source] = ends(bytes, headers);
+      if (familyOf(source) === headers.family && spec.protocol === TCP && this.flows.length < 8) this.flows.push(spec);
+    }
+  }
+}
