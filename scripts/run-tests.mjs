@@ -1,5 +1,5 @@
-// Runs compiled tests with Node's own runner. Arguments: folders or files below test/ (default: all of them);
-// --update rewrites golden files instead of comparing with them.
+// Runs compiled tests with Node's own runner. Arguments: folders or files below test/ (default: all but test/kernel, whose
+// tests npm run test:kernel runs one by one); --update rewrites golden files instead of comparing with them.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -9,7 +9,8 @@ import { fileURLToPath } from 'node:url';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const asked = process.argv.slice(2).filter((arg) => arg !== '--update');
 const env = process.argv.includes('--update') ? { ...process.env, WEIR_UPDATE_GOLDEN: '1' } : process.env;
-const places = asked.length > 0 ? asked : ['test'];
+const all = readdirSync(join(root, 'test')).filter((name) => !['kernel', 'support', 'golden'].includes(name));
+const places = asked.length > 0 ? asked : all.map((name) => join('test', name));
 
 function* tests(path) {
   if (!existsSync(path)) return;
