@@ -52,7 +52,7 @@ if (missing.length > 0) leave(`missing ${missing.join(', ')}`);
 // CMakeLists.txt. Ours is a folder above, so it is told so; in a child, which prints only when it fails.
 const COMPILE = `
   const { BuildSystem } = require(process.argv[1]);
-  const { readFileSync } = require('node:fs');
+  const { readFileSync, rmSync } = require('node:fs');
   const [, , directory, out] = process.argv;
   const system = (target) => {
     const build = new BuildSystem(target === undefined ? { directory, out } : { directory, out, target });
@@ -65,7 +65,11 @@ const COMPILE = `
     await system().configure().catch(() => system().reconfigure());
     const failed = [];
     for (const target of readFileSync(out + '/weir-targets.txt', 'utf8').split('\\n').filter(Boolean))
-      await system(target).build().catch(() => failed.push(target));
+      await system(target).build().catch(() => {
+        failed.push(target);
+        // What was built from former sources must not pass for these.
+        rmSync(out + '/Release/' + (target === 'weir_bpf_object' ? 'weir.bpf.o' : target + '.node'), { force: true });
+      });
     if (failed.length > 0) {
       process.stdout.write('weir: not compiled: ' + failed.join(', ') + '\\n');
       process.exit(failed.includes('weir_reference') ? 1 : 3);

@@ -64,8 +64,8 @@ bool looksLikeBpf(const Bytes &bytes) {
 }
 
 /**
- * Whether libbpf survives the bytes. It trusts what it reads (1.1 and others die of a damaged object), so a child process
- * tries first. 0, -EINVAL when the child died or took too long, or why there was no child.
+ * Whether libbpf survives the bytes. It trusts what it reads (1.1 and others die of a damaged object), so a child
+ * process tries first. 0, -EINVAL when the child died or took too long, or why there was no child.
  */
 int tryInChild(const void *bytes, size_t size, const bpf_object_open_opts *options) {
   const pid_t child = fork();

@@ -55,10 +55,8 @@ int64_t programPin(Call &call) {
   return bpf_obj_pin(program->fd.get(), path.c_str());
 }
 
-/**
- * programInfo(program, words): type, id, instructions that the verifier processed, bytes of translated and of machine
- * code, maps, and (with statistics on) nothing else.
- */
+/** programInfo(program, words): type, id, instructions that the verifier processed, bytes translated and of machine
+ * code, maps. */
 int64_t programInfo(Call &call) {
   const Program *program = call.handle<Program>(0);
   Bytes out;
@@ -154,19 +152,19 @@ int64_t programRun(Call &call) {
 }
 
 /**
- * programRunInPlace(program, bytes, from, to, result): one test run of the packet that lies in `bytes` between two
- * offsets, which takes its place again. result: return value, and the packet's offsets after it. A packet of another
- * length keeps its end and grows or shrinks at its front; where there is no room in front of it, at its end. -ENOSPC:
- * no room at all.
+ * programRunInPlace(program, bytes, from, to, other, result): one test run of the packet that lies in `bytes` between
+ * two offsets. One that keeps its length is put back there; one of another length is put at the start of `other`, and
+ * `bytes` stays as it was. result: return value, length, 1 = it is in `other`. -ENOSPC when `other` is too short.
  */
 int64_t programRunInPlace(Call &call) {
   const Program *program = call.handle<Program>(0);
-  Bytes bytes, result;
+  Bytes bytes, other, result;
   size_t from, to;
   if (program == nullptr)
     return -EBADF;
   if (!call.bytes(1, &bytes) || !call.integer(2, 0, INT32_MAX, &from) || !call.integer(3, 0, INT32_MAX, &to) ||
-      !call.words(4, &result) || result.size < 3 || from > to || to > bytes.size || to - from > kMaxPacket)
+      !call.bytes(4, &other) || !call.words(5, &result) || result.size < 3 || from > to || to > bytes.size ||
+      to - from > kMaxPacket)
     return -EINVAL;
   std::vector<uint8_t> &out = call.instance->packet;
   out.resize(kMaxPacket + kMaxGrowth);
@@ -180,14 +178,11 @@ int64_t programRunInPlace(Call &call) {
   if (err < 0)
     return err;
   const size_t length = options.data_size_out;
-  if (length <= to)
-    from = to - length;
-  else if (length <= bytes.size - from)
-    to = from + length;
-  else
+  const bool moved = length != to - from;
+  if (moved && length > other.size)
     return -ENOSPC;
-  memcpy(bytes.data + from, out.data(), length);
-  const uint32_t words[3] = {options.retval, static_cast<uint32_t>(from), static_cast<uint32_t>(to)};
+  memcpy(moved ? other.data : bytes.data + from, out.data(), length);
+  const uint32_t words[3] = {options.retval, static_cast<uint32_t>(length), moved ? 1u : 0u};
   memcpy(result.data, words, sizeof words);
   return 0;
 }

@@ -72,7 +72,7 @@ export const FAULTS: readonly Fault[] = [
   {
     file: 'service.h',
     before: 'return !!range == !(flags & WEIR_SERVICE_FLAG_DENY_OR_QUARANTINED);',
-    after: 'return range;',
+    after: 'return !!range == !!(flags & WEIR_SERVICE_FLAG_DENY_OR_QUARANTINED);',
   },
   { file: 'service.h', before: 'scope = WEIR_SCOPE_INTERNAL;', after: 'scope = WEIR_SCOPE_EXTERNAL;' },
   { file: 'service_backend.h', before: 'ports &= ~0xffffu;', after: 'ports &= 0xffffu;' },

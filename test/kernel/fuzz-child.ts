@@ -74,7 +74,7 @@ const SIGNATURES: Readonly<Record<string, string>> = {
   programPin: 'Pf',
   programInfo: 'Pw',
   programRun: 'PBBuurzw',
-  programRunInPlace: 'PB0nw',
+  programRunInPlace: 'PB0nBw',
   linkXdp: 'Pdne',
   linkTcx: 'Pdye',
   linkClsact: 'Pdye',

@@ -129,10 +129,17 @@ export interface BpfAddon {
     result: Int32Array,
   ): number;
   /**
-   * One test run of the packet between two offsets of `bytes`, which takes its place again, at its front where its length
-   * changed. `result`: return value, offset of its first byte, offset behind its last: 3 words.
+   * One test run of the packet between two offsets of `bytes`. One that keeps its length is put back there, one of another
+   * length at the start of `other`. `result`: return value, length, 1 = it is in `other`: 3 words.
    */
-  programRunInPlace(program: Handle, bytes: Uint8Array, from: number, to: number, result: Int32Array): number;
+  programRunInPlace(
+    program: Handle,
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    other: Uint8Array,
+    result: Int32Array,
+  ): number;
 
   /** `mode`: XDP_MODE. `netns`: path of a network namespace; undefined = this one. */
   linkXdp(program: Handle, ifindex: number, mode: number, netns: string | undefined): number;

@@ -95,6 +95,8 @@ export class Traffic {
   private elapsed = 0;
   private nanoseconds = 0;
   private first = true;
+  /** What comes next, and after how many seconds. */
+  private planned: { readonly packet: Pending; readonly seconds: number } | undefined;
 
   constructor(random: Random, world: RandomWorld) {
     this.random = random;
@@ -115,7 +117,10 @@ export class Traffic {
       const writes = change(random, this.entries);
       if (writes.length > 0) return { writes };
     }
-    const { hook, bytes, meta } = this.choose();
+    const planned = this.planned;
+    this.planned = undefined;
+    const { hook, bytes, meta } = planned?.packet ?? this.choose();
+    if (planned !== undefined) this.pass(planned.seconds);
     return { hook, bytes: this.kept(fitting(hook, bytes)), meta: this.disturbed(meta), ...this.time() };
   }
 
@@ -140,13 +145,17 @@ export class Traffic {
           60,
         ]);
         step += random.pick([-1, 0, 1, 2]);
-        if (step < 0 || step > 1000) step = 300;
       }
-      this.elapsed = Math.min(this.elapsed + step, LAST_SECOND);
+      this.pass(step);
       if (random.chance(6)) back = Math.min(this.elapsed, random.pick([1, 2, 10, 100]));
     }
     this.nanoseconds = random.below(1_000_000_000);
     return { seconds: this.elapsed - back, nanoseconds: this.nanoseconds };
+  }
+
+  private pass(seconds: number): void {
+    const some = seconds >= 0 && seconds <= 1000 ? seconds : 300;
+    this.elapsed = Math.min(this.elapsed + some, LAST_SECOND);
   }
 
   private kept(bytes: Uint8Array): Uint8Array {
@@ -287,6 +296,19 @@ export class Traffic {
   private again(): Pending {
     const { random } = this;
     const spec = random.pick(this.flows);
+    if (spec.protocol === TCP && random.chance(12)) {
+      // Closes, and opens anew at the edge of what the configuration grants.
+      const { config } = this;
+      const edge = random.pick([
+        config.ctServiceGrace,
+        config.ctServiceGrace,
+        config.ctCloseLifetime,
+        config.ctSynLifetime,
+      ]);
+      const opening = this.entering(frame({ ...spec, tcpFlags: SYN, tags: [] }));
+      this.planned = { packet: opening, seconds: edge + random.pick([0, 0, -1, 1]) };
+      return this.entering(frame({ ...spec, tcpFlags: random.pick([FIN | ACK, FIN | ACK, RST]), tags: [] }));
+    }
     const tcpFlags = random.chance(75) ? random.pick(SEGMENTS) : spec.tcpFlags;
     return this.sent({ ...spec, tcpFlags, payload: random.chance(60) ? spec.payload : payload(random), tags: [] });
   }
