@@ -87,6 +87,9 @@ function apt(install) {
 
 if (!packaged('--exists', `libbpf >= ${LIBBPF}`))
   leave(`this system’s libbpf is older than ${LIBBPF}: Debian 12, Ubuntu 24.04 and newer have one that will do`);
+// A checkout may be a fresh one; as a dependency the package is whole.
+const ensure = join(root, 'scripts', 'ensure.mjs');
+if (existsSync(ensure) && spawnSync(process.execPath, [ensure], { stdio: 'inherit' }).status !== 0) process.exit(1);
 const built = spawnSync(process.execPath, [join(root, 'scripts', 'install-native.mjs'), '--required'], {
   stdio: 'inherit',
 });

@@ -12,7 +12,7 @@ import { loadManifests } from '../../../src/control/load/index.ts';
 import { type Dataplane } from '../../../src/dataplane/index.ts';
 import { createSim, type Sim } from '../../../src/dataplane/sim/index.ts';
 import { checked, createXdp, type Handle, type Xdp } from '../../../src/dataplane/xdp/index.ts';
-import { type ConnectionRecord } from '../../../src/flow/index.ts';
+import { type ConnectionRecord, type FlowFacts } from '../../../src/flow/index.ts';
 import { type ValueOf } from '../../../src/layout/index.ts';
 import { type MapWrite } from '../../../src/maps/index.ts';
 import { addressText, replay, type ReplayResult } from '../../../src/replay/index.ts';
@@ -93,14 +93,18 @@ export function eventsOf({ events }: Dataplane): Event[] {
   return out;
 }
 
-/** Replays captures through the simulator; the connections by the initiator's `address:port`. */
-export async function replayed(
-  cluster: Cluster,
-  sim: Sim,
-  at: string,
-  files: readonly string[],
-): Promise<{ readonly byClient: ReadonlyMap<string, ConnectionRecord>; readonly result: ReplayResult }> {
+/** What a replay said, by the initiator's address and port. */
+export interface Replayed {
+  readonly byClient: ReadonlyMap<string, ConnectionRecord>;
+  /** Numbers of the backends that packets of the initiator were given. */
+  readonly backendsOf: ReadonlyMap<string, ReadonlySet<number>>;
+  readonly result: ReplayResult;
+}
+
+/** Replays captures through the simulator. */
+export async function replayed(cluster: Cluster, sim: Sim, at: string, files: readonly string[]): Promise<Replayed> {
   const byClient = new Map<string, ConnectionRecord>();
+  const backendsOf = new Map<string, Set<number>>();
   const sources = await Promise.all(files.map((file) => openCapture(file)));
   try {
     const result = await replay(
@@ -116,18 +120,31 @@ export async function replayed(
       },
       {
         connection: (record) => {
-          byClient.set(`${record.source.ip} ${record.source.port}`, record);
+          byClient.set(clientText(record), record);
+        },
+        packet: (judged) => {
+          const { backend } = judged.outcome;
+          const client = clientText(judged.record());
+          const known = backendsOf.get(client);
+          if (known === undefined) backendsOf.set(client, new Set([backend]));
+          else known.add(backend);
         },
       },
     );
-    return { byClient, result };
+    return { byClient, backendsOf, result };
   } finally {
     await Promise.all(sources.map((source) => source.close()));
   }
 }
 
+const clientText = ({ source }: FlowFacts): string => `${source.ip} ${source.port}`;
+
 /** Programs of decapsulate.bpf.c, compiled with clang into `folder` and loaded. */
-export function loadLabPrograms(folder: string): { readonly decapsulate: Handle; readonly pass: Handle; close(): void } {
+export function loadLabPrograms(folder: string): {
+  readonly decapsulate: Handle;
+  readonly pass: Handle;
+  close(): void;
+} {
   const addon = theAddon();
   const out = join(folder, 'decapsulate.o');
   const triple = spawnSync('clang', ['-print-multiarch'], { encoding: 'utf8' }).stdout.trim();

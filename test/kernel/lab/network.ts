@@ -1,6 +1,6 @@
 // A small network of namespaces: machines joined by pairs, programs that run in them, everything gone at the end.
-// Input: names, addresses. Output: Network. Invariant: what was made or started is removed by `close`, whatever happened, and
-// when the process is told to end; nothing is made outside the namespaces.
+// Input: names, addresses. Output: Network. Invariant: what was made or started is removed by `close`, and when this process
+// ends in whatever way; nothing is made outside the namespaces.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,6 +14,19 @@ export interface Running {
   /** Its exit status and whole standard output, when it has ended. */
   readonly ended: Promise<{ readonly status: number | null; readonly output: string }>;
 }
+
+/** An interface. */
+export interface Device {
+  readonly ifindex: number;
+  /** Its station address. */
+  readonly mac: Uint8Array;
+  readonly macText: string;
+  /** How an XDP program is attached; absent: none is. */
+  readonly xdp?: 'NATIVE' | 'GENERIC';
+}
+
+/** XDP_ATTACHED_* of rtnetlink. */
+const XDP_ATTACHED: Readonly<Record<number, 'NATIVE' | 'GENERIC'>> = { 1: 'NATIVE', 2: 'GENERIC' };
 
 const SETTINGS = [
   'net.ipv4.conf.all.rp_filter=0',
@@ -33,25 +46,41 @@ const SETTINGS = [
 /** Frames are as on a wire: whole segments with whole checksums. */
 const OFFLOADS = ['tx', 'tso', 'gso', 'gro'].flatMap((name) => [name, 'off']);
 
+/** Waits for the end of its input, then ends whatever runs in namespaces with its prefix and removes them. */
+const GUARD = `trap '' INT TERM HUP
+cat > /dev/null
+for space in $(ip netns list | cut -d ' ' -f 1); do
+  case $space in "$1"*)
+    for process in $(ip netns pids "$space"); do kill -KILL "$process"; done
+    ip netns del "$space"
+  esac
+done`;
+
 let made = 0;
 
 /** See the head of this file. */
 export class Network {
   private readonly prefix = `weir-${process.pid}-${++made}-`;
-  private readonly machines = new Set<string>();
   private readonly running = new Set<Running>();
-  private readonly leave = (): void => {
-    this.remove();
-  };
-  private readonly leaveBySignal = (signal: NodeJS.Signals): void => {
-    this.remove();
-    process.kill(process.pid, signal);
-  };
+  /** Outlives this process, whatever ends it: removes everything when its standard input is closed. */
+  private readonly guard: ChildProcess;
+  private readonly guarded: Promise<void>;
 
   constructor() {
-    process.once('exit', this.leave);
-    process.once('SIGINT', this.leaveBySignal);
-    process.once('SIGTERM', this.leaveBySignal);
+    const guard = spawn('sh', ['-c', GUARD, 'sh', this.prefix], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      detached: true,
+    });
+    this.guard = guard;
+    this.guarded = new Promise((resolve) => {
+      guard.on('error', () => {
+        resolve();
+      });
+      guard.on('exit', () => {
+        resolve();
+      });
+    });
+    guard.unref();
   }
 
   /** Name of a machine's namespace. */
@@ -67,7 +96,6 @@ export class Network {
   /** Makes machines. */
   add(...machines: readonly string[]): void {
     for (const machine of machines) {
-      this.machines.add(machine);
       run('ip', 'netns', 'add', this.space(machine));
       this.run(machine, 'sysctl', '-q', '-w', ...SETTINGS);
       this.ip(machine, ['link set lo up']);
@@ -94,12 +122,14 @@ export class Network {
     if (status !== 0) throw new Error(`ip in ${machine}: ${stderr}`);
   }
 
-  /** Number and station address of an interface. */
-  device(machine: string, name: string): { readonly ifindex: number; readonly mac: Uint8Array; readonly macText: string } {
+  /** What the kernel says of an interface. */
+  device(machine: string, name: string): Device {
     const text = run('ip', '-n', this.space(machine), '-j', 'link', 'show', 'dev', name);
-    const [found] = JSON.parse(text) as { ifindex: number; address: string }[];
-    const mac = Uint8Array.from(found!.address.split(':'), (digits) => parseInt(digits, 16));
-    return { ifindex: found!.ifindex, mac, macText: found!.address };
+    const [found] = JSON.parse(text) as { ifindex: number; address: string; xdp?: { mode: number } }[];
+    const { ifindex, address, xdp } = found!;
+    const mac = Uint8Array.from(address.split(':'), (digits) => parseInt(digits, 16));
+    const mode = xdp === undefined ? undefined : XDP_ATTACHED[xdp.mode];
+    return { ifindex, mac, macText: address, ...(mode === undefined ? {} : { xdp: mode }) };
   }
 
   /** Runs a program in a machine to its end; throws what it said when it fails. */
@@ -138,17 +168,9 @@ export class Network {
   /** Ends all programs and removes the namespaces. Idempotent. */
   async close(): Promise<void> {
     const ends = [...this.running].map(({ ended }) => ended);
-    this.remove();
-    await Promise.all(ends);
-    process.off('exit', this.leave);
-    process.off('SIGINT', this.leaveBySignal);
-    process.off('SIGTERM', this.leaveBySignal);
-  }
-
-  private remove(): void {
-    for (const { child } of this.running) child.kill('SIGKILL');
-    for (const machine of this.machines) spawnSync('ip', ['netns', 'del', this.space(machine)]);
-    this.machines.clear();
+    this.guard.ref();
+    this.guard.stdin?.end();
+    await Promise.all([...ends, this.guarded]);
   }
 }
 

@@ -56,21 +56,33 @@ export interface Fetched {
 /** curl's exit status of a connection that nobody answered in time. */
 export const TIMED_OUT = 28;
 
-const SCRIPT = `url=$1; seconds=$2; shift 2
+const SCRIPT = `url=$1; seconds=$2; bytes=$3; shift 3
 for port in "$@"; do
-  answer=$(curl -q -sS --noproxy '*' -g --max-time "$seconds" --local-port "$port" "$url" 2>/dev/null)
+  answer=$(head -c "$bytes" /dev/zero | tr '\\0' x |
+    curl -q -sS --noproxy '*' -g --max-time "$seconds" --local-port "$port" -X GET -H Expect: -d @- "$url" 2>/dev/null)
   echo "$port $? $answer"
 done`;
 
-/** Opens a connection from each of the ports, one after the other. */
+/** Opens a connection from each of the ports, one after the other. `seconds`: how long each may take; `bytes`: of the request's body. */
 export async function fetchFrom(
   network: Network,
   machine: string,
   url: string,
   ports: readonly number[],
   seconds = 5,
+  bytes = 0,
 ): Promise<Fetched[]> {
-  const client = network.start(machine, 'sh', '-c', SCRIPT, 'sh', url, String(seconds), ...ports.map(String));
+  const client = network.start(
+    machine,
+    'sh',
+    '-c',
+    SCRIPT,
+    'sh',
+    url,
+    String(seconds),
+    String(bytes),
+    ...ports.map(String),
+  );
   const { output } = await client.ended;
   return output
     .trim()

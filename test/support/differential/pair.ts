@@ -276,7 +276,9 @@ export class Pair {
       difference ??= found;
     }
     difference ??= this.compareArrays();
-    difference ??= this.compareCounters(thorough);
+    // Always asked: what is counted up to here must not be told as the next sequence's.
+    const counters = this.compareCounters(thorough);
+    difference ??= counters;
     for (const { map, key } of this.touched) {
       const name = storedName(map);
       if (name === undefined || !isArray(name)) continue;
