@@ -119,14 +119,14 @@ async function run(paths: readonly string[], options: ReplayCommandOptions): Pro
 
 /** A cluster in the kernel's maps; a CommandFailure that says what is missing where the engine cannot run. */
 async function loadKernelWorld(options: ClusterOptions): Promise<World> {
-  const { BpfError, createXdp, kernelUnavailable } = await import('../dataplane/xdp/index.ts');
+  const { BpfError, createXdp, FramedDataplane, kernelUnavailable } = await import('../dataplane/xdp/index.ts');
   const missing = kernelUnavailable();
   if (missing !== undefined) {
     const remedy = missing.command === undefined ? '' : `; ${missing.command}`;
     throw new CommandFailure(`--dataplane xdp: ${missing.reason}${remedy} (weir doctor tells more)`);
   }
   try {
-    return await loadInto(options, createXdp);
+    return await loadInto(options, (sizes) => new FramedDataplane(createXdp(sizes)));
   } catch (cause) {
     if (cause instanceof BpfError) throw new CommandFailure(safeText(`--dataplane xdp: ${cause.message}`));
     throw cause;

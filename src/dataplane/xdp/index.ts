@@ -5,6 +5,7 @@ export { BpfError, checked, errnoName } from './error.ts';
 export { createKernelMap, KernelMap, type KernelMapOptions, type MapDump } from './kernel-map.ts';
 export { loadObject, type LoadedObject, type ObjectMapName, type ObjectOptions, sized } from './object.ts';
 export { attach, Attachment, type AttachOptions, attachTypes, HOOK_PLACES, openAttachment } from './attachment.ts';
+export { FramedDataplane } from './framed.ts';
 export { RingEvents } from './ring-events.ts';
 export { kernelHz } from './kernel-hz.ts';
 export {
