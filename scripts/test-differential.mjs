@@ -20,7 +20,7 @@ const valueOf = (name, otherwise) => (args.includes(name) ? args[args.indexOf(na
 const packets = valueOf('--packets', '200000');
 const seed = valueOf('--seed', '1');
 const only = valueOf('--only', '');
-const { FAULTS } = await import(pathToFileURL(join(built, 'faults.js')).href);
+const { FAULTS, lineText } = await import(pathToFileURL(join(built, 'faults.js')).href);
 
 const MULTIARCH = '/usr/include/x86_64-linux-gnu';
 const flags = ['-O2', '-g', '-target', 'bpf', '-mcpu=v3', '-w'];
@@ -47,7 +47,7 @@ try {
     cpSync(join(root, 'native/bpf'), copy, { recursive: true });
     const path = join(copy, file);
     const lines = readFileSync(path, 'utf8').split('\n');
-    const at = lines.findIndex((line) => line.trim() === before);
+    const at = lines.findIndex((line) => lineText(line) === before);
     let verdict;
     if (at < 0) verdict = 'NOT APPLICABLE: no such line';
     else {

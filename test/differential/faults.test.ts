@@ -5,13 +5,13 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ROOT } from '../support/repository.ts';
-import { FAULTS } from './faults.ts';
+import { FAULTS, lineText } from './faults.ts';
 
 test('each fault names exactly one line', () => {
   assert.ok(FAULTS.length >= 30);
   for (const { file, before, after } of FAULTS) {
     const lines = readFileSync(join(ROOT, 'native/bpf', file), 'utf8').split('\n');
-    const hits = lines.filter((line) => line.trim() === before).length;
+    const hits = lines.filter((line) => lineText(line) === before).length;
     assert.equal(hits, 1, `${file}: ${hits} lines say "${before}"`);
     assert.notEqual(before, after);
   }

@@ -1,5 +1,6 @@
 // One-line faults in the kernel's programs, each of which the differential run must detect. Input: none. Output: a list.
-// Invariant: `before` is the trimmed text of exactly one line of the file, and `after` compiles and passes the verifier.
+// Invariant: `before` is the text of exactly one line of the file, spaces counted as one, and `after` compiles and passes the
+// verifier.
 
 /** One line made wrong. */
 export interface Fault {
@@ -10,6 +11,9 @@ export interface Fault {
   /** What it is to say. */
   readonly after: string;
 }
+
+/** The text of a line, however it is indented and spaced. */
+export const lineText = (line: string): string => line.trim().replace(/\s+/g, ' ');
 
 export const FAULTS: readonly Fault[] = [
   // Parsing.
@@ -90,7 +94,7 @@ export const FAULTS: readonly Fault[] = [
   { file: 'jhash.h', before: 'b = (b ^ a) - rotate(a, 25);', after: 'b = (b ^ a) - rotate(a, 24);' },
   {
     file: 'jhash.h',
-    before: 'a = (a - c) ^ rotate(c, 16);                                                                   \\',
+    before: 'a = (a - c) ^ rotate(c, 16); \\',
     after: 'a = (a - c) ^ rotate(c, 15); \\',
   },
   {
@@ -112,8 +116,8 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     file: 'conntrack_key.h',
-    before: ': (__s32)source[0] < (__s32)destination[0] ? -1',
-    after: ': source[0] < destination[0] ? -1',
+    before: 'order = source[0] == destination[0] ? 0 : (__s32)source[0] < (__s32)destination[0] ? -1 : 1;',
+    after: 'order = source[0] == destination[0] ? 0 : source[0] < destination[0] ? -1 : 1;',
   },
   {
     file: 'conntrack_entry.h',

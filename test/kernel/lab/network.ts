@@ -43,8 +43,8 @@ const SETTINGS = [
   'net.ipv4.conf.default.igmpv3_unsolicited_report_interval=1',
 ];
 
-/** Frames are as on a wire: whole segments with whole checksums. */
-const OFFLOADS = ['tx', 'tso', 'gso', 'gro'].flatMap((name) => [name, 'off']);
+/** What a device does for its stack when it sends: checksums, cutting segments. */
+const OFFLOADS = ['tx', 'tso', 'gso'];
 
 /** Waits for the end of its input, then ends whatever runs in namespaces with its prefix and removes them. */
 const GUARD = `trap '' INT TERM HUP
@@ -102,7 +102,16 @@ export class Network {
     }
   }
 
-  /** Joins two machines by a pair of interfaces, which are up. */
+  /**
+   * Without offloads, frames are as on a wire: whole segments with whole checksums. What arrives is never joined, so that a
+   * recording and a hook see the same frames.
+   */
+  offload(machine: string, device: string, on: boolean): void {
+    const sending = OFFLOADS.flatMap((name) => [name, on ? 'on' : 'off']);
+    this.run(machine, 'ethtool', '-K', device, ...sending, 'gro', 'off');
+  }
+
+  /** Joins two machines by a pair of interfaces, which are up and have no offloads. */
   join(one: string, device: string, other: string, otherDevice: string): void {
     const at = (machine: string): string[] => ['netns', this.space(machine)];
     run('ip', 'link', 'add', 'name', device, ...at(one), 'type', 'veth', 'peer', 'name', otherDevice, ...at(other));
@@ -110,7 +119,7 @@ export class Network {
       [one, device],
       [other, otherDevice],
     ] as const) {
-      this.run(machine, 'ethtool', '-K', name, ...OFFLOADS);
+      this.offload(machine, name, false);
       this.ip(machine, [`link set ${name} up`]);
     }
   }

@@ -60,10 +60,12 @@ const SCRIPT = `url=$1; seconds=$2; bytes=$3; shift 3
 for port in "$@"; do
   answer=$(head -c "$bytes" /dev/zero | tr '\\0' x |
     curl -q -sS --noproxy '*' -g --max-time "$seconds" --local-port "$port" -X GET -H Expect: -d @- "$url" 2>/dev/null)
-  echo "$port $? $answer"
+  status=$?
+  echo "$port $status $answer"
+  test $status -eq 0 || break
 done`;
 
-/** Opens a connection from each of the ports, one after the other. `seconds`: how long each may take; `bytes`: of the request's body. */
+/** Opens a connection from each of the ports, one after the other, up to the first that fails. `seconds`: how long each may take; `bytes`: of the request's body. */
 export async function fetchFrom(
   network: Network,
   machine: string,
@@ -124,7 +126,9 @@ export async function record(
   { direction = 'inout', filter = 'tcp' }: RecordOptions = {},
 ): Promise<Recording> {
   const file = join(folder, `${machine}-${device}-${direction}.pcap`);
-  const args = ['-n', '-i', device, '-Q', direction, '-w', file, '-U', '--immediate-mode', '-Z', 'root'];
+  // Room for the largest segment, and for some hundred of them: a busy machine lets tcpdump wait.
+  const room = ['-s', '66000', '-B', '32768'];
+  const args = ['-n', '-i', device, '-Q', direction, '-w', file, '-U', '--immediate-mode', '-Z', 'root', ...room];
   const recorder = network.start(machine, 'tcpdump', ...args, '--time-stamp-precision=nano', filter);
   await until(`tcpdump in ${machine}`, recorder, () => recorder.told().includes('listening on'));
   return {

@@ -1,19 +1,12 @@
 // Two engines side by side: the same writes, the same packets, and whether both did the same.
 // Input: sequences. Output: the first difference, or none. Invariant: after `end` both engines hold nothing but the Maglev
 // tables, whatever happened, so that the next sequence finds them as a fresh pair would be.
-import { Meta, Packet, type StoredMapName } from '../../../src/datapath/index.ts';
+import { type StoredMapName } from '../../../src/datapath/index.ts';
 import { type Dataplane } from '../../../src/dataplane/index.ts';
-import { type ByteMap, type MapWrite } from '../../../src/maps/index.ts';
-import {
-  decisionRecord,
-  eventRecord,
-  type MapSpec,
-  MAPS,
-  metricsValue,
-  VERDICT,
-  valueBytes,
-} from '../../../src/schema/index.ts';
-import { fillMeta, metaValues, type Outcome, type PacketStep, type Sequence, type Step } from './step.ts';
+import { type MapWrite } from '../../../src/maps/index.ts';
+import { decisionRecord, type MapSpec, MAPS, VERDICT } from '../../../src/schema/index.ts';
+import { COUNTERS, dumpOf, entryText, EVENT_BYTES, Side } from './side.ts';
+import { metaValues, type Outcome, type Sequence, type Step } from './step.ts';
 import { encodeEntry, hexText, isArray, STORED, storedName, type TableEntry, type WorldEntry } from './world.ts';
 
 /** Something that the engines did not do alike. */
@@ -25,14 +18,9 @@ export interface Difference {
   readonly detail: string;
 }
 
-/** Room before and behind a frame, for what an engine puts around it. */
-const HEADROOM = 256;
-const BUFFER = 4608;
 const ACTION_AT = decisionRecord.at.action;
 /** The simulator alone can miss a fact; the kernel writes 0 (schema/record.ts). */
 const IGNORED_AT = decisionRecord.at.unknownReason;
-const EVENT_BYTES = eventRecord.bytes;
-const COUNTERS = MAPS.metrics.maxEntries * (metricsValue.bytes / 8);
 const ALL_COUNTERS_EVERY = 16;
 const isTable = (name: StoredMapName): boolean => (MAPS[name] as MapSpec).kind === 'hash-of-arrays';
 const SCANNED = STORED.filter((name) => !isArray(name) && !isTable(name) && name !== 'metrics');
@@ -40,69 +28,6 @@ const SCANNED = STORED.filter((name) => !isArray(name) && !isTable(name) && name
 export const DATAPATH_MAPS: readonly StoredMapName[] = STORED.filter(
   (name) => (MAPS[name] as MapSpec).kind === 'lru-hash' && !name.startsWith('neighbours') && !name.startsWith('nat'),
 );
-
-/** One engine with the memory of its runs. */
-class Side {
-  readonly engine: Dataplane;
-  readonly buffer = new Uint8Array(BUFFER);
-  readonly packet = new Packet();
-  readonly meta = new Meta();
-  readonly event = new Uint8Array(EVENT_BYTES);
-  /** Counters when the sequence began, and now: packets and bytes by index. */
-  before = new BigUint64Array(COUNTERS);
-  now = new BigUint64Array(COUNTERS);
-  readonly values = new Map<StoredMapName, Uint8Array>();
-  private readonly counter = new BigUint64Array(2);
-  private readonly counterBytes = new Uint8Array(this.counter.buffer);
-  private readonly counterKey = new Uint32Array(1);
-  private readonly counterKeyBytes = new Uint8Array(this.counterKey.buffer);
-
-  constructor(engine: Dataplane) {
-    this.engine = engine;
-    for (const name of STORED) this.values.set(name, new Uint8Array(valueBytes(engine.maps[name].spec)));
-  }
-
-  run(step: PacketStep, base: number): number {
-    const { bytes } = step;
-    this.buffer.set(bytes, HEADROOM);
-    const end = HEADROOM + bytes.length;
-    this.packet.view(this.buffer, HEADROOM, end, end, 1, base + step.seconds, step.nanoseconds);
-    return this.engine.run(step.hook, this.packet, fillMeta(this.meta, step.meta));
-  }
-
-  /** Reads all counters into `now`. */
-  count(): void {
-    const { metrics } = this.engine.maps as { metrics: unknown };
-    if (typeof metrics === 'object' && metrics !== null && 'words' in metrics && metrics.words instanceof Int32Array) {
-      this.now.set(new BigUint64Array(metrics.words.buffer, 0, COUNTERS));
-      return;
-    }
-    this.now.fill(0n);
-    for (const { reason, direction, packets, bytes } of this.engine.metrics()) {
-      const at = (reason * 4 + direction) * 2;
-      this.now[at] = packets;
-      this.now[at + 1] = bytes;
-    }
-  }
-
-  /** Reads the counters that `other` says have changed, and takes the rest for unchanged. */
-  countAs(other: Side): void {
-    this.now.set(this.before);
-    for (let i = 0; i < COUNTERS; i += 2) {
-      if (other.now[i] === other.before[i]) continue;
-      this.counterKey[0] = i >> 1;
-      this.engine.maps.metrics.lookup(this.counterKeyBytes, this.counterBytes);
-      this.now[i] = this.counter[0]!;
-      this.now[i + 1] = this.counter[1]!;
-    }
-  }
-
-  settle(): void {
-    const { before } = this;
-    this.before = this.now;
-    this.now = before;
-  }
-}
 
 /** Two engines. A is the one that the sequence follows. */
 export class Pair {
@@ -162,7 +87,21 @@ export class Pair {
     }
     for (const entry of tables) writes.push(encodeEntry(entry, 0));
     this.tables = tables;
-    return this.apply(writes, -1);
+    return this.apply(writes, -1) ?? this.compareTables(tables);
+  }
+
+  /** Tables are control's alone: compared once, when they are in place. */
+  private compareTables(tables: readonly TableEntry[]): Difference | undefined {
+    for (const entry of tables) {
+      const { key } = encodeEntry(entry, 0);
+      const ours = this.a.values.get(entry.map)!;
+      const theirs = this.b.values.get(entry.map)!;
+      const found =
+        this.a.engine.maps[entry.map].lookup(key, ours) && this.b.engine.maps[entry.map].lookup(key, theirs);
+      if (found && ours.every((byte, i) => byte === theirs[i])) continue;
+      return { step: -1, what: 'map', detail: `${entry.map}: table of ${entry.key.reverseNat}` };
+    }
+    return undefined;
   }
 
   private apply(writes: readonly MapWrite[], step: number): Difference | undefined {
@@ -381,30 +320,4 @@ export class Pair {
     this.a.engine.close();
     this.b.engine.close();
   }
-}
-
-/** Every entry of a map: as the kernel's maps give them at once, where they can. */
-function dumpOf(map: ByteMap): { keys: Uint8Array; values: Uint8Array; count: number } {
-  if ('dump' in map && typeof map.dump === 'function') {
-    return (map as ByteMap & { dump(): { keys: Uint8Array; values: Uint8Array; count: number } }).dump();
-  }
-  const { key } = map.spec;
-  const size = valueBytes(map.spec);
-  const keys = new Uint8Array(map.size * key.bytes);
-  const values = new Uint8Array(map.size * size);
-  let count = 0;
-  for (const [k, v] of map.entries()) {
-    keys.set(k, count * key.bytes);
-    values.set(v, count * size);
-    count++;
-  }
-  return { keys, values, count };
-}
-
-function entryText(name: StoredMapName, key: Uint8Array, value: Uint8Array): string {
-  const text = (fields: unknown): string =>
-    JSON.stringify(fields, (_, field: unknown) =>
-      field instanceof Uint8Array ? hexText(field) : typeof field === 'bigint' ? `${field}` : field,
-    );
-  return `${text(MAPS[name].key.decode(key))} → ${text(MAPS[name].value.decode(value))}`;
 }

@@ -4,40 +4,15 @@
 // first packet's.
 import { ACTION, FEATURE, HOOK, META_FLAG } from '../../../src/schema/index.ts';
 import { identityMark } from '../../../src/datapath/stages/identity.ts';
-import {
-  type Cast,
-  CLIENT_PORTS,
-  everyone,
-  type Family,
-  familyOf,
-  ICMP,
-  ICMPV6,
-  ofFamily,
-  PORTED,
-  SCTP,
-  SERVICE_PORTS,
-  TCP,
-} from './cast.ts';
+import { type Cast, type Family, familyOf, TCP } from './cast.ts';
 import { change } from './changes.ts';
-import { frame, type FrameSpec, PLAIN, transport } from './frame.ts';
+import { frame, type FrameSpec, transport } from './frame.ts';
 import { fitting, mutated, networkOffset, noise } from './mutate.ts';
 import { type Random } from './random.ts';
 import { type Config } from './random-config.ts';
+import { randomFlow, SEGMENTS } from './random-flows.ts';
 import { type RandomWorld } from './random-world.ts';
-import {
-  ACK,
-  answer,
-  arpFrame,
-  ends,
-  FIN,
-  icmpError,
-  neighbourFrame,
-  parsed,
-  payload,
-  PSH,
-  RST,
-  SYN,
-} from './replies.ts';
+import { ACK, answer, arpFrame, ends, FIN, icmpError, neighbourFrame, parsed, payload, RST, SYN } from './replies.ts';
 import { type MetaValues, NO_META, type Outcome, type PacketStep, type Step } from './step.ts';
 import { type WorldEntry } from './world.ts';
 
@@ -60,28 +35,6 @@ interface Pending {
 }
 
 const MARK_HOST = 0xc00;
-/** Extension headers, up to one more than the bound; a hop-by-hop header mostly stands first. */
-const extensionsOf = (random: Random): number[] => {
-  const list = Array.from({ length: random.between(1, 5) }, () => random.pick([0, 43, 44, 51, 60]));
-  if (random.chance(40)) list[0] = 0;
-  return list;
-};
-
-const SEGMENTS: readonly number[] = [
-  ACK,
-  ACK,
-  ACK | PSH,
-  FIN | ACK,
-  FIN,
-  RST,
-  RST | ACK,
-  SYN,
-  SYN | ACK,
-  SYN | 0xc0,
-  0,
-  0xff,
-];
-
 /** Makes the steps of one sequence. */
 export class Traffic {
   private readonly random: Random;
@@ -209,84 +162,18 @@ export class Traffic {
   }
 
   private anyFrame(): Uint8Array {
-    return this.frames.length === 0 ? frame(this.newFlow()) : this.random.pick(this.frames);
+    return this.frames.length === 0
+      ? frame(randomFlow(this.random, this.cast, this.family()))
+      : this.random.pick(this.frames);
   }
 
   private family(): Family {
     return this.random.chance(3) ? this.random.pick([4, 6]) : this.random.pick(this.families);
   }
 
-  /** First packet of a connection. */
-  private newFlow(): FrameSpec {
-    const { random, cast } = this;
-    const family = this.family();
-    const pods = cast.pods.map((pod) => pod.address);
-    const all = everyone(cast);
-    const outside = random.chance(32);
-    const source = ofFamily(random, outside ? cast.outside : random.chance(80) ? pods : all, family);
-    const front = random.chance(outside ? 78 : 50) ? cast.frontends.filter((f) => f.family === family) : [];
-    const sourcePort = random.pick(CLIENT_PORTS);
-    if (front.length > 0) {
-      const { address, port, protocol } = random.pick(front);
-      // A frontend's wildcard is met by a port or protocol that is none of its own.
-      const other = random.chance(10);
-      const destinationPort = other ? random.pick([81, 53]) : port;
-      return this.described(source, address, protocol, sourcePort, destinationPort);
-    }
-    const destination = ofFamily(random, random.chance(70) ? pods : all, family);
-    const icmp = random.chance(18);
-    const protocol = icmp
-      ? family === 4
-        ? ICMP
-        : ICMPV6
-      : random.chance(3)
-        ? random.pick([47, 2, 50, 59, 1, 58, 255])
-        : random.pick(PORTED);
-    return this.described(source, destination, protocol, sourcePort, random.pick(SERVICE_PORTS));
-  }
-
-  private described(
-    source: Uint8Array,
-    destination: Uint8Array,
-    protocol: number,
-    sourcePort: number,
-    destinationPort: number,
-  ): FrameSpec {
-    const { random } = this;
-    const four = source.length === 4;
-    const echo = protocol === ICMP ? random.pick([8, 8, 8, 0, 13, 3]) : random.pick([128, 128, 128, 129, 1, 200]);
-    return {
-      ...PLAIN,
-      source,
-      destination,
-      protocol,
-      sourcePort,
-      destinationPort,
-      tcpFlags: random.chance(82) ? SYN : random.pick(SEGMENTS),
-      type: protocol === ICMP || protocol === ICMPV6 ? echo : protocol === SCTP ? 1 : 0,
-      code: random.chance(10) ? random.below(5) : 0,
-      id: random.pick([0, 7, 0x8001]),
-      payload: payload(random),
-      ttl: random.chance(6) ? random.pick([0, 1, 2, 255]) : 64,
-      tos: random.chance(5) ? random.below(256) : 0,
-      tags: random.chance(9)
-        ? Array.from(
-            { length: random.pick([1, 1, 2, 2, 3]) },
-            () => [random.pick([0x8100, 0x88a8, 0x9100]), random.below(4096)] as const,
-          )
-        : [],
-      options: four && random.chance(5) ? random.fill(new Uint8Array(random.pick([4, 8, 40]))) : PLAIN.options,
-      extensions: four || !random.chance(8) ? [] : extensionsOf(random),
-      noChecksum: random.chance(5),
-      dontFragment: random.chance(20),
-      zeroLength: random.chance(3),
-      padding: random.chance(8) ? random.between(1, 20) : 0,
-    };
-  }
-
   private fresh(): Pending {
     const { random } = this;
-    const spec = this.newFlow();
+    const spec = randomFlow(this.random, this.cast, this.family());
     if (this.flows.length < 8) this.flows.push(spec);
     else this.flows[random.below(8)] = spec;
     return this.sent(spec);
@@ -357,7 +244,7 @@ export class Traffic {
 
   private odd(): Pending {
     const { random } = this;
-    const { source, destination } = this.newFlow();
+    const { source, destination } = randomFlow(this.random, this.cast, this.family());
     const n = random.below(4);
     const bytes =
       n === 0 ? arpFrame(random) : n === 1 ? noise(random) : frame(neighbourFrame(random, source, destination));
