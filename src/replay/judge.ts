@@ -18,7 +18,7 @@ import { Settled } from './settled.ts';
 import { OBSERVED_AS, OUTCOME, Outcome, WAY, WEIGHT } from './outcome.ts';
 import { Stations } from './stations.ts';
 import { type Vantage } from './vantage.ts';
-import { RUN, Way } from './way.ts';
+import { packRun, RUN, RUN_OF, Way } from './way.ts';
 
 const { ASKED, OUTPUT, NONE } = ROLE;
 const TCP = 6;
@@ -434,7 +434,15 @@ export class Judge {
   }
 
   private refresh(connection: number, forward: boolean): void {
-    this.ran = this.originals.refresh(connection, forward, this.headers, this.packet, this.vantage, this.now);
+    this.ran = this.originals.refresh(
+      connection,
+      forward,
+      this.headers,
+      this.packet,
+      this.vantage,
+      this.interfaceNumber,
+      this.now,
+    );
   }
 
   /** A packet whose tuple nobody knows. */
@@ -617,7 +625,3 @@ export class Judge {
     if (WEIGHT[out.verdict]! > heaviest && out.counterfactual === 0) this.openings.keep(connection, out);
   }
 }
-
-/** RUN bits in two bits of a cached entry. */
-const packRun = (run: number): number => ((run & RUN.SKIP_SERVICE) !== 0 ? 1 : 0) | ((run & RUN.TO_POD) !== 0 ? 2 : 0);
-const RUN_OF = Int32Array.of(0, RUN.SKIP_SERVICE, RUN.TO_POD, RUN.SKIP_SERVICE | RUN.TO_POD);

@@ -2,13 +2,13 @@
 // learns what the capture shows (replay.md, rule 1). Input: an output packet and its connection. Output: refreshed entries.
 // Invariant: the captured packet is not touched; allocates nothing.
 import { Packet } from '../datapath/index.ts';
-import { HOOK } from '../schema/index.ts';
+import { HOOK, type Hook } from '../schema/index.ts';
 import { type Headers } from '../wire/index.ts';
 import { AT, type Connections, INT_STRIDE, REAL, REAL_STRIDE, STATE } from './connections.ts';
 import { type EntryHook } from './entry-hook.ts';
 import { OUTCOME, Outcome } from './outcome.ts';
 import { type Vantage } from './vantage.ts';
-import { PURPOSE, RUN, type Way } from './way.ts';
+import { PURPOSE, RUN, RUN_OF, type Way } from './way.ts';
 
 const ICMP = 1;
 const ICMPV6 = 58;
@@ -42,7 +42,15 @@ export class Originals {
    * already; else it is made again from the output, in a scratch copy, and sent its way. Whether that was done, and it went
    * through.
    */
-  refresh(connection: number, forward: boolean, h: Headers, packet: Packet, vantage: Vantage, now: number): boolean {
+  refresh(
+    connection: number,
+    forward: boolean,
+    h: Headers,
+    packet: Packet,
+    vantage: Vantage,
+    interfaceNumber: number,
+    now: number,
+  ): boolean {
     const { connections, scratchBytes } = this;
     const last = connections.real[connection * REAL_STRIDE + (forward ? REAL.FORWARD_INPUT : REAL.REPLY_INPUT)]!;
     if (last !== 0 && now - last >= 0 && now - last <= JUST_BEFORE) return false;
@@ -67,28 +75,36 @@ export class Originals {
     if (h.protocol === ICMP || h.protocol === ICMPV6) view.setUint16(l4 + 4, ports & 0xffff, true);
     else view.setInt32(l4, ports, true);
     const { entry } = this;
-    const s = base + source;
-    const d = base + destination;
-    entry.choose(
-      vantage.kind === 'pod' ? ANYWHERE : vantage,
-      h.family,
-      int[s]!,
-      int[s + 1]!,
-      int[s + 2]!,
-      int[s + 3]!,
-      int[d]!,
-      int[d + 1]!,
-      int[d + 2]!,
-      int[d + 3]!,
-      ports,
-      h.protocol,
-    );
-    const run = entry.run & ~RUN.SKIP_SERVICE;
+    let { hook, run } = entry;
+    if (vantage.kind !== 'pod' && int[base + AT.INTERFACE] === interfaceNumber + 1) {
+      // Worked out for this interface already.
+      const known = forward ? int[base + AT.ENTRY]! : int[base + AT.ENTRY]! >>> 8;
+      hook = (known & 0xff) as Hook;
+      run = RUN_OF[(known >>> 16) & 0xff]!;
+    } else {
+      const s = base + source;
+      const d = base + destination;
+      entry.choose(
+        vantage.kind === 'pod' ? ANYWHERE : vantage,
+        h.family,
+        int[s]!,
+        int[s + 1]!,
+        int[s + 2]!,
+        int[s + 3]!,
+        int[d]!,
+        int[d + 1]!,
+        int[d + 2]!,
+        int[d + 3]!,
+        ports,
+        h.protocol,
+      );
+      ({ hook, run } = entry);
+    }
+    run &= ~RUN.SKIP_SERVICE;
     const originated = (int[base + AT.STATE]! & STATE.ORIGINATED) !== 0;
     this.scratch.view(scratchBytes, 0, length, packet.wireEnd - h.l3, 101, packet.seconds, packet.nanoseconds);
     // A backend outside of the cluster answers at the node's device; of a pod's capture only the pod's own hook is known.
     // An answer to a pod refreshes what the pod's own hook holds: the hooks of the node before it hold nothing of it.
-    let hook = entry.hook;
     if (!forward && hook !== HOOK.FROM_CONTAINER && (vantage.kind === 'pod' || originated)) hook = HOOK.TO_CONTAINER;
     this.way.purpose = PURPOSE.ORIGINAL;
     this.way.run(hook, this.scratch, forward || originated ? run : run | RUN.FIRST_ONLY, this.refreshed);

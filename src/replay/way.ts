@@ -40,6 +40,12 @@ export const RUN = {
   TO_POD: 512,
 } as const;
 
+/** RUN bits in two bits of a cached entry. */
+export const packRun = (run: number): number =>
+  ((run & RUN.SKIP_SERVICE) !== 0 ? 1 : 0) | ((run & RUN.TO_POD) !== 0 ? 2 : 0);
+/** What packRun has packed. */
+export const RUN_OF = Int32Array.of(0, RUN.SKIP_SERVICE, RUN.TO_POD, RUN.SKIP_SERVICE | RUN.TO_POD);
+
 /** What a way is run for. */
 export const PURPOSE = {
   /** The captured packet itself. */

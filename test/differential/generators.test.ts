@@ -8,7 +8,7 @@ import { ICMP, ICMPV6, SCTP, TCP, UDP } from '../support/differential/cast.ts';
 import { frame, type FrameSpec, PLAIN, transport } from '../support/differential/frame.ts';
 import { LONGEST, mutated, noise, SHORTEST } from '../support/differential/mutate.ts';
 import { FEATURE_SETS, featuresOf, ALL_FEATURES } from '../support/differential/random-config.ts';
-import { addState, orderOf } from '../support/differential/random-state.ts';
+import { orderOf, randomState } from '../support/differential/random-state.ts';
 import { randomTables, randomWorld } from '../support/differential/random-world.ts';
 import { Random } from '../support/differential/random.ts';
 import { answer, icmpError, parsed } from '../support/differential/replies.ts';
@@ -138,7 +138,11 @@ test('every world is taken by an engine whole', () => {
   for (let i = 0; i < 150; i++) {
     const random = new Random(6, i);
     const world = randomWorld(random, featuresOf(6, i % FEATURE_SETS));
-    const entries = [...world.entries, ...addState(random, world), ...(i % 30 === 0 ? randomTables(random) : [])];
+    const entries = [
+      ...world.entries,
+      ...randomState(random, world).entries,
+      ...(i % 30 === 0 ? randomTables(random) : []),
+    ];
     for (const entry of entries) named.add(entry.map);
     const writes = entries.map((entry) => encodeEntry(entry, 1000));
     assert.deepEqual(createSim({ specs: SIZES, seed: 1 }).apply(writes), { applied: writes.length });

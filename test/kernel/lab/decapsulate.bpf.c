@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What the lab's machines run besides Weir: a backend takes the outer header of an IPIP packet off
  * (4 in 4, 6 in 6), and the far end of a pair lets everything pass, so that the near end may send
- * with XDP_TX. Input: frames. Output: XDP_PASS; XDP_DROP for an
- * outer header that is not sound. Frames of another kind are not touched. */
+ * with XDP_TX. Input: frames. Output: XDP_PASS; XDP_DROP for an outer header that is not sound.
+ * Frames of another kind are not touched. */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <bpf/bpf_endian.h>

@@ -3,7 +3,9 @@
 // datapath makes them; values hold whatever fits.
 import { CT_FLAG, CT_KEY } from '../../../src/schema/index.ts';
 import { CLIENT_PORTS, everyone, type Frontend, ICMP, ICMPV6, ofFamily, PORTED, SERVICE_PORTS, TCP } from './cast.ts';
+import { type FrameSpec } from './frame.ts';
 import { type Random } from './random.ts';
+import { described } from './random-flows.ts';
 import { IDENTITIES, type RandomWorld } from './random-world.ts';
 import { BACKENDS, be32, type PlainEntry, REVERSE_NATS, type WorldEntry } from './world.ts';
 
@@ -28,10 +30,10 @@ function connection(random: Random): Entry4['value'] {
   const flags =
     (random.chance(25) ? CT_FLAG.RX_CLOSING : 0) |
     (random.chance(25) ? CT_FLAG.TX_CLOSING : 0) |
-    (random.chance(10) ? CT_FLAG.LOOPBACK : 0) |
+    (random.chance(20) ? CT_FLAG.LOOPBACK : 0) |
     (random.chance(60) ? CT_FLAG.SEEN_NON_SYN : 0) |
     (random.chance(20) ? CT_FLAG.NODE_PORT : 0) |
-    (random.chance(8) ? CT_FLAG.PROXY_REDIRECT : 0) |
+    (random.chance(15) ? CT_FLAG.PROXY_REDIRECT : 0) |
     (random.chance(50) ? CT_FLAG.INBOUND : 0) |
     (random.chance(10) ? CT_FLAG.AUDITED : 0) |
     (random.chance(15) ? CT_FLAG.BOTH_WAYS : 0);
@@ -54,10 +56,18 @@ function connection(random: Random): Entry4['value'] {
   };
 }
 
+/** What was remembered, and of whom. */
+export interface RandomState {
+  readonly entries: readonly WorldEntry[];
+  /** First packets of the connections, for traffic that meets them. */
+  readonly flows: readonly FrameSpec[];
+}
+
 /** Entries of the maps that the datapath writes: in half of the worlds none. */
-export function addState(random: Random, world: RandomWorld): WorldEntry[] {
+export function randomState(random: Random, world: RandomWorld): RandomState {
   const entries: WorldEntry[] = [];
-  if (random.chance(50)) return entries;
+  const flows: FrameSpec[] = [];
+  if (random.chance(50)) return { entries, flows };
   const { cast } = world;
   const all = everyone(cast);
   const pods = cast.pods.map((pod) => pod.address);
@@ -72,6 +82,11 @@ export function addState(random: Random, world: RandomWorld): WorldEntry[] {
     const related = random.chance(20);
     const sourcePort = related ? 0 : icmp ? 7 : random.pick(CLIENT_PORTS);
     const destinationPort = related ? 0 : icmp ? 7 : (front?.port ?? random.pick(SERVICE_PORTS));
+    if (!related && flows.length < 6) {
+      const there = described(random, source, destination, protocol, sourcePort, destinationPort);
+      const back = described(random, destination, source, protocol, destinationPort, sourcePort);
+      flows.push(icmp ? { ...there, id: 7 } : random.chance(60) ? there : back);
+    }
     const order = orderOf(source, destination) || raw16(sourcePort) - raw16(destinationPort);
     const sourceLow = order <= 0;
     const ownerIsSource = random.chance(60);
@@ -101,7 +116,7 @@ export function addState(random: Random, world: RandomWorld): WorldEntry[] {
     }
     if (front !== undefined && random.chance(50)) addMemory(random, entries, source, front.address, sourcePort, front);
   }
-  return entries;
+  return { entries, flows };
 }
 
 /** A flow that xdp remembers, and an affinity, of this client. */

@@ -124,7 +124,7 @@ function addRoutes(random: Random, cast: Cast, entries: WorldEntry[]): void {
     gateways.push(hop ?? address);
     const value = {
       ifindex,
-      mtu: random.pick([0, 0, 0, 1500, 1400, 100, 60, 68]),
+      mtu: random.pick([0, 0, 0, 0, 1500, 28, 40, 48, 60, 68, 100]),
       flags: random.chance(80) ? 1 : random.below(8),
       gateway,
     };

@@ -51,7 +51,8 @@ export class Traffic {
   /** What comes next, and after how many seconds. */
   private planned: { readonly packet: Pending; readonly seconds: number } | undefined;
 
-  constructor(random: Random, world: RandomWorld) {
+  /** @param flows connections that the world knows already */
+  constructor(random: Random, world: RandomWorld, flows: readonly FrameSpec[]) {
     this.random = random;
     this.cast = world.cast;
     this.config = world.config;
@@ -61,6 +62,7 @@ export class Traffic {
     if ((features & FEATURE.IPV4) !== 0) on.push(4);
     if ((features & FEATURE.IPV6) !== 0) on.push(6);
     this.families = on;
+    this.flows.push(...flows);
   }
 
   /** The next step. */
@@ -119,7 +121,7 @@ export class Traffic {
 
   private disturbed(meta: MetaValues): MetaValues {
     const { random } = this;
-    if (!random.chance(14)) return meta;
+    if (!random.chance(16)) return meta;
     switch (random.below(9)) {
       case 0:
         return { ...meta, flags: meta.flags ^ META_FLAG.PARTIAL_CHECKSUM };
