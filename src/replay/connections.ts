@@ -188,6 +188,8 @@ export class Connections {
    * Packets come in trains; this spares most of them the way through the large table.
    */
   private readonly recent = new Int32Array(RECENT);
+  /** The same of IPv6. */
+  private readonly recent6 = new Int32Array(RECENT);
 
   constructor(
     options: { readonly maxRecords?: number; readonly onForgotten?: OnForgotten; readonly seed?: number } = {},
@@ -219,6 +221,54 @@ export class Connections {
     if (asked === ports && source === s && destination === d) this.forward = true;
     else if (asked === ((ports << 16) | (ports >>> 16)) && source === d && destination === s) this.forward = false;
     else return 0;
+    this.role = ROLE.ASKED;
+    if ((int[base + AT.STATE]! & STATE.MET) === 0) int[base + AT.STATE]! |= STATE.MET;
+    return number;
+  }
+
+  /** The same for IPv6. */
+  recall6(
+    s0: number,
+    s1: number,
+    s2: number,
+    s3: number,
+    d0: number,
+    d1: number,
+    d2: number,
+    d3: number,
+    ports: number,
+  ): number {
+    const number = this.recent6[recentAt(s0 ^ s1 ^ s2 ^ s3, d0 ^ d1 ^ d2 ^ d3, ports)]!;
+    if (number === 0) return 0;
+    const { int } = this;
+    const base = number * INT_STRIDE;
+    const s = base + AT.SOURCE;
+    const d = base + AT.DESTINATION;
+    const asked = int[base + AT.PORTS]!;
+    let other =
+      (asked ^ ports) |
+      (int[s]! ^ s0) |
+      (int[s + 1]! ^ s1) |
+      (int[s + 2]! ^ s2) |
+      (int[s + 3]! ^ s3) |
+      (int[d]! ^ d0) |
+      (int[d + 1]! ^ d1) |
+      (int[d + 2]! ^ d2) |
+      (int[d + 3]! ^ d3);
+    this.forward = other === 0;
+    if (other !== 0) {
+      other =
+        (asked ^ ((ports << 16) | (ports >>> 16))) |
+        (int[s]! ^ d0) |
+        (int[s + 1]! ^ d1) |
+        (int[s + 2]! ^ d2) |
+        (int[s + 3]! ^ d3) |
+        (int[d]! ^ s0) |
+        (int[d + 1]! ^ s1) |
+        (int[d + 2]! ^ s2) |
+        (int[d + 3]! ^ s3);
+      if (other !== 0) return 0;
+    }
     this.role = ROLE.ASKED;
     if ((int[base + AT.STATE]! & STATE.MET) === 0) int[base + AT.STATE]! |= STATE.MET;
     return number;
@@ -256,6 +306,10 @@ export class Connections {
     ports: number,
     protocol: number,
   ): number {
+    if (protocol === TCP) {
+      const recent = this.recall6(s0, s1, s2, s3, d0, d1, d2, d3, ports);
+      if (recent !== 0) return recent;
+    }
     const low = lower6(s0, s1, s2, s3, d0, d1, d2, d3, ports);
     const { tuples6 } = this;
     const turned = (ports << 16) | (ports >>> 16);
@@ -263,7 +317,10 @@ export class Connections {
       ? tuples6.find(s0, s1, s2, s3, d0, d1, d2, d3, ports, protocol)
       : tuples6.find(d0, d1, d2, d3, s0, s1, s2, s3, turned, protocol);
     if (at < 0) return this.none();
-    return this.found(tuples6.words, at, low);
+    const number = this.found(tuples6.words, at, low);
+    if (protocol === TCP && this.role === ROLE.ASKED)
+      this.recent6[recentAt(s0 ^ s1 ^ s2 ^ s3, d0 ^ d1 ^ d2 ^ d3, ports)] = number;
+    return number;
   }
 
   private none(): number {
@@ -349,6 +406,7 @@ export class Connections {
     let at: number;
     let low: boolean;
     if (six) {
+      this.forgetRecent6(s, d, ports);
       low = lower6(
         int[s]!,
         int[s + 1]!,
@@ -389,6 +447,13 @@ export class Connections {
     words[at + 1] = role | (low ? INITIATOR_LOW : 0);
   }
 
+  private forgetRecent6(s: number, d: number, ports: number): void {
+    const { int } = this;
+    const source = int[s]! ^ int[s + 1]! ^ int[s + 2]! ^ int[s + 3]!;
+    const destination = int[d]! ^ int[d + 1]! ^ int[d + 2]! ^ int[d + 3]!;
+    this.recent6[recentAt(source, destination, ports)] = 0;
+  }
+
   /** Takes a tuple of a record out, unless it means another connection by now. */
   private leave(number: number, source: number, destination: number, portsAt: number): void {
     const { int, tuples4, tuples6 } = this;
@@ -408,6 +473,7 @@ export class Connections {
       if (at >= 0 && tuples4.words[at] === number) tuples4.remove(a, b, p, protocol);
       return;
     }
+    this.forgetRecent6(s, d, ports);
     const low = lower6(
       int[s]!,
       int[s + 1]!,

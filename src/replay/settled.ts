@@ -2,10 +2,12 @@
 // Input: packets, what was judged of the ones before. Output: their verdict; times in the connection's record.
 // Invariants: such a packet's hooks would find the same entries, refresh them to the same second and say the same; only where
 // nobody looks at single packets or connections; a property compares every counter and entry with a replay without it.
-import { FRAGMENT, type Headers } from '../wire/index.ts';
+import * as wire from '../wire/index.ts';
 import { AT, type Connections, INT_STRIDE, REAL, REAL_STRIDE, ROLE, STATE } from './connections.ts';
 import { OUTCOME } from './outcome.ts';
 
+// Constants of this module: what is used through an import costs V8 a load and a check each time.
+const { FRAGMENT, readRaw32 } = wire;
 const ASKED = ROLE.ASKED;
 const { OBSERVED, FORWARDED } = OUTCOME;
 const { TRANSLATED, ANSWERED, FIN_FORWARD, FIN_REPLY, RESET } = STATE;
@@ -22,8 +24,11 @@ const TCP = 6;
 /** FIN, SYN, RST. */
 const OPENING_OR_CLOSING = 7;
 const ETHERNET = 1;
-/** Ethernet, IPv4 without options, TCP without options: the least that the short way looks at. */
-const SHORT_BYTES = 54;
+const IPV4 = 0x0800;
+const IPV6 = 0x86dd;
+/** Ethernet, IP and TCP without options: the least that the short way looks at. */
+const SHORT_BYTES4 = 54;
+const SHORT_BYTES6 = 74;
 
 /** See the head of this file. */
 export class Settled {
@@ -34,8 +39,9 @@ export class Settled {
   }
 
   /**
-   * The verdict (OUTCOME) of a packet straight from its bytes if it is IPv4 and TCP without IP options on Ethernet and can
-   * change nothing; -1: judge it the long way. Only where no vantage point learns from link addresses (not at a pod).
+   * The verdict (OUTCOME) of a packet straight from its bytes if it is TCP on Ethernet, without VLAN tags, IP options, extension
+   * headers or fragmentation, and can change nothing; -1: judge it the long way. Only where no vantage point learns from
+   * link addresses (not at a pod).
    *
    * @param wireBytes length on the wire, at least `capturedBytes`
    * @param seconds time since the start of the replay
@@ -50,33 +56,53 @@ export class Settled {
     seconds: number,
     nanoseconds: number,
   ): number {
-    if (linkType !== ETHERNET || capturedBytes < SHORT_BYTES) return -1;
-    // EtherType 0x0800, version 4, header of 20 bytes.
-    if (bytes[offset + 12] !== 8 || bytes[offset + 13] !== 0 || bytes[offset + 14] !== 0x45) return -1;
-    if (bytes[offset + 23] !== TCP || (bytes[offset + 20]! & 0x3f) !== 0 || bytes[offset + 21] !== 0) return -1;
-    // What parse would refuse is not settled: lengths that do not fit, a TCP header that is none.
-    const length = (bytes[offset + 16]! << 8) | bytes[offset + 17]!;
-    const tcpBytes = (bytes[offset + 46]! >>> 4) << 2;
-    if (tcpBytes < 20 || length < 20 + tcpBytes || length > wireBytes - 14) return -1;
-    const flags = bytes[offset + 47]!;
-    const ttl = bytes[offset + 22]!;
-    const source =
-      bytes[offset + 26]! | (bytes[offset + 27]! << 8) | (bytes[offset + 28]! << 16) | (bytes[offset + 29]! << 24);
-    const destination =
-      bytes[offset + 30]! | (bytes[offset + 31]! << 8) | (bytes[offset + 32]! << 16) | (bytes[offset + 33]! << 24);
-    const ports =
-      bytes[offset + 34]! | (bytes[offset + 35]! << 8) | (bytes[offset + 36]! << 16) | (bytes[offset + 37]! << 24);
+    if (linkType !== ETHERNET || capturedBytes < SHORT_BYTES4) return -1;
     const { connections } = this;
-    const connection = connections.recall4(source, destination, ports);
-    if (connection === 0) return -1;
-    return this.pass(connection, connections.forward, flags, ttl, interfaceNumber, seconds, nanoseconds);
+    const etherType = (bytes[offset + 12]! << 8) | bytes[offset + 13]!;
+    let l4 = offset + 34;
+    let room: number;
+    let ttl: number;
+    let connection: number;
+    if (etherType === IPV4) {
+      if (bytes[offset + 14] !== 0x45 || bytes[offset + 23] !== TCP) return -1;
+      if ((bytes[offset + 20]! & 0x3f) !== 0 || bytes[offset + 21] !== 0) return -1;
+      room = ((bytes[offset + 16]! << 8) | bytes[offset + 17]!) - 20;
+      ttl = bytes[offset + 22]!;
+      if (room > wireBytes - 34) return -1;
+      connection = connections.recall4(
+        readRaw32(bytes, offset + 26),
+        readRaw32(bytes, offset + 30),
+        readRaw32(bytes, l4),
+      );
+    } else if (etherType === IPV6) {
+      l4 = offset + 54;
+      if (capturedBytes < SHORT_BYTES6 || bytes[offset + 14]! >>> 4 !== 6 || bytes[offset + 20] !== TCP) return -1;
+      room = (bytes[offset + 18]! << 8) | bytes[offset + 19]!;
+      ttl = bytes[offset + 21]!;
+      if (room > wireBytes - 54) return -1;
+      connection = connections.recall6(
+        readRaw32(bytes, offset + 22),
+        readRaw32(bytes, offset + 26),
+        readRaw32(bytes, offset + 30),
+        readRaw32(bytes, offset + 34),
+        readRaw32(bytes, offset + 38),
+        readRaw32(bytes, offset + 42),
+        readRaw32(bytes, offset + 46),
+        readRaw32(bytes, offset + 50),
+        readRaw32(bytes, l4),
+      );
+    } else return -1;
+    // What parse would refuse is not settled: lengths that do not fit, a TCP header that is none.
+    const tcpBytes = (bytes[l4 + 12]! >>> 4) << 2;
+    if (connection === 0 || tcpBytes < 20 || room < tcpBytes) return -1;
+    return this.pass(connection, connections.forward, bytes[l4 + 13]!, ttl, interfaceNumber, seconds, nanoseconds);
   }
 
   /** The same for a packet that has been parsed and found; `connections.role` is that of the find. */
   passes(
     connection: number,
     forward: boolean,
-    h: Headers,
+    h: wire.Headers,
     interfaceNumber: number,
     seconds: number,
     nanoseconds: number,
@@ -116,7 +142,7 @@ export class Settled {
    * @param verdict OUTCOME of the packet
    * @param ran whether hooks ran for it and let it pass: an output whose original was seen just before needs none
    */
-  settle(connection: number, forward: boolean, h: Headers, verdict: number, ran: boolean, seconds: number): void {
+  settle(connection: number, forward: boolean, h: wire.Headers, verdict: number, ran: boolean, seconds: number): void {
     const { connections } = this;
     const { int } = connections;
     const base = connection * INT_STRIDE;

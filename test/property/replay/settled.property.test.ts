@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { CaptureReader, memorySource } from '../../../src/capture/index.ts';
 import { replay } from '../../../src/replay/index.ts';
+import { Settled } from '../../../src/replay/settled.ts';
 import { frame } from '../../support/packets.ts';
 import { captureOf, makeWorld, type Step } from '../../support/replay-world.ts';
 
@@ -13,10 +14,13 @@ const A = '10.0.1.1';
 const C = '10.0.1.3';
 const VIP = '10.96.0.1';
 const BACKENDS = ['10.0.2.1', '10.0.2.2'];
+/** IPv6 goes without a service: these two pods talk directly. */
+const A6 = 'fd00:1::1';
+const PEER6 = 'fd00:2::1';
 
 const one = fc.record({
   client: fc.constantFrom(A, A, A, C),
-  peer: fc.constantFrom(VIP, VIP, VIP, ...BACKENDS),
+  peer: fc.constantFrom(VIP, VIP, VIP, PEER6, PEER6, ...BACKENDS),
   port: fc.constantFrom(40000, 40001),
   forward: fc.boolean(),
   flags: fc.constantFrom('S', 'SA', 'A', 'A', 'A', 'PA', 'PA', 'A', 'FA', 'R'),
@@ -56,11 +60,17 @@ function conversationOf(drawn: readonly Drawn[]): Step[] {
     });
   };
   // An answered connection to begin with, so that there is something to settle.
-  for (const flags of ['S', 'SA', 'A']) {
-    const back = flags === 'SA';
-    push(back ? VIP : A, back ? 80 : 40000, back ? A : VIP, back ? 40000 : 80, flags, 64, 'eth0');
+  for (const [client, peer, port] of [
+    [A, VIP, 80],
+    [A6, PEER6, 8080],
+  ] as const) {
+    for (const flags of ['S', 'SA', 'A']) {
+      if (flags === 'SA') push(peer, port, client, 40000, flags, 64, 'eth0');
+      else push(client, 40000, peer, port, flags, 64, 'eth0');
+    }
   }
-  for (const { client, peer, port, forward, flags, ttl, gap, on } of drawn) {
+  for (const { client: client4, peer, port, forward, flags, ttl, gap, on } of drawn) {
+    const client = peer === PEER6 ? A6 : client4;
     ms += gap;
     const service = peer === VIP ? 80 : 8080;
     if (forward) push(client, port, peer, service, flags, ttl, on);
@@ -103,7 +113,7 @@ async function counted(steps: readonly Step[], at: string, everyPacket: boolean)
     seed: 1,
     everyPacket,
   });
-  const { ctTcp4, ctTcpNew4, ctAny4, ctAnyNew4 } = world.sim.maps;
+  const { ctTcp4, ctTcpNew4, ctAny4, ctAnyNew4, ctTcp6, ctTcpNew6 } = world.sim.maps;
   return {
     verdicts: [...result.counts.verdicts],
     drops: [...result.counts.drops],
@@ -111,7 +121,7 @@ async function counted(steps: readonly Step[], at: string, everyPacket: boolean)
     denied: result.counts.topDenied(10),
     flows: result.flows,
     adoptions: result.adoptions,
-    entries: [ctTcp4, ctTcpNew4, ctAny4, ctAnyNew4].map((map) =>
+    entries: [ctTcp4, ctTcpNew4, ctAny4, ctAnyNew4, ctTcp6, ctTcpNew6].map((map) =>
       [...map.entries()]
         .map(([key, value]) => `${Buffer.from(key).toString('hex')}=${Buffer.from(value).toString('hex')}`)
         .sort(),
@@ -131,5 +141,26 @@ describe('packets that change nothing', () => {
       { numRuns: Number(process.env['WEIR_RUNS'] ?? 60), examples: FOUND },
     );
     assert.ok(lasting > 60);
+  });
+
+  it('go the short way in both families', async () => {
+    let short = 0;
+    const { shortWay } = Settled.prototype;
+    Settled.prototype.shortWay = function (...args) {
+      const verdict = shortWay.apply(this, args);
+      if (verdict >= 0) short++;
+      return verdict;
+    };
+    try {
+      for (const peer of [VIP, PEER6]) {
+        short = 0;
+        const steady = { client: A, peer, port: 40000, flags: 'A', ttl: 64, gap: 0, on: 'eth0' };
+        const drawn = Array.from({ length: 40 }, (_, i) => ({ ...steady, forward: i % 2 === 0 }));
+        await counted(conversationOf(drawn), 'node:n1', false);
+        assert.ok(short >= 30, `${short} of 40 to ${peer}`);
+      }
+    } finally {
+      Settled.prototype.shortWay = shortWay;
+    }
   });
 });
