@@ -27,6 +27,7 @@ import {
   UNKNOWN_TEXT,
 } from '../schema/index.ts';
 import { type Headers, WIRE } from '../wire/index.ts';
+import { type BackendText } from './backend-text.ts';
 import { addressText, portNumber, stationText } from './address-text.ts';
 import { AT, type Connections, INT_STRIDE, REAL, REAL_STRIDE, STATE } from './connections.ts';
 import { type Directory } from './directory.ts';
@@ -40,6 +41,8 @@ export interface DescribeOptions {
   readonly services: ServiceNames;
   readonly connections: Connections;
   readonly rulesOf: (cookie: number) => readonly RuleRef[];
+  /** What a backend id stands for. */
+  readonly backendText: BackendText;
   /** Paths of the captures, by index. */
   readonly captures: readonly string[];
   /** Seconds since 1970 at which the replay's clock began. */
@@ -332,7 +335,8 @@ export class Describer {
     const ip = text(AT.DESTINATION);
     const port = portNumber(int[base + AT.PORTS]! >>> 16);
     const name = this.options.services.find(ip, port, protocol);
-    const translated = (state & STATE.TRANSLATED) !== 0 && int[base + AT.BACKEND] !== 0;
+    const id = int[base + AT.BACKEND]!;
+    const translated = (state & STATE.TRANSLATED) !== 0 && id !== 0;
     if (name === undefined && !translated) return undefined;
     return present<FlowService>({
       namespace: name?.namespace,
@@ -340,7 +344,9 @@ export class Describer {
       frontend: socketText(ip, port),
       backend: translated
         ? socketText(text(AT.OUT_DESTINATION), portNumber(int[base + AT.OUT_PORTS]! >>> 16))
-        : undefined,
+        : id === 0
+          ? undefined
+          : this.options.backendText(family, id),
     });
   }
 

@@ -9,6 +9,7 @@ import { type Dataplane } from '../dataplane/index.ts';
 import { type ConnectionRecord, type PacketRecord } from '../flow/index.ts';
 import { type ByteMap } from '../maps/index.ts';
 import { type Headers } from '../wire/index.ts';
+import { backendTexts } from './backend-text.ts';
 import { Counts } from './counts.ts';
 import { Describer, type PacketFacts } from './describe.ts';
 import { Directory } from './directory.ts';
@@ -200,6 +201,7 @@ class Run implements JudgedPacket {
       services: new ServiceNames(options.state),
       connections: this.judge.connections,
       rulesOf: options.rulesOf ?? (() => []),
+      backendText: backendTexts(maps),
       captures: options.captures.map(({ path }) => path),
       start: () => this.start ?? 0,
       vantageOf: (interfaceNumber) => this.byInterface[interfaceNumber],

@@ -3,10 +3,10 @@
  * Output: XDP_*. Invariant: no conntrack, no identity; what is not sent to another node goes to the
  * stack untouched. */
 #pragma once
-#include "../parse.h"
 #include "../encapsulate.h"
 #include "../fragment.h"
 #include "../forward.h"
+#include "../identity.h"
 #include "../outcome.h"
 #include "../parse.h"
 #include "../service_flow.h"
@@ -38,7 +38,7 @@ INLINE int xdp_of(struct xdp_md *xdp, struct weir_context *cx, const struct weir
   if (verdict != CONTINUE)
     return verdict;
   __u32 own = config->node_id;
-  if (backend.node && (!own || own == backend.node))
+  if (own ? own == backend.node : !!find_endpoint(backend.address, family))
     return to_stack(cx);
   return encapsulate(xdp, cx, config, &backend, family);
 }

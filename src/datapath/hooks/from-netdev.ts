@@ -19,7 +19,7 @@ import * as fromContainerHook from './from-container.ts';
 const { conntrack, createConnection } = connections;
 const { toEndpoint, toStack } = forwardStage;
 const { fragment } = fragmentStage;
-const { findDestinationEndpoint, identityOfSource } = identity;
+const { findDestinationEndpoint, identityOfSource, isLocalBackend } = identity;
 const { translateToBackend } = nat;
 const { parse } = parseStage;
 const { serviceFromOutside } = serviceStage;
@@ -58,7 +58,7 @@ function balanceFromOutside(cx: Context, tables: Tables): number {
   let verdict = serviceFromOutside(cx, tables);
   if (verdict !== CONTINUE || cx.backendId === 0) return verdict;
   const at = backendAt(cx, tables);
-  if (!isLocal(cx, tables, at)) {
+  if (!isLocalBackend(cx, tables, at)) {
     return drop(cx, (cx.serviceFlags & HOST_PORT) !== 0 ? DROP.INVALID : DROP.SNAT_NO_MAP_FOUND, NAT);
   }
   verdict = translateToBackend(cx, tables, at);
@@ -68,12 +68,4 @@ function balanceFromOutside(cx: Context, tables: Tables): number {
   cx.remoteIdentity = cx.sourceIdentity;
   conntrack(cx, tables);
   return cx.ctStatus === NEW ? createConnection(cx, tables) : CONTINUE;
-}
-
-/** Whether a backend is an endpoint that this dataplane is responsible for, the host included. */
-function isLocal(cx: Context, tables: Tables, at: number): boolean {
-  cx.probesEndpoint = (cx.probesEndpoint + 1) | 0;
-  if (cx.headers.family === 4) return tables.endpoints4.find(tables.backends4.words[at]!) >= 0;
-  const { words } = tables.backends6;
-  return tables.endpoints6.find(words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!) >= 0;
 }

@@ -8,6 +8,7 @@ import { type Context } from '../context.ts';
 import * as encapsulateStage from '../stages/encapsulate.ts';
 import * as forwardStage from '../stages/forward.ts';
 import * as fragmentStage from '../stages/fragment.ts';
+import * as identityStage from '../stages/identity.ts';
 import * as parseStage from '../stages/parse.ts';
 import * as serviceStage from '../stages/service.ts';
 import * as serviceFlow from '../stages/service-flow.ts';
@@ -19,6 +20,7 @@ const { CONFIG_NODE } = config;
 const { encapsulate } = encapsulateStage;
 const { toStack } = forwardStage;
 const { fragment } = fragmentStage;
+const { isLocalBackend } = identityStage;
 const { parse } = parseStage;
 const { frontendFromOutside, isBalanced } = serviceStage;
 const { selectBackend } = serviceFlow;
@@ -52,7 +54,7 @@ export function xdp(cx: Context, tables: Tables): number {
   const at = four ? tables.backends4.find(cx.backendId) : tables.backends6.find(cx.backendId);
   const node = (four ? tables.backends4.words[at + NODE4]! : tables.backends6.words[at + NODE6]!) & 0xffff;
   const own = tables.config.words[CONFIG_NODE]! & 0xffff;
-  // A backend of this node (or, where one dataplane stands for the whole cluster, of any node of it): from-netdev's work.
-  if (node !== 0 && (own === 0 || own === node)) return toStack(cx);
+  // A backend of this node is from-netdev's work; where one dataplane stands for the whole cluster, each that is an endpoint of it.
+  if (own === 0 ? isLocalBackend(cx, tables, at) : own === node) return toStack(cx);
   return encapsulate(cx, tables, at);
 }

@@ -170,3 +170,11 @@ const traceEndpoint = (cx: Context, tables: Tables, at: number, source: boolean)
       .key(source ? h.s3 : h.d3);
   t.values(four ? tables.endpoints4.words : tables.endpoints6.words, at, EP_WORDS);
 };
+
+/** Whether the backend at offset `at` of its array is an endpoint that this dataplane is responsible for, the host included. */
+export function isLocalBackend(cx: Context, tables: Tables, at: number): boolean {
+  cx.probesEndpoint = (cx.probesEndpoint + 1) | 0;
+  if (cx.headers.family === 4) return tables.endpoints4.find(tables.backends4.words[at]!) >= 0;
+  const { words } = tables.backends6;
+  return tables.endpoints6.find(words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!) >= 0;
+}

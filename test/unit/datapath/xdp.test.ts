@@ -136,10 +136,14 @@ describe('what goes to the stack, untouched', () => {
       return run(request(4)).record.action;
     };
     assert.equal(at(1, 1), ACTION.STACK);
-    assert.equal(at(2, 0), ACTION.STACK);
     assert.equal(at(2, 1), ACTION.TX);
+    assert.equal(at(2, 0), ACTION.TX, 'no endpoint of the cluster: a server elsewhere');
     assert.equal(at(0, 0), ACTION.TX);
     assert.equal(at(0, 1), ACTION.TX);
+    w.endpoint(BACKEND[4][0]!);
+    assert.equal(at(2, 0), ACTION.STACK);
+    assert.equal(at(0, 0), ACTION.STACK);
+    assert.equal(at(2, 1), ACTION.TX);
     w.map('backends4').set({ id: 1 }, { ...backend, nodeId: 1 });
     w.configure({ nodeId: 1 });
     both(request(4));
