@@ -5,7 +5,7 @@ import './v8-flags.ts';
 import { LRUCache } from 'lru-cache';
 import { Hash4, Lru4, type WordMap } from '../src/maps/index.ts';
 import { bytes, struct, u32 } from '../src/layout/index.ts';
-import { type MapKind, type MapSpec } from '../src/schema/map-spec.ts';
+import type { MapKind, MapSpec } from '../src/schema/map-spec.ts';
 import { isMain, loadReference, runSuites, type BenchCase, type BenchSuite } from './harness.ts';
 
 const BATCH = 1 << 14;

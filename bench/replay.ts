@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { type BenchResult, median } from './harness.ts';
-import { type BenchInputs } from './make-capture.ts';
+import type { BenchInputs } from './make-capture.ts';
 
 const OURS = 'weir replay';
 const PEER = 'tcpdump -w /dev/null';

@@ -1,7 +1,7 @@
 // Writes a classic pcap of a node's traffic over the benchmark's cluster: TCP and UDP connections from the pods of
 // node 1 to ClusterIPs, both directions, as they look on the pods' side of the node.
 // Input: a World, sizes, a seed. Output: bytes through a sink. Invariant: the same input gives the same file.
-import { type World } from './cluster.ts';
+import type { World } from './cluster.ts';
 
 /** Sizes of the traffic. */
 export interface TrafficSize {

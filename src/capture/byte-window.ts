@@ -3,7 +3,7 @@
 // `start` and advance it.
 // Invariant: grows only when one record fills it, by doubling, so a false length costs no memory; never beyond that limit
 // by more than a chunk.
-import { type Chunk } from './packet-source.ts';
+import type { Chunk } from './packet-source.ts';
 
 /** Buffer size to begin with: with a 1 GB pcap in the page cache, 256 and 512 KiB are fastest, 4 MiB takes a fifth longer. */
 export const DEFAULT_BUFFER_BYTES = 512 << 10;

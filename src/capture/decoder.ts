@@ -1,6 +1,6 @@
 // What the format decoders share: their interface, the packet bound, and the options of a packet that has none.
 // Owns no state. pcap.ts and pcapng.ts implement FormatDecoder; reader.ts calls it.
-import { type PacketOptions } from './packet-source.ts';
+import type { PacketOptions } from './packet-source.ts';
 import type { CaptureReader } from './reader.ts';
 
 /**

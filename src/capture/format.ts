@@ -1,7 +1,7 @@
 // Tells by a file's first bytes what it is, and hands over to the decoder of that format.
 // Input: the first 4 bytes. Output: reader.decoder replaced, or an error that names what the file seems to be.
 import { type FormatDecoder, NO_OPTIONS } from './decoder.ts';
-import { type PacketOptions } from './packet-source.ts';
+import type { PacketOptions } from './packet-source.ts';
 import { PcapDecoder, pcapVariant } from './pcap.ts';
 import { PcapngDecoder, SECTION_HEADER } from './pcapng.ts';
 import type { CaptureReader } from './reader.ts';

@@ -1,6 +1,6 @@
 // Bytes in memory as a ByteSource, for captures that were not read from a file (tests, a browser's upload).
 // Input: chunks. Output: reads of what fits. Invariant: the chunks are not changed.
-import { type ByteSource } from './packet-source.ts';
+import type { ByteSource } from './packet-source.ts';
 
 /** A source that gives the chunks one after the other, at most one chunk per read; empty ones are passed over. */
 export function memorySource(chunks: Iterable<Uint8Array>): ByteSource {

@@ -2,7 +2,7 @@
 // Input: sources in the order given. Output: a PacketSource whose packet is always the earliest of the sources' next ones.
 // Invariants: each capture keeps its own order, and ties go to the one given first; bytes are not copied; a damaged capture
 // ends by itself, the others go on.
-import { type CaptureError, type CaptureInterface, type PacketOptions, type PacketSource } from './packet-source.ts';
+import type { CaptureError, CaptureInterface, PacketOptions, PacketSource } from './packet-source.ts';
 
 /** Reads several captures by time: see PacketSource. Owns its sources: `close()` closes them. */
 export class MergedCapture implements PacketSource {

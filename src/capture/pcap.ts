@@ -2,7 +2,7 @@
 // Input: bytes of the reader's window. Output: the reader's packet fields.
 // Invariant: the file header is checked once; per packet nothing is allocated.
 import { type FormatDecoder, maxPacketBytes, NO_OPTIONS } from './decoder.ts';
-import { type PacketOptions } from './packet-source.ts';
+import type { PacketOptions } from './packet-source.ts';
 import type { CaptureReader } from './reader.ts';
 
 const FILE_HEADER_BYTES = 24;

@@ -1,7 +1,7 @@
 // Option lists of pcapng blocks (draft-ietf-opsawg-pcapng §3.5), decoded into plain values.
 // Input: a range of bytes and its byte order. Output: interface descriptions and packet options.
 // Invariant: a list that is cut or lies about a length ends there; what came before it counts. Never throws.
-import { type PacketOptions, type PacketVerdict } from './packet-source.ts';
+import type { PacketOptions, PacketVerdict } from './packet-source.ts';
 
 const text = new TextDecoder();
 

@@ -4,7 +4,7 @@
 // nothing is allocated (but by timestamps finer than nanoseconds).
 import { MAX_RECORD_BYTES } from './byte-window.ts';
 import { type FormatDecoder, maxPacketBytes, NO_OPTIONS } from './decoder.ts';
-import { type CaptureInterface, type PacketOptions } from './packet-source.ts';
+import type { CaptureInterface, PacketOptions } from './packet-source.ts';
 import { decodePacketOptions, interfaceOptions } from './pcapng-options.ts';
 import type { CaptureReader } from './reader.ts';
 import { type Clock, clockOf, splitUnits } from './timestamp.ts';

@@ -3,16 +3,16 @@
 // Invariants: no allocation per packet; memory constant but for one large record; file content never throws: damage ends
 // the packets and sets `error` once, with the offset of the record that could not be read.
 import { ByteWindow, DEFAULT_BUFFER_BYTES } from './byte-window.ts';
-import { type FormatDecoder } from './decoder.ts';
+import type { FormatDecoder } from './decoder.ts';
 import { FormatDetector } from './format.ts';
-import {
-  type ByteSource,
-  type CaptureError,
-  type CaptureInterface,
-  type Chunk,
-  type ChunkSource,
-  type PacketOptions,
-  type PacketSource,
+import type {
+  ByteSource,
+  CaptureError,
+  CaptureInterface,
+  Chunk,
+  ChunkSource,
+  PacketOptions,
+  PacketSource,
 } from './packet-source.ts';
 
 /** Settings of a reader. */

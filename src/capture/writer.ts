@@ -2,7 +2,7 @@
 // Input: packets as ranges of bytes. Output: pieces of the file, handed to the caller's sink.
 // Invariants: memory is one buffer; a packet without options is written without allocating; the last `flush()` is the caller's.
 import { OptionList } from './option-list.ts';
-import { type PacketOptions, type PacketVerdict } from './packet-source.ts';
+import type { PacketOptions, PacketVerdict } from './packet-source.ts';
 
 /** Takes pieces of the file in order. The bytes are the writer's buffer: use or copy them before returning. */
 export interface ByteSink {

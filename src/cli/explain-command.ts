@@ -2,9 +2,9 @@
 // Input: a capture, manifests. Output: sentences, and the deciding rules with their YAML.
 // Invariant: there is no second evaluator: everything told is what the run looked up and found.
 import { readFileSync } from 'node:fs';
-import { type Command } from 'commander';
+import type { Command } from 'commander';
 import { CaptureOpenError, openCapture } from '../capture/file/index.ts';
-import { type Sim } from '../dataplane/sim/index.ts';
+import type { Sim } from '../dataplane/sim/index.ts';
 import {
   type FlowRule,
   isoTime,

@@ -10,7 +10,7 @@ import {
   maglevTable,
   parseMaglevSeed,
 } from '../control/maglev/index.ts';
-import { type IpAddress } from '../control/index.ts';
+import type { IpAddress } from '../control/index.ts';
 import { parseAddress } from '../control/manifest/index.ts';
 import { tupleHash4, tupleHash6 } from '../datapath/index.ts';
 import { CommandFailure } from './failure.ts';

@@ -2,7 +2,7 @@
 // Input: maps. Output: `DIR/<map>.json`. Invariant: keys and values as hexadecimal read back bit for bit; slots of arrays
 // that are zero are left out.
 import { join } from 'node:path';
-import { type ByteMap } from '../maps/index.ts';
+import type { ByteMap } from '../maps/index.ts';
 import { type MapSpec, valueBytes } from '../schema/index.ts';
 import { preparePrivateFolder, writePrivateFile } from './private-file.ts';
 

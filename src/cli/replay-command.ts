@@ -2,7 +2,7 @@
 // Invariant: stdout carries records only; what was printed before damage in a capture stays printed.
 import { realpathSync, statSync } from 'node:fs';
 import { type Command, Option } from 'commander';
-import { type CaptureReader } from '../capture/index.ts';
+import type { CaptureReader } from '../capture/index.ts';
 import { CaptureOpenError, openCapture } from '../capture/file/index.ts';
 import { FLOW_VERDICTS, type FlowPrinter, type FlowRecord, type FlowVerdict, safeText } from '../flow/index.ts';
 import { type JudgedPacket, replay, type ReplayResult, type ReplaySink } from '../replay/index.ts';

@@ -1,6 +1,6 @@
 // The process's streams: data to stdout in large pieces, diagnostics to stderr, whether to colour.
 // Input: text. Output: writes; a promise where the reader is slow. Invariant: a reader that went away ends output quietly.
-import { type WriteStream } from 'node:tty';
+import type { WriteStream } from 'node:tty';
 
 const PIECE = 1 << 16;
 

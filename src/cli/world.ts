@@ -11,14 +11,14 @@ import {
   resolveConfig,
 } from '../control/index.ts';
 import { loadManifests, loadText } from '../control/load/index.ts';
-import { type RuleRef } from '../control/provenance.ts';
-import { type Dataplane } from '../dataplane/index.ts';
+import type { RuleRef } from '../control/provenance.ts';
+import type { Dataplane } from '../dataplane/index.ts';
 import { createSim } from '../dataplane/sim/index.ts';
-import { type SizeOverrides } from '../datapath/index.ts';
+import type { SizeOverrides } from '../datapath/index.ts';
 import { safeText } from '../flow/index.ts';
 import { configKey, configValue, FEATURE } from '../schema/index.ts';
 import { CommandFailure } from './failure.ts';
-import { type ClusterOptions } from './shared-options.ts';
+import type { ClusterOptions } from './shared-options.ts';
 
 /** A cluster in a dataplane. */
 export interface World<D extends Dataplane = Dataplane> {

@@ -1,7 +1,7 @@
 // Two desired contents → the writes that lead from one to the other, in an order in which no reader meets a dangling reference.
 // Input: what the maps hold (or nothing), what they should hold. Output: MapWrite[]. Invariant: applying the writes to the
 // old content gives the new; what is referred to is written before, and removed after, what refers to it.
-import { type MapWrite } from '../maps/map-write.ts';
+import type { MapWrite } from '../maps/map-write.ts';
 import { policyKey, policyMetaKey, serviceKey4, serviceKey6 } from '../schema/index.ts';
 import type { CompiledMapName, DesiredMaps } from './compile.ts';
 import type { DesiredMap } from './desired-map.ts';

@@ -4,8 +4,8 @@
 // except `clock` (time never runs backwards) and the trace switch.
 import { CT_STATUS, decisionRecord, META_FLAG } from '../schema/index.ts';
 import { Headers } from '../wire/index.ts';
-import { type Meta, type Packet } from './packet.ts';
-import { type Tables } from './tables.ts';
+import type { Meta, Packet } from './packet.ts';
+import type { Tables } from './tables.ts';
 import { TraceBuffer } from './trace-buffer.ts';
 import * as config from './config.ts';
 

@@ -1,8 +1,8 @@
 // Counters by reason and direction (`weir_metrics`). Input: a reason, a direction, bytes on the wire. Output: the map's
 // words, two u64 each. Invariant: a probe counts nothing; an index outside the map is ignored.
 import { metricsValue } from '../schema/index.ts';
-import { type Context } from './context.ts';
-import { type Tables } from './tables.ts';
+import type { Context } from './context.ts';
+import type { Tables } from './tables.ts';
 
 // The same for what this module exports itself.
 const add = addU64;

@@ -13,11 +13,11 @@ import {
   VERDICT,
   ACTION,
 } from '../schema/index.ts';
-import { type Context } from './context.ts';
+import type { Context } from './context.ts';
 import * as jhash from './jhash.ts';
 import * as metrics from './metrics.ts';
-import { type Meta } from './packet.ts';
-import { type Tables } from './tables.ts';
+import type { Meta } from './packet.ts';
+import type { Tables } from './tables.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.
 const { chance4, chance6 } = jhash;

@@ -1,7 +1,7 @@
 // One call of a hook: begin, dispatch, finish. Input: HOOK number, packet, meta, tables. Output: a VERDICT; the packet's
 // bytes, the meta and `cx.record` changed. Invariant: every call ends in exactly one verdict and one record.
 import { ACTION, HOOK, TRACE, VERDICT } from '../schema/index.ts';
-import { type Context } from './context.ts';
+import type { Context } from './context.ts';
 import * as fromContainerHook from './hooks/from-container.ts';
 import * as fromHostHook from './hooks/from-host.ts';
 import * as fromNetdevHook from './hooks/from-netdev.ts';
@@ -9,8 +9,8 @@ import * as toContainerHook from './hooks/to-container.ts';
 import * as toNetdevHook from './hooks/to-netdev.ts';
 import * as xdpHook from './hooks/xdp.ts';
 import * as outcome from './outcome.ts';
-import { type Meta, type Packet } from './packet.ts';
-import { type Tables } from './tables.ts';
+import type { Meta, Packet } from './packet.ts';
+import type { Tables } from './tables.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.
 const { fromContainer } = fromContainerHook;

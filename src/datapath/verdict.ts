@@ -1,7 +1,7 @@
 // How a stage ends a run, and how it does not. Input: the context and a reason. Output: a verdict number.
 // Invariant: CONTINUE is the only number below zero; whoever returns something else has set stage, action and reason.
 import { ACTION, TRACE, type UNKNOWN_REASON, VERDICT } from '../schema/index.ts';
-import { type Context } from './context.ts';
+import type { Context } from './context.ts';
 
 /** "Go on with the next stage". Any other return value of a stage is a VERDICT and ends the run. */
 export const CONTINUE = -1;

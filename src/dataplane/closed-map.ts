@@ -1,5 +1,5 @@
 // What the maps of a closed dataplane are: empty, and every change is EBADF. Input: a spec. Output: error values.
-import { type ByteMap, type MapStats } from '../maps/index.ts';
+import type { ByteMap, MapStats } from '../maps/index.ts';
 import { ERRNO, type MapSpec } from '../schema/index.ts';
 
 /** A map that is gone. */

@@ -1,10 +1,10 @@
 // The Dataplane interface: an engine that owns the maps of the contract and runs the datapath over packets.
 // Input: map writes, packets. Output: verdicts, one decision record a run, events, counters.
 // Invariant: engines differ in how they run, never in what they answer; what only one of them can do is undefined in the other.
-import { type Meta, type Packet, type StoredMapName } from '../datapath/index.ts';
-import { type ValueOf } from '../layout/index.ts';
-import { type AppliedWrites, type ByteMap, type MapWrite } from '../maps/index.ts';
-import { type decisionRecord } from '../schema/index.ts';
+import type { Meta, Packet, StoredMapName } from '../datapath/index.ts';
+import type { ValueOf } from '../layout/index.ts';
+import type { AppliedWrites, ByteMap, MapWrite } from '../maps/index.ts';
+import type { decisionRecord } from '../schema/index.ts';
 
 /** A decoded decision record. Addresses and MACs are bytes, ports numbers. */
 export type Decision = ValueOf<typeof decisionRecord>;

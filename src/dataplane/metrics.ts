@@ -1,7 +1,7 @@
 // Decodes `weir_metrics` for people. Input: the map as bytes. Output: the counters that are not zero.
-import { type ByteMap } from '../maps/index.ts';
+import type { ByteMap } from '../maps/index.ts';
 import { metricsKey, metricsValue } from '../schema/index.ts';
-import { type Metric } from './dataplane.ts';
+import type { Metric } from './dataplane.ts';
 
 /** Counters that are not zero, ordered by reason, then direction. */
 export function readMetrics(map: ByteMap): Metric[] {

@@ -1,6 +1,6 @@
 // The colours of Hubble's compact form. Input: whether to colour. Output: functions from text to text.
 import pc from 'picocolors';
-import { type FlowVerdict } from './record.ts';
+import type { FlowVerdict } from './record.ts';
 
 /** One function a kind of text. */
 export interface Palette {

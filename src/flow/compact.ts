@@ -4,7 +4,7 @@ import { type Palette, palette } from './colour.ts';
 import { type EndText, eventText } from './event-text.ts';
 import { stampMilli } from './flow-time.ts';
 import { type FlowPrinter, linePrinter } from './printer.ts';
-import { type FlowRecord } from './record.ts';
+import type { FlowRecord } from './record.ts';
 
 /** The compact printer (default of `-o`). */
 export function compactPrinter(options: { readonly colour?: boolean } = {}): FlowPrinter {

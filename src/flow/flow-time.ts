@@ -1,6 +1,6 @@
 // Times as printers write them. Input: seconds and nanoseconds since 1970. Output: RFC 3339 or Go's StampMilli, in UTC.
 // Invariant: nothing is rounded up; a time that no calendar holds is printed as seconds.
-import { type FlowTime } from './record.ts';
+import type { FlowTime } from './record.ts';
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 /** Seconds of 0000-01-01 and of 9999-12-31T23:59:59, between which RFC 3339 is defined. */

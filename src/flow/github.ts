@@ -1,6 +1,6 @@
 // GitHub's workflow commands: an annotation at the policy for each kind of dropped traffic. Input: records. Output: lines.
 import { type Finding, Findings } from './findings.ts';
-import { type FlowPrinter } from './printer.ts';
+import type { FlowPrinter } from './printer.ts';
 import { placeText } from './record.ts';
 import { safeText } from './terminal-text.ts';
 

@@ -1,6 +1,6 @@
 // JUnit: one test case for each kind of traffic; it fails when the traffic was dropped. Input: records. Output: one XML document.
 import { type Finding, Findings } from './findings.ts';
-import { type FlowPrinter } from './printer.ts';
+import type { FlowPrinter } from './printer.ts';
 import { ruleText } from './record.ts';
 import { safeText } from './terminal-text.ts';
 

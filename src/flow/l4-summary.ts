@@ -1,6 +1,6 @@
 // The summary that Hubble puts at the end of a line: TCP flags, ICMP's type, or the protocol's name.
 // Input: protocol numbers as on the wire. Output: text as Hubble's L3/L4 parser writes it (gopacket's ICMP names).
-import { type FlowL4 } from './record.ts';
+import type { FlowL4 } from './record.ts';
 
 /** Order in which Hubble prints them, with their bits. */
 export const TCP_FLAGS: readonly (readonly [name: string, bit: number])[] = [

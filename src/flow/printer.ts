@@ -1,6 +1,6 @@
 // What every printer of flow records is: text out for records in, with something at the beginning and at the end.
 // Input: FlowRecords in order. Output: text, whole lines. Invariant: memory is bounded, but for reports that are one document.
-import { type FlowRecord } from './record.ts';
+import type { FlowRecord } from './record.ts';
 
 /** Turns records into text. Call `begin` once, `record` for each, `end` once. */
 export interface FlowPrinter {

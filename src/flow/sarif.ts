@@ -1,6 +1,6 @@
 // SARIF 2.1.0: dropped traffic as results at the policies that dropped it. Input: records. Output: one JSON document.
 import { type Finding, Findings } from './findings.ts';
-import { type FlowPrinter } from './printer.ts';
+import type { FlowPrinter } from './printer.ts';
 import { ruleText } from './record.ts';
 import { jsonLine } from './terminal-text.ts';
 

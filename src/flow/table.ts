@@ -5,7 +5,7 @@ import Table from 'cli-table3';
 import { palette, type Palette } from './colour.ts';
 import { eventText } from './event-text.ts';
 import { clockMilli } from './flow-time.ts';
-import { type FlowPrinter } from './printer.ts';
+import type { FlowPrinter } from './printer.ts';
 import { type FlowEnd, type FlowRecord, type FlowRule, isConnection, placeText, socketText } from './record.ts';
 import { safeText } from './terminal-text.ts';
 

@@ -1,7 +1,7 @@
 // Trace records of the simulator as sentences: what was looked up, under which key, what was found.
 // Input: the words of one record (schema/trace.ts). Output: its stage and one sentence. Invariant: says only what the record holds;
 // names come from the caller.
-import { type StructType } from '../layout/index.ts';
+import type { StructType } from '../layout/index.ts';
 import {
   ACTION,
   BACKEND_STATE,

@@ -1,6 +1,6 @@
 // Emits C from descriptors: struct definitions with static asserts on size and every offset, and numbered constants.
 // Input: StructTypes and constant tables. Output: text of a header. Invariant: same input, same bytes.
-import { type PlacedField, type StructType } from './struct.ts';
+import type { PlacedField, StructType } from './struct.ts';
 
 const snake = (name: string): string => name.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`);
 

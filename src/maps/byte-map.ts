@@ -1,7 +1,7 @@
 // ByteMap: the interface of one map as bytes, which every engine's maps implement (in memory here, in the kernel elsewhere).
 // Input and output: keys and values as byte arrays of exactly the sizes of the spec. Invariant: errors are negative errno,
 // absence is a value, nothing throws. The promises below are those of Linux's bpf(2), checked by test/conformance/byte-map.ts.
-import { type MapSpec, type UpdateFlag } from '../schema/map-spec.ts';
+import type { MapSpec, UpdateFlag } from '../schema/map-spec.ts';
 
 /** What a map did because of its bounds. */
 export interface MapStats {

@@ -1,6 +1,6 @@
 // Makes in-memory maps from specs. Input: a MapSpec, options. Output: the kind's class for the key's size.
 // Invariant: a spec that no class can hold is refused when the map is made, with the map's name.
-import { type MapSpec } from '../schema/map-spec.ts';
+import type { MapSpec } from '../schema/map-spec.ts';
 import { ArrayMap } from './array-map.ts';
 import { HashOfArrays } from './hash-of-arrays.ts';
 import { HASHES } from './hash.gen.ts';

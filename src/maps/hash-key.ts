@@ -1,7 +1,7 @@
 // The keyed hash of all in-memory maps: its secret multipliers and the constants that generated code repeats inline.
 // Input: a seed, or the platform's randomness. Output: multipliers a0, b0, a1, b1, …: two odd ones a key word.
 // Invariant: the hash of words k is mix(sum of a[i]*k[i] + b[i]*swap16(k[i])) modulo 2^32; mix is a bijection.
-import { type MapOptions } from './word-map.ts';
+import type { MapOptions } from './word-map.ts';
 
 // What can be claimed. For two different keys, fixed before the multipliers were drawn, the sums agree with a probability of
 // at most 2^-16 whatever the keys are, and 2^-31 for most pairs; keys that differ in one 16-bit half of one word never agree.

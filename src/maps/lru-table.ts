@@ -2,7 +2,7 @@
 // Input: hashes made by the generated subclasses. Output: entry numbers, stable until the entry is removed or evicted.
 // Invariant: index word 0 is empty, otherwise (hash << 24 | entry), 1 <= entry < 2^24, its home the top bits of the hash;
 // the index is at most half full; while the map is full, every entry is in use.
-import { type MapSpec } from '../schema/map-spec.ts';
+import type { MapSpec } from '../schema/map-spec.ts';
 import { WordMap, refuseSpec, writeWords } from './word-map.ts';
 
 const FIRST_SLOTS_LOG2 = 5;

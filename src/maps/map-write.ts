@@ -2,7 +2,7 @@
 // Input: maps by name, writes in order. Output: how many were applied, and the first that failed.
 // Invariant: writes are applied in the given order and stop at the first failure, so that the order's promises hold.
 import { ERRNO } from '../schema/map-spec.ts';
-import { type ByteMap } from './byte-map.ts';
+import type { ByteMap } from './byte-map.ts';
 
 /** One change. Key and value are bytes of the sizes in the map's spec. */
 export interface MapWrite {

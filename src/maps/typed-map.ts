@@ -1,8 +1,8 @@
 // TypedMap: a ByteMap seen through the codecs of its spec, for control, tests and the command line. Never on a hot path.
 // Input: decoded keys and values. Output: the same, or a negative errno. Invariant: adds nothing to the map's own promises.
-import { type StructType, type ValueOf } from '../layout/index.ts';
+import type { StructType, ValueOf } from '../layout/index.ts';
 import { valueBytes, type MapSpec, type UpdateFlag } from '../schema/map-spec.ts';
-import { type ByteMap } from './byte-map.ts';
+import type { ByteMap } from './byte-map.ts';
 import { readWords, writeWords } from './word-map.ts';
 
 /** A map of decoded keys and values. */

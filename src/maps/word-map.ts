@@ -2,7 +2,7 @@
 // Input: bytes. Output: calls of a few word-level operations, which the kinds implement on Int32Arrays.
 // Invariant: keys and values are whole little-endian words; odd sizes are padded with zero bytes that no caller sees.
 import { ERRNO, UPDATE, valueBytes, type MapSpec, type UpdateFlag } from '../schema/map-spec.ts';
-import { type ByteMap, type MapStats } from './byte-map.ts';
+import type { ByteMap, MapStats } from './byte-map.ts';
 
 /** Options of the in-memory kinds. */
 export interface MapOptions {

@@ -1,7 +1,7 @@
 // What a backend id stands for, as text: for packets that go to their backend without being translated (IPIP).
 // Input: the dataplane's maps. Output: `10.77.0.21:80`. Invariant: each id is read once.
 import { socketText } from '../flow/index.ts';
-import { type ByteMap } from '../maps/index.ts';
+import type { ByteMap } from '../maps/index.ts';
 import { BACKEND_STATE, MAPS } from '../schema/index.ts';
 import { addressText, portNumber } from './address-text.ts';
 

@@ -4,7 +4,7 @@
 // tuple that is entered means a record in use.
 import { be16, be32, bytes, struct, u32, u8 } from '../layout/index.ts';
 import { Hash10, Hash4 } from '../maps/index.ts';
-import { type MapSpec } from '../schema/index.ts';
+import type { MapSpec } from '../schema/index.ts';
 
 /** Words of `int` a connection. */
 export const INT_STRIDE = 48;

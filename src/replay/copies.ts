@@ -1,7 +1,7 @@
 // Copies of one packet on several interfaces: the same addresses and L4 bytes within 10 ms (replay.md, rule 3).
 // Input: dissected packets with time and interface. Output: whether one like it was seen just before, elsewhere.
 // Invariant: fixed memory; a packet that another one displaced from its slot is not recognised, and nothing else happens.
-import { type Headers } from '../wire/index.ts';
+import type { Headers } from '../wire/index.ts';
 
 const SLOTS = 1 << 16;
 const WINDOW_NANOSECONDS = 10_000_000;

@@ -1,6 +1,6 @@
 // Gives names to outcomes: flow records of packets and of connections, for printers.
 // Input: a Judge's numbers, the directory, provenance. Output: FlowRecords. Invariant: absent facts are absent keys.
-import { type RuleRef } from '../control/provenance.ts';
+import type { RuleRef } from '../control/provenance.ts';
 import {
   type ConnectionRecord,
   etherTypeName,
@@ -27,13 +27,13 @@ import {
   UNKNOWN_TEXT,
 } from '../schema/index.ts';
 import { type Headers, WIRE } from '../wire/index.ts';
-import { type BackendText } from './backend-text.ts';
+import type { BackendText } from './backend-text.ts';
 import { addressText, portNumber, stationText } from './address-text.ts';
 import { AT, type Connections, INT_STRIDE, REAL, REAL_STRIDE, STATE } from './connections.ts';
-import { type Directory } from './directory.ts';
+import type { Directory } from './directory.ts';
 import { OBSERVED_AS, OUTCOME, type Outcome, WAY } from './outcome.ts';
-import { type ServiceNames } from './service-names.ts';
-import { type Vantage } from './vantage.ts';
+import type { ServiceNames } from './service-names.ts';
+import type { Vantage } from './vantage.ts';
 
 /** Where names come from. */
 export interface DescribeOptions {

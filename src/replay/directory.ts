@@ -1,7 +1,7 @@
 // Directory: who an address is, and which ports are declared, for everything a replay asks before the datapath is asked.
 // Input: the cluster's objects and the compiled service and backend maps. Output: int32 answers from flat tables.
 // Invariant: lookups allocate nothing; addresses and ports are raw (network-order bytes, little-endian load).
-import { type ClusterState, type IpAddress, type IpPrefix, type Pod } from '../control/index.ts';
+import type { ClusterState, IpAddress, IpPrefix, Pod } from '../control/index.ts';
 import { be32, bytes, struct, u32 } from '../layout/index.ts';
 import { type ByteMap, Hash1, Hash2, Hash4, Hash5 } from '../maps/index.ts';
 import { MAPS, type MapSpec } from '../schema/index.ts';

@@ -2,8 +2,8 @@
 // Input: a vantage point and a tuple (raw words). Output: `hook`, how to run it, or the reason why nothing can be said.
 // Invariant: replay.md, "Each packet", rule 4; allocates nothing but for addresses that nobody owns.
 import { HOOK, type Hook, UNKNOWN_REASON } from '../schema/index.ts';
-import { type Directory, type Owner } from './directory.ts';
-import { type Vantage } from './vantage.ts';
+import type { Directory, Owner } from './directory.ts';
+import type { Vantage } from './vantage.ts';
 import { RUN } from './way.ts';
 
 const { XDP, FROM_HOST, FROM_CONTAINER, TO_CONTAINER } = HOOK;

@@ -2,9 +2,9 @@
 // Invariant: bounded as Cilium's own fragment map; the datapath tracks fragments of inputs itself.
 import { be16, be32, bytes, struct, u32 } from '../layout/index.ts';
 import { Lru10, Lru4 } from '../maps/index.ts';
-import { type MapSpec } from '../schema/index.ts';
-import { type Headers } from '../wire/index.ts';
-import { type Outcome } from './outcome.ts';
+import type { MapSpec } from '../schema/index.ts';
+import type { Headers } from '../wire/index.ts';
+import type { Outcome } from './outcome.ts';
 
 const value = struct('weir_replay_fragment', 'Outcome of a first fragment', {
   connection: u32('record'),

@@ -1,6 +1,6 @@
 // What an ICMP or ICMPv6 message is to a replay: an echo, an error about another packet, or neighbour discovery.
 // Input: dissected headers. Output: booleans.
-import { type Headers } from '../wire/index.ts';
+import type { Headers } from '../wire/index.ts';
 
 const ICMP = 1;
 const ICMPV6 = 58;

@@ -2,13 +2,13 @@
 // Input: packets in the order of the capture, each with its vantage point. Output: one Outcome a packet, reused.
 // Invariants: every packet gets exactly one verdict; the packet may be rewritten in place; nothing is allocated per packet.
 import { Packet } from '../datapath/index.ts';
-import { type Dataplane } from '../dataplane/index.ts';
-import { type ByteMap } from '../maps/index.ts';
+import type { Dataplane } from '../dataplane/index.ts';
+import type { ByteMap } from '../maps/index.ts';
 import { DROP, HOOK, type Hook, UNKNOWN_REASON } from '../schema/index.ts';
 import { FRAGMENT, Headers, parseFrame, parseIp, WIRE } from '../wire/index.ts';
 import { AT, Connections, INT_STRIDE, REAL, REAL_STRIDE, ROLE, STATE } from './connections.ts';
 import { Copies } from './copies.ts';
-import { type Directory } from './directory.ts';
+import type { Directory } from './directory.ts';
 import { EntryHook } from './entry-hook.ts';
 import { FirstFragments } from './first-fragments.ts';
 import { isEcho, isIcmpError, isNeighbourDiscovery } from './icmp-kind.ts';
@@ -17,7 +17,7 @@ import { Originals } from './originals.ts';
 import { Settled } from './settled.ts';
 import { OBSERVED_AS, OUTCOME, Outcome, WAY, WEIGHT } from './outcome.ts';
 import { Stations } from './stations.ts';
-import { type Vantage } from './vantage.ts';
+import type { Vantage } from './vantage.ts';
 import { packRun, RUN, RUN_OF, Way } from './way.ts';
 
 const { ASKED, OUTPUT, NONE } = ROLE;

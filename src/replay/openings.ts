@@ -1,18 +1,18 @@
 // How connections begin: who opened one, what the opening was translated to, and what its verdict was.
 // Input: first packets, decided openings. Output: records in Connections. Invariants: replay.md, rules 1 (adoption) and 6;
 // a connection whose opening was not captured is opened in the simulator before its first packet is judged.
-import { type Packet } from '../datapath/index.ts';
+import type { Packet } from '../datapath/index.ts';
 import { be32, bytes, struct, u32 } from '../layout/index.ts';
 import { type ByteMap, Lru2, Lru5 } from '../maps/index.ts';
 import { HOOK, type MapSpec, RECORD_FLAG, UNKNOWN_REASON } from '../schema/index.ts';
 import { type Headers, readRaw16, readRaw32 } from '../wire/index.ts';
 import { AT, type Connections, INT_STRIDE, STATE } from './connections.ts';
-import { type Directory } from './directory.ts';
-import { type EntryHook } from './entry-hook.ts';
+import type { Directory } from './directory.ts';
+import type { EntryHook } from './entry-hook.ts';
 import { Opening } from './opening.ts';
 import { OUTCOME, Outcome, WAY } from './outcome.ts';
 import { ServiceBackends } from './service-backends.ts';
-import { type Vantage } from './vantage.ts';
+import type { Vantage } from './vantage.ts';
 import { PURPOSE, RUN, type Way } from './way.ts';
 
 const TCP = 6;

@@ -3,11 +3,11 @@
 // Invariant: the captured packet is not touched; allocates nothing.
 import { Packet } from '../datapath/index.ts';
 import { HOOK, type Hook } from '../schema/index.ts';
-import { type Headers } from '../wire/index.ts';
+import type { Headers } from '../wire/index.ts';
 import { AT, type Connections, INT_STRIDE, REAL, REAL_STRIDE, STATE } from './connections.ts';
-import { type EntryHook } from './entry-hook.ts';
+import type { EntryHook } from './entry-hook.ts';
 import { OUTCOME, Outcome } from './outcome.ts';
-import { type Vantage } from './vantage.ts';
+import type { Vantage } from './vantage.ts';
 import { PURPOSE, RUN, RUN_OF, type Way } from './way.ts';
 
 const ICMP = 1;

@@ -2,23 +2,23 @@
 // Input: open captures, a loaded dataplane, the cluster's objects. Output: calls of a sink in the order of the packets, counters.
 // Invariants: every packet reaches the sink exactly once; time never runs backwards; only file reading waits.
 import { type CaptureError, MergedCapture, type PacketSource } from '../capture/index.ts';
-import { type ClusterState } from '../control/index.ts';
-import { type RuleRef } from '../control/provenance.ts';
+import type { ClusterState } from '../control/index.ts';
+import type { RuleRef } from '../control/provenance.ts';
 import { Packet } from '../datapath/index.ts';
-import { type Dataplane } from '../dataplane/index.ts';
-import { type ConnectionRecord, type PacketRecord } from '../flow/index.ts';
-import { type ByteMap } from '../maps/index.ts';
-import { type Headers } from '../wire/index.ts';
+import type { Dataplane } from '../dataplane/index.ts';
+import type { ConnectionRecord, PacketRecord } from '../flow/index.ts';
+import type { ByteMap } from '../maps/index.ts';
+import type { Headers } from '../wire/index.ts';
 import { backendTexts } from './backend-text.ts';
 import { Counts } from './counts.ts';
 import { Describer, type PacketFacts } from './describe.ts';
 import { Directory } from './directory.ts';
 import { Judge } from './judge.ts';
-import { type Outcome } from './outcome.ts';
+import type { Outcome } from './outcome.ts';
 import { ServiceNames } from './service-names.ts';
 import { parseVantage, type Vantage } from './vantage.ts';
 import { VantageSource } from './vantage-source.ts';
-import { type AfterHook } from './way.ts';
+import type { AfterHook } from './way.ts';
 
 /** A capture to replay. */
 export interface ReplayCapture {

@@ -1,7 +1,7 @@
 // Which backends a service has, and how a connection's choice of one is changed: for captures in which another backend
 // was chosen than the simulator would (replay.md, rule 1). Input: the dataplane's maps. Output: backend ids, map updates.
 // Invariant: only a backend of the same frontend is ever put in place. Rare: may allocate.
-import { type ByteMap } from '../maps/index.ts';
+import type { ByteMap } from '../maps/index.ts';
 import { CT_KEY, ERRNO, MAPS, type MapSpec, UPDATE, valueBytes } from '../schema/index.ts';
 
 type Maps = ReadonlyMap<string, ByteMap>;

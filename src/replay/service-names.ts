@@ -1,5 +1,5 @@
 // Which Service listens at an address and port, as the manifests say. Input: ClusterState. Output: names by frontend.
-import { type ClusterState } from '../control/index.ts';
+import type { ClusterState } from '../control/index.ts';
 
 /** A Service's name. */
 export interface ServiceName {

@@ -1,8 +1,8 @@
 // Which Ethernet station a pod is, learnt from its packets, to tell the direction of frames that are not IP.
 // Input: frames at a pod's vantage point. Output: whether the pod sent one. Invariant: one station an owner, the first seen.
-import { type Packet } from '../datapath/index.ts';
-import { type Headers } from '../wire/index.ts';
-import { type Directory } from './directory.ts';
+import type { Packet } from '../datapath/index.ts';
+import type { Headers } from '../wire/index.ts';
+import type { Directory } from './directory.ts';
 
 /** See the head of this file. */
 export class Stations {

@@ -1,9 +1,9 @@
 // A capture whose every packet comes with the vantage point of its interface: looks ahead where that has to be inferred.
 // Input: a PacketSource. Output: the same packets in the same order, with `vantage`. Invariants: an interface is decided before
 // its first packet is handed out; what is held meanwhile is bounded (VANTAGE_PACKETS, VANTAGE_BYTES).
-import { type PacketSource } from '../capture/index.ts';
+import type { PacketSource } from '../capture/index.ts';
 import { Headers, parseFrame } from '../wire/index.ts';
-import { type Directory } from './directory.ts';
+import type { Directory } from './directory.ts';
 import { type Vantage, VantageObserver, VANTAGE_BYTES } from './vantage.ts';
 
 /** Words of `held` a packet: offset, captured, wire, link type, interface, number, nanoseconds, capture. */

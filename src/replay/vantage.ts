@@ -1,6 +1,6 @@
 // Where a capture was taken, inferred from who its packets are between. Input: tuples of the first packets of one
 // interface. Output: a Vantage with its evidence. Invariant: the rules run in order (replay.md, "The vantage point").
-import { type Headers } from '../wire/index.ts';
+import type { Headers } from '../wire/index.ts';
 import { covers, type Directory } from './directory.ts';
 
 /** Where an interface's packets were seen. `owner` numbers the pod or the node in the Directory. */

@@ -2,7 +2,7 @@
 // Input: a packet, the hook it enters by. Output: an Outcome; the packet is rewritten in place.
 // Invariant: the first drop wins and ends the way; at most MAX_HOOKS hooks; allocates nothing.
 import { type Packet, Meta } from '../datapath/index.ts';
-import { type Dataplane } from '../dataplane/index.ts';
+import type { Dataplane } from '../dataplane/index.ts';
 import { ACTION, CT_STATUS, decisionRecord, HOOK, type Hook, META_FLAG, RECORD_FLAG } from '../schema/index.ts';
 import { OUTCOME, type Outcome, outcomeOf, WEIGHT } from './outcome.ts';
 

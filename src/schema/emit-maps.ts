@@ -1,7 +1,7 @@
 // The C face of the maps: one BTF definition a map, for native/bpf. Input: MAPS and OBJECT_MAPS.
 // Output: text of a header, the same from run to run. Invariant: names, kinds, key and value structs are the specs';
 // the loader sets the sizes again from its configuration before it loads.
-import { type MapKind, type MapSpec } from './map-spec.ts';
+import type { MapKind, MapSpec } from './map-spec.ts';
 import { MAPS, OBJECT_MAPS } from './maps.ts';
 
 const KINDS: Readonly<Record<MapKind, string>> = {

@@ -1,5 +1,5 @@
 // What a map is, before it exists: name, kind, key and value structs, bounds. Deterministic, no engine.
-import { type StructType } from '../layout/index.ts';
+import type { StructType } from '../layout/index.ts';
 
 /**
  * Map kinds, as the kernel has them: `hash` BPF_MAP_TYPE_HASH, `lru-hash` LRU_HASH, `array` ARRAY, `percpu-array`

@@ -1,6 +1,6 @@
 // Every map of the contract. Sizes are Cilium's chart defaults; control overrides them from the configuration.
 // Invariant: names begin with weir_; a map that both families need exists twice, with 4 and 6 in the name.
-import { type StructType } from '../layout/index.ts';
+import type { StructType } from '../layout/index.ts';
 import { BOUND } from './bounds.ts';
 import {
   ctEntry,
@@ -14,7 +14,7 @@ import {
   natKey4,
   natKey6,
 } from './conntrack.ts';
-import { type MapKind, type MapSpec } from './map-spec.ts';
+import type { MapKind, MapSpec } from './map-spec.ts';
 import {
   endpointKey4,
   endpointKey6,

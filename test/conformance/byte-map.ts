@@ -3,7 +3,7 @@
 // compared, since the kernel keeps them as given. Input: a way to make maps. Output: registered node:test tests.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type ByteMap } from '../../src/maps/byte-map.ts';
+import type { ByteMap } from '../../src/maps/byte-map.ts';
 import { ERRNO, UPDATE, type MapKind, type MapSpec, type UpdateFlag } from '../../src/schema/map-spec.ts';
 import { canonicalPrefix, fromNumber, prefixKey, specOf, textOf } from '../support/maps/specs.ts';
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { builtObject } from '../../src/dataplane/xdp/index.ts';
-import { type PlacedField } from '../../src/layout/index.ts';
+import type { PlacedField } from '../../src/layout/index.ts';
 import { allStructs, loadConstants, MAPS, type MapSpec, OBJECT_MAPS } from '../../src/schema/index.ts';
 import { btfStructs } from './btf.ts';
 import { skipFor } from './kernel.ts';

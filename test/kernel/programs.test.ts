@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import { Meta, Packet } from '../../src/dataplane/index.ts';
 import { createSim } from '../../src/dataplane/sim/index.ts';
 import { createXdp, HOOK_PLACES, kernelUnavailable } from '../../src/dataplane/xdp/index.ts';
-import { type MapWrite } from '../../src/maps/index.ts';
+import type { MapWrite } from '../../src/maps/index.ts';
 import { HOOK, HOOK_NAME, MAPS } from '../../src/schema/index.ts';
 import { DEFAULT_CONFIG, SMALL } from '../support/datapath-world.ts';
 import { frame } from '../support/packets.ts';

@@ -4,7 +4,7 @@
 // data is cut or a checksum is wrong, all that was decompressed comes first, then one error. node:zlib's own gunzip would
 // drop that last piece, and all of a small file; so the framing is done here, and only the deflate data by zlib.
 import { crc32, createInflateRaw, type InflateRaw } from 'node:zlib';
-import { type ByteSource } from '../packet-source.ts';
+import type { ByteSource } from '../packet-source.ts';
 
 /** Expands to at most 16.5 MB. */
 const INPUT_BYTES = 16 << 10;

@@ -3,7 +3,7 @@
 // Invariants: only regular files are read by path (a FIFO or device is never waited for); memory is constant.
 // Large files are read ahead, each in three chunks; small ones, standard input and gzip in one buffer.
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
-import { type ByteSource } from '../packet-source.ts';
+import type { ByteSource } from '../packet-source.ts';
 import { CaptureReader, type CaptureReaderOptions } from '../reader.ts';
 import { GunzipSource } from './gunzip-source.ts';
 import { positionalRead, READ_AHEAD_BYTES, ReadAhead } from './read-ahead.ts';

@@ -3,7 +3,7 @@
 // Invariants: a buffer that was handed out is not touched until it is recycled; memory is constant; what cannot be read is
 // reported after all that could; close() waits for reads that are under way, so no descriptor is reused beneath them.
 import { read } from 'node:fs';
-import { type Chunk, type ChunkSource } from '../packet-source.ts';
+import type { Chunk, ChunkSource } from '../packet-source.ts';
 
 /** Resolves to the bytes read into `into` from `at`, 1..`length`; 0 at the end of the file. Rejects as the system does. */
 export type PositionalRead = (into: Uint8Array, at: number, length: number, position: number) => Promise<number>;

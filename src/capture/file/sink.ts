@@ -2,7 +2,7 @@
 // Input: a path, or '-' for standard output. Output: a ByteSink that writes at once.
 // Invariant: when `write` returns, all bytes were taken.
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { type ByteSink } from '../writer.ts';
+import type { ByteSink } from '../writer.ts';
 
 /** A ByteSink over a descriptor. `write` throws the system's error (disk full, closed pipe). */
 export interface FileSink extends ByteSink {

@@ -2,8 +2,8 @@
 // Input: an open handle or stream. Output: reads straight into the reader's buffer (streams: copied from their chunks).
 // Invariant: at most one chunk of a stream is held.
 import { closeSync, readSync } from 'node:fs';
-import { type Readable } from 'node:stream';
-import { type ByteSource } from '../packet-source.ts';
+import type { Readable } from 'node:stream';
+import type { ByteSource } from '../packet-source.ts';
 
 /**
  * Reads a regular file from its current position; closing closes the descriptor when `owned`. Reads are synchronous: waiting

@@ -2,7 +2,7 @@
 // Input: context with packet and meta. Output: a verdict. Walks: Cilium's handle_ipv4_from_lxc (bpf_lxc.c).
 // Invariant: at most 2 conntrack probes, 1 more behind a service; one ipcache lookup. Twin: native/bpf/hooks/from_container.h.
 import { ACTION, CT_FLAG, CT_STATUS, DROP, ENDPOINT_FLAG, FEATURE, META_FLAG, STAGE } from '../../schema/index.ts';
-import { type Context } from '../context.ts';
+import type { Context } from '../context.ts';
 import * as connections from '../stages/conntrack.ts';
 import * as forwardStage from '../stages/forward.ts';
 import * as fragmentStage from '../stages/fragment.ts';
@@ -11,7 +11,7 @@ import * as nat from '../stages/nat.ts';
 import * as parseStage from '../stages/parse.ts';
 import * as policyStage from '../stages/policy.ts';
 import * as serviceStage from '../stages/service.ts';
-import { type Tables } from '../tables.ts';
+import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.

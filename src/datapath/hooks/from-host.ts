@@ -2,11 +2,11 @@
 // Input: context with packet and meta. Output: a verdict; META FROM_HOST for the next hook when the host itself sends.
 // Walks: Cilium's from_host (bpf_host.c). Invariant: no conntrack, no policy here. Twin: native/bpf/hooks/from_host.h.
 import { ACTION, endpointValue, IDENTITY, META_FLAG } from '../../schema/index.ts';
-import { type Context } from '../context.ts';
+import type { Context } from '../context.ts';
 import * as forwardStage from '../stages/forward.ts';
 import * as identity from '../stages/identity.ts';
 import * as parseStage from '../stages/parse.ts';
-import { type Tables } from '../tables.ts';
+import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.

@@ -3,7 +3,7 @@
 // Invariant: at most 3 conntrack probes. A backend on another node needs source NAT, which is not built: such a packet is
 // dropped (191), never sent on untranslated. Twin: native/bpf/hooks/from_netdev.h.
 import { ACTION, CT_KEY, CT_STATUS, DROP, FEATURE, META_FLAG, SERVICE_FLAG, STAGE } from '../../schema/index.ts';
-import { type Context } from '../context.ts';
+import type { Context } from '../context.ts';
 import * as connections from '../stages/conntrack.ts';
 import * as forwardStage from '../stages/forward.ts';
 import * as fragmentStage from '../stages/fragment.ts';
@@ -11,7 +11,7 @@ import * as identity from '../stages/identity.ts';
 import * as nat from '../stages/nat.ts';
 import * as parseStage from '../stages/parse.ts';
 import * as serviceStage from '../stages/service.ts';
-import { type Tables } from '../tables.ts';
+import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
 import * as fromContainerHook from './from-container.ts';
 

@@ -3,7 +3,7 @@
 // Invariant: at most 2 conntrack probes, 1 more for a new packet on a node with node ports; one ipcache lookup.
 // Twin: native/bpf/hooks/to_container.h.
 import { ACTION, CT_FLAG, CT_STATUS, DROP, FEATURE, STAGE } from '../../schema/index.ts';
-import { type Context } from '../context.ts';
+import type { Context } from '../context.ts';
 import * as connections from '../stages/conntrack.ts';
 import * as forwardStage from '../stages/forward.ts';
 import * as fragmentStage from '../stages/fragment.ts';
@@ -11,7 +11,7 @@ import * as identity from '../stages/identity.ts';
 import * as nat from '../stages/nat.ts';
 import * as parseStage from '../stages/parse.ts';
 import * as policyStage from '../stages/policy.ts';
-import { type Tables } from '../tables.ts';
+import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.

@@ -2,14 +2,14 @@
 // Input: context with packet and meta. Output: a verdict. Walks: the reverse half of Cilium's handle_nat_fwd (nodeport.h).
 // Invariant: at most 2 conntrack probes. Masquerading is not built. Twin: native/bpf/hooks/to_netdev.h.
 import { CT_KEY, CT_STATUS, FEATURE } from '../../schema/index.ts';
-import { type Context } from '../context.ts';
+import type { Context } from '../context.ts';
 import * as connections from '../stages/conntrack.ts';
 import * as forwardStage from '../stages/forward.ts';
 import * as fragmentStage from '../stages/fragment.ts';
 import * as nat from '../stages/nat.ts';
 import * as parseStage from '../stages/parse.ts';
 import * as serviceStage from '../stages/service.ts';
-import { type Tables } from '../tables.ts';
+import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.

@@ -4,7 +4,7 @@
 // identity; what is not sent to another node goes to the stack untouched, where from-netdev does it. Twin: native/bpf/hooks/xdp.h.
 import { ACTION, backendValue4, backendValue6, FEATURE, META_FLAG, SERVICE_FLAG, STAGE } from '../../schema/index.ts';
 import * as config from '../config.ts';
-import { type Context } from '../context.ts';
+import type { Context } from '../context.ts';
 import * as encapsulateStage from '../stages/encapsulate.ts';
 import * as forwardStage from '../stages/forward.ts';
 import * as fragmentStage from '../stages/fragment.ts';
@@ -12,7 +12,7 @@ import * as identityStage from '../stages/identity.ts';
 import * as parseStage from '../stages/parse.ts';
 import * as serviceStage from '../stages/service.ts';
 import * as serviceFlow from '../stages/service-flow.ts';
-import { type Tables } from '../tables.ts';
+import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.

@@ -3,9 +3,9 @@
 // Invariant: a probe changes nothing but gets the same answer. Twin: native/bpf/conntrack_entry.h.
 import { CT_FLAG, CT_KEY, FEATURE, reverseNatValue4, STAGE, TRACE } from '../../schema/index.ts';
 import * as config from '../config.ts';
-import { type Context } from '../context.ts';
+import type { Context } from '../context.ts';
 import * as metrics from '../metrics.ts';
-import { type Tables } from '../tables.ts';
+import type { Tables } from '../tables.ts';
 import * as keys from './conntrack-key.ts';
 import * as layout from './entry-layout.ts';
 

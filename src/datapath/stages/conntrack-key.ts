@@ -3,9 +3,9 @@
 // Invariant: both directions of a connection give the same key words (see schema/conntrack.ts).
 // Twin: native/bpf/conntrack_key.h.
 import { CT_KEY, ERRNO, traceMapNumber } from '../../schema/index.ts';
-import { type Lru10 } from '../../maps/index.ts';
-import { type Context } from '../context.ts';
-import { type Tables } from '../tables.ts';
+import type { Lru10 } from '../../maps/index.ts';
+import type { Context } from '../context.ts';
+import type { Tables } from '../tables.ts';
 
 // The same for what this module exports itself.
 const putKey4 = setKey4;

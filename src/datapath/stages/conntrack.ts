@@ -5,7 +5,7 @@
 import { CT_FLAG, CT_KEY, CT_STATUS, DROP, FEATURE, HOOK, STAGE, TRACE } from '../../schema/index.ts';
 import * as config from '../config.ts';
 import { type Context, SERVICE_ENTRY } from '../context.ts';
-import { type Tables } from '../tables.ts';
+import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
 import * as entries from './conntrack-entry.ts';
 import * as keys from './conntrack-key.ts';

@@ -14,8 +14,8 @@ import {
   VERDICT,
 } from '../../schema/index.ts';
 import * as wire from '../../wire/index.ts';
-import { type Context } from '../context.ts';
-import { type Tables } from '../tables.ts';
+import type { Context } from '../context.ts';
+import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
 import * as identities from './identity.ts';
 import * as nat from './nat.ts';

@@ -2,9 +2,9 @@
 // Input: headers of a parsed packet. Output: `cx.ports`, or `cx.portless` where tracking is off.
 // Invariant: a packet that is no fragment costs one comparison. Twin: native/bpf/fragment.h.
 import { DIRECTION, DROP, FEATURE, HOOK, IDENTITY, STAGE, TRACE, traceMapNumber } from '../../schema/index.ts';
-import { type Context } from '../context.ts';
+import type { Context } from '../context.ts';
 import { count } from '../metrics.ts';
-import { type Tables } from '../tables.ts';
+import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
 import { identityOfSource } from './identity.ts';
 

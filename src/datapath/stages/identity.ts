@@ -12,8 +12,8 @@ import {
   traceMapNumber,
 } from '../../schema/index.ts';
 import * as config from '../config.ts';
-import { type Context } from '../context.ts';
-import { type Tables } from '../tables.ts';
+import type { Context } from '../context.ts';
+import type { Tables } from '../tables.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.
 const { CONFIG_GLOBAL_EPOCH } = config;

@@ -15,8 +15,8 @@ import {
 } from '../../schema/index.ts';
 import * as wire from '../../wire/index.ts';
 import * as config from '../config.ts';
-import { type Context } from '../context.ts';
-import { type Tables } from '../tables.ts';
+import type { Context } from '../context.ts';
+import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.

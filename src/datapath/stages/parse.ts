@@ -5,7 +5,7 @@
 import { ACTION, DROP, FEATURE, HOOK, STAGE, TRACE, UNKNOWN_REASON } from '../../schema/index.ts';
 import { ETHER_TYPE, WIRE } from '../../wire/index.ts';
 import * as wire from '../../wire/index.ts';
-import { type Context } from '../context.ts';
+import type { Context } from '../context.ts';
 import * as verdicts from '../verdict.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.

@@ -21,8 +21,8 @@ import {
 } from '../../schema/index.ts';
 import * as wire from '../../wire/index.ts';
 import * as config from '../config.ts';
-import { type Context } from '../context.ts';
-import { type Tables } from '../tables.ts';
+import type { Context } from '../context.ts';
+import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
 import * as entries from './conntrack-entry.ts';
 import * as identities from './identity.ts';

@@ -22,7 +22,7 @@ import {
 import * as config from '../config.ts';
 import { type Context, SERVICE_ENTRY } from '../context.ts';
 import * as jhash from '../jhash.ts';
-import { type Tables } from '../tables.ts';
+import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
 import * as connections from './conntrack.ts';
 import * as entries from './conntrack-entry.ts';

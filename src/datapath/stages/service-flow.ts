@@ -14,9 +14,9 @@ import {
   traceMapNumber,
 } from '../../schema/index.ts';
 import * as config from '../config.ts';
-import { type Context } from '../context.ts';
+import type { Context } from '../context.ts';
 import * as jhash from '../jhash.ts';
-import { type Tables } from '../tables.ts';
+import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
 import * as backends from './service-backend.ts';
 import * as serviceMap from './service-map.ts';

@@ -1,8 +1,8 @@
 // Lookups in the service maps: masters and slots. Input: the destination address in the headers, port, slot, scope.
 // Output: word offsets. Invariant: every lookup is counted and traced. Twin: native/bpf/service_map.h.
 import { serviceValue, STAGE, TRACE, traceMapNumber } from '../../schema/index.ts';
-import { type Context } from '../context.ts';
-import { type Tables } from '../tables.ts';
+import type { Context } from '../context.ts';
+import type { Tables } from '../tables.ts';
 
 const SERVICE = STAGE.SERVICE;
 const SERVICES4 = traceMapNumber('services4');

@@ -4,8 +4,8 @@
 // Invariant: at most two master lookups, one slot, one table, two conntrack probes. Twin: native/bpf/service.h.
 import { CT_KEY, DROP, SCOPE, SERVICE_FLAG, serviceValue, STAGE, TRACE, traceMapNumber } from '../../schema/index.ts';
 import { swap16 } from '../../wire/index.ts';
-import { type Context } from '../context.ts';
-import { type Tables } from '../tables.ts';
+import type { Context } from '../context.ts';
+import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
 import * as backends from './service-backend.ts';
 import * as serviceMap from './service-map.ts';

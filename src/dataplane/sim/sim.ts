@@ -12,7 +12,7 @@ import {
 import { type AppliedWrites, applyWrites, type ByteMap, type MapWrite } from '../../maps/index.ts';
 import { decisionRecord, ERRNO, VERDICT } from '../../schema/index.ts';
 import { ClosedMap } from '../closed-map.ts';
-import { type Dataplane, type Decision, type Events, type Metric, type Trace } from '../dataplane.ts';
+import type { Dataplane, Decision, Events, Metric, Trace } from '../dataplane.ts';
 import { readMetrics } from '../metrics.ts';
 
 /** How to make a simulator. */

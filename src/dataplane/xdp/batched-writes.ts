@@ -3,7 +3,7 @@
 // order, up to the same first failure; whatever a batch cannot hold exactly is written by itself.
 import { type AppliedWrites, applyWrites, type MapWrite } from '../../maps/index.ts';
 import { valueBytes } from '../../schema/index.ts';
-import { type KernelMap } from './kernel-map.ts';
+import type { KernelMap } from './kernel-map.ts';
 
 /** Entries and bytes that are collected at most: as much as one system call may take, and as little as memory asks for. */
 const MOST = 1024;

@@ -3,10 +3,10 @@
 // Invariant: whole Ethernet frames of a size that a test run takes go through untouched; of all others the headers are as captured,
 // and only what no stage reads is made up: a link header of zeros, zeros behind the captured bytes, a shorter IP length.
 import { type Meta, Packet, type StoredMapName } from '../../datapath/index.ts';
-import { type AppliedWrites, type ByteMap, type MapWrite } from '../../maps/index.ts';
+import type { AppliedWrites, ByteMap, MapWrite } from '../../maps/index.ts';
 import { ACTION, CT_STATUS, decisionRecord, HOOK, STAGE, UNKNOWN_REASON, VERDICT } from '../../schema/index.ts';
 import { Headers, parseFrame, WIRE } from '../../wire/index.ts';
-import { type Dataplane, type Decision, type Events, type Metric } from '../dataplane.ts';
+import type { Dataplane, Decision, Events, Metric } from '../dataplane.ts';
 import { FRAME_BOUNDS, runnable } from './xdp.ts';
 
 const ETHERNET = 1;

@@ -1,7 +1,7 @@
 // A map in the kernel as a ByteMap. Input: the addon, a spec, a handle. Output: the promises of ByteMap, which are the kernel's own.
 // Invariant: one system call an operation, nothing allocated for lookup, update and delete but a per-CPU value's expansion;
 // after close everything answers as a map that is gone.
-import { type ByteMap, type MapStats } from '../../maps/index.ts';
+import type { ByteMap, MapStats } from '../../maps/index.ts';
 import { ERRNO, type MapKind, type MapSpec, UPDATE, type UpdateFlag, valueBytes } from '../../schema/index.ts';
 import { type BpfAddon, type Handle, MAP_FLAG, MAP_TYPE } from './addon.ts';
 import { BpfError, checked } from './error.ts';

@@ -1,10 +1,10 @@
 // The object file in the kernel: its maps with the sizes of a configuration, its constants, its programs.
 // Input: bytes of an object, sizes, constants, pinned maps to take over. Output: handles by name. Throws BpfError with the
 // verifier's whole log. Invariant: a load that fails leaves nothing open.
-import { type SizeOverrides, type StoredMapName } from '../../datapath/index.ts';
+import type { SizeOverrides, StoredMapName } from '../../datapath/index.ts';
 import { MAPS, OBJECT_MAPS, type MapName, type MapSpec, loadConstants, ringBytes } from '../../schema/index.ts';
-import { type ValueOf } from '../../layout/index.ts';
-import { type BpfAddon, type Handle } from './addon.ts';
+import type { ValueOf } from '../../layout/index.ts';
+import type { BpfAddon, Handle } from './addon.ts';
 import { BpfError, checked } from './error.ts';
 import { KernelMap } from './kernel-map.ts';
 

@@ -1,10 +1,10 @@
 // Events from the kernel's ring, and the count of those it had no room for. Input: the ring's map. Output: Events.
 // Invariant: events come out in the order in which the kernel took them; none is read twice.
 import { eventRecord } from '../../schema/index.ts';
-import { type Events } from '../dataplane.ts';
-import { type BpfAddon, type Handle } from './addon.ts';
+import type { Events } from '../dataplane.ts';
+import type { BpfAddon, Handle } from './addon.ts';
 import { checked } from './error.ts';
-import { type KernelMap } from './kernel-map.ts';
+import type { KernelMap } from './kernel-map.ts';
 
 /** Bytes taken from the ring at once. */
 const BUFFER = 1 << 16;

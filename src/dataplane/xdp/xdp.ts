@@ -2,11 +2,11 @@
 // attached to interfaces. Input: sizes, constants of the load. Output: a Dataplane.
 // Invariant: with recording on, time and meta come from the caller alone: the same writes and packets give the simulator's
 // records. A run allocates nothing.
-import { type Meta, type Packet, type SizeOverrides, type StoredMapName } from '../../datapath/index.ts';
-import { type AppliedWrites, type ByteMap, type MapWrite } from '../../maps/index.ts';
+import type { Meta, Packet, SizeOverrides, StoredMapName } from '../../datapath/index.ts';
+import type { AppliedWrites, ByteMap, MapWrite } from '../../maps/index.ts';
 import { ACTION, clockValue, CT_STATUS, decisionRecord, ERRNO, HOOK, VERDICT } from '../../schema/index.ts';
 import { ClosedMap } from '../closed-map.ts';
-import { type Dataplane, type Decision, type Events, type Metric } from '../dataplane.ts';
+import type { Dataplane, Decision, Events, Metric } from '../dataplane.ts';
 import { readMetrics } from '../metrics.ts';
 import { type BpfAddon, builtObject, type Handle, loadAddon } from './addon.ts';
 import { type Attachment, attach, attachTypes, type AttachOptions, HOOK_PLACES } from './attachment.ts';
@@ -14,7 +14,7 @@ import { KernelUnavailableError, kernelUnavailable } from './availability.ts';
 import { WriteBatch } from './batched-writes.ts';
 import { BpfError } from './error.ts';
 import { kernelHz } from './kernel-hz.ts';
-import { type KernelMap } from './kernel-map.ts';
+import type { KernelMap } from './kernel-map.ts';
 import { type LoadedObject, loadObject, sized } from './object.ts';
 import { RingEvents } from './ring-events.ts';
 

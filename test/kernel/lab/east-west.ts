@@ -1,7 +1,7 @@
 // Two clients and two servers, pods of one node, whose pairs end in the node's namespace. The node's own stack has no routes
 // to them: what reaches a pod went through Weir's tc programs. Input: a folder. Output: the network, the cluster.
 // Invariant: pods are wired as a CNI plugin would: one address, everything else by way of the node's end of the pair.
-import { type MapWrite } from '../../../src/maps/index.ts';
+import type { MapWrite } from '../../../src/maps/index.ts';
 import { endpointValue } from '../../../src/schema/index.ts';
 import { addressBytes } from '../../support/packets.ts';
 import { type Cluster, readCluster } from './cluster.ts';

@@ -1,8 +1,8 @@
 // What the lab's tests share when they compare: both engines for one test, events without what cannot be equal.
 // Input: a cluster; events of either engine. Output: plain values. Invariant: the engines of a test are closed behind it.
-import { type TestContext } from 'node:test';
+import type { TestContext } from 'node:test';
 import { type Event, fillEngines } from './cluster.ts';
-import { type Frame } from './frames.ts';
+import type { Frame } from './frames.ts';
 
 /** Milliseconds in which the last segments of a closed connection arrive. */
 export const SETTLED = 50;

@@ -4,7 +4,7 @@
 import { tupleHash4, tupleHash6 } from '../../../src/datapath/jhash.ts';
 import { DEFAULT_MAGLEV_SEED, maglevLookup, maglevTable, parseMaglevSeed } from '../../../src/control/maglev/index.ts';
 import { checked, XDP_MODE } from '../../../src/dataplane/xdp/index.ts';
-import { type MapWrite } from '../../../src/maps/index.ts';
+import type { MapWrite } from '../../../src/maps/index.ts';
 import { backendKey, MAPS, NEXT_HOP, nextHopValue } from '../../../src/schema/index.ts';
 import { addressBytes } from '../../support/packets.ts';
 import { theAddon } from '../kernel.ts';

@@ -10,7 +10,7 @@ import { type Event, eventsOf, replayed } from './cluster.ts';
 import { CLUSTER_IP, type EastWest, hostEnd, POD, type PodName, PODS, SERVERS } from './east-west.ts';
 import { framesOf } from './frames.ts';
 import { engines, ports, senderOf, SETTLED, sorted } from './judgement.ts';
-import { type Network } from './network.ts';
+import type { Network } from './network.ts';
 import { fetchFrom, type Fetched, record, TIMED_OUT } from './traffic.ts';
 
 /** The last has the kernel's own large segments with partial checksums instead of frames as on a wire. */

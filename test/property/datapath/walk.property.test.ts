@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type Meta } from '../../../src/datapath/index.ts';
+import type { Meta } from '../../../src/datapath/index.ts';
 import { ACTION, BOUND, CT_STATUS, FEATURE, META_FLAG, SERVICE_FLAG, VERDICT } from '../../../src/schema/index.ts';
 import { type Result, World } from '../../support/datapath-world.ts';
 import { frame, type PacketSpec } from '../../support/packets.ts';

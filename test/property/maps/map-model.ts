@@ -2,7 +2,7 @@
 // Input: a map, a model's rules, operations. Invariant: what a rule does not allow is a failure; LRU maps may forget.
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { type ByteMap } from '../../../src/maps/index.ts';
+import type { ByteMap } from '../../../src/maps/index.ts';
 import { ERRNO, UPDATE, valueBytes, type UpdateFlag } from '../../../src/schema/map-spec.ts';
 import { textOf } from '../../support/maps/specs.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { CT_FLAG, CT_KEY, CT_STATUS, DROP, VERDICT } from '../../../src/schema/index.ts';
 import { World } from '../../support/datapath-world.ts';
-import { type PacketSpec } from '../../support/packets.ts';
+import type { PacketSpec } from '../../support/packets.ts';
 
 const A = '10.0.1.1';
 const B = '10.0.2.2';

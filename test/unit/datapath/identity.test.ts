@@ -4,7 +4,7 @@ import { beforeEach, describe, test } from 'node:test';
 import { identityMark } from '../../../src/datapath/index.ts';
 import { ACTION, DROP, ENDPOINT_FLAG, FEATURE, IDENTITY, META_FLAG, VERDICT } from '../../../src/schema/index.ts';
 import { type Result, World } from '../../support/datapath-world.ts';
-import { type PacketSpec } from '../../support/packets.ts';
+import type { PacketSpec } from '../../support/packets.ts';
 
 const A = '10.0.1.1';
 const NODE1 = '192.168.0.1';

@@ -14,7 +14,7 @@ import {
   VERDICT,
 } from '../../../src/schema/index.ts';
 import { type Result, type Rule, World } from '../../support/datapath-world.ts';
-import { type PacketSpec } from '../../support/packets.ts';
+import type { PacketSpec } from '../../support/packets.ts';
 
 const A = '10.0.1.1';
 const B = '10.0.2.2';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ACTION, CT_STATUS, DIRECTION, DROP, VERDICT } from '../../../src/schema/index.ts';
 import { type Result, World } from '../../support/datapath-world.ts';
-import { type PacketSpec } from '../../support/packets.ts';
+import type { PacketSpec } from '../../support/packets.ts';
 
 const P1 = '192.168.0.1';
 const P2 = '192.168.0.2';

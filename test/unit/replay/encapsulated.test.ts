@@ -6,7 +6,7 @@ import { Compiler } from '../../../src/control/compile.ts';
 import { diff } from '../../../src/control/diff.ts';
 import { readManifests, resolveConfig } from '../../../src/index.ts';
 import { createSim } from '../../../src/dataplane/sim/index.ts';
-import { type PacketRecord } from '../../../src/flow/index.ts';
+import type { PacketRecord } from '../../../src/flow/index.ts';
 import { replay } from '../../../src/replay/index.ts';
 import { frame } from '../../support/packets.ts';
 import { captureOf } from '../../support/replay-world.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { CaptureReader, memorySource } from '../../../src/capture/index.ts';
-import { type PacketRecord } from '../../../src/flow/index.ts';
+import type { PacketRecord } from '../../../src/flow/index.ts';
 import { replay } from '../../../src/replay/index.ts';
 import { addressBytes, frame, type PacketSpec } from '../../support/packets.ts';
 import { captureOf, makeWorld, replayed, type Step } from '../../support/replay-world.ts';

@@ -3,7 +3,7 @@
 // may reach a or c.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type PacketRecord } from '../../../src/flow/index.ts';
+import type { PacketRecord } from '../../../src/flow/index.ts';
 import { MAPS } from '../../../src/schema/index.ts';
 import { frame, type PacketSpec } from '../../support/packets.ts';
 import { makeWorld, replayed, type Step } from '../../support/replay-world.ts';
