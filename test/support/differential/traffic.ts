@@ -199,7 +199,13 @@ export class Traffic {
       return this.entering(frame({ ...spec, tcpFlags: random.pick([FIN | ACK, FIN | ACK, RST]), tags: [] }));
     }
     const tcpFlags = random.chance(75) ? random.pick(SEGMENTS) : spec.tcpFlags;
-    return this.sent({ ...spec, tcpFlags, payload: random.chance(60) ? spec.payload : payload(random), tags: [] });
+    const sent = this.sent({
+      ...spec,
+      tcpFlags,
+      payload: random.chance(60) ? spec.payload : payload(random),
+      tags: [],
+    });
+    return random.chance(12) ? { ...sent, hook: HOOK.TO_CONTAINER } : sent;
   }
 
   /** A description becomes a frame, or several pieces of one, at the hook where its sender is. */
