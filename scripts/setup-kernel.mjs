@@ -1,6 +1,6 @@
 // Installs what the kernel engine is built and tested with, from the packages of Debian or Ubuntu, and builds it.
 // Needs root for apt; does nothing that is done already; says what it will do before it does it. --dry-run only says it;
-// --lab also installs what the live lab talks with (curl, nginx). Exit code 2: this system cannot be set up from here.
+// --lab also installs what the live lab needs (curl, nginx, tcpdump …). Exit code 2: this system cannot be set up from here.
 import { spawnSync } from 'node:child_process';
 import { accessSync, chmodSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
@@ -46,6 +46,9 @@ const NEEDS = [
 const LAB = [
   ['curl, the lab’s client', 'curl', () => onPath('curl')],
   ['nginx, the lab’s server', 'nginx-light', () => onPath('nginx')],
+  ['tcpdump, which records in the lab', 'tcpdump', () => onPath('tcpdump')],
+  ['ethtool, which turns offloads off', 'ethtool', () => onPath('ethtool')],
+  ['sysctl', 'procps', () => onPath('sysctl')],
 ];
 
 if (process.platform !== 'linux') leave(`the kernel engine needs Linux; this is ${process.platform}`);
