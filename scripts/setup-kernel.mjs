@@ -63,16 +63,22 @@ if (missing.length > 0) {
   say(`  $ apt-get update\n  $ ${install.join(' ')}`);
   if (!dryRun) {
     if (process.getuid() !== 0) leave(`installing needs root: sudo apt-get update && sudo ${install.join(' ')}`);
-    apt(install);
+    const failed = apt(install);
+    if (failed !== undefined) leave(`${failed} failed (its words are above)`);
   }
 } else say('Everything that is needed is installed.');
 say('Will build the native parts into build-cmake/Release (npm run build:native).');
 if (dryRun) process.exit(0);
 
-/** Packages must not start their servers: a policy that says no lies there meanwhile, unless one lies there already. */
+/**
+ * Packages must not start their servers: a policy that says no lies there meanwhile, unless one lies there already. What
+ * failed, or undefined. While it runs, an interrupt goes to apt and ends this through its status.
+ */
 function apt(install) {
   const policy = '/usr/sbin/policy-rc.d';
   const ours = !existsSync(policy);
+  process.on('SIGINT', () => undefined);
+  process.on('SIGTERM', () => undefined);
   if (ours) {
     writeFileSync(policy, '#!/bin/sh\nexit 101\n');
     chmodSync(policy, 0o755);
@@ -80,12 +86,13 @@ function apt(install) {
   try {
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
     for (const [command, ...args] of [['apt-get', 'update', '-q'], install]) {
-      if (spawnSync(command, args, { stdio: ['ignore', 2, 2], env }).status !== 0)
-        leave(`${command} ${args[0]} failed (its words are above)`);
+      if (spawnSync(command, args, { stdio: ['ignore', 2, 2], env }).status !== 0) return `${command} ${args[0]}`;
     }
   } finally {
-    if (ours) rmSync(policy);
+    // Whatever happened: with that file left behind nothing that is installed later would start.
+    if (ours) rmSync(policy, { force: true });
   }
+  return undefined;
 }
 
 if (!packaged('--exists', `libbpf >= ${LIBBPF}`))

@@ -316,6 +316,14 @@ int64_t mapLookupInner(Call &call) {
         return -errno;
       continue; // replaced between the two calls
     }
+    // What was declared may not be what is there; the kernel writes as much as there is.
+    struct bpf_map_info info = {};
+    uint32_t length = sizeof info;
+    if (bpf_obj_get_info_by_fd(fd.get(), &info, &length) < 0)
+      return -errno;
+    if (info.type != map->inner.type || info.key_size != map->inner.keySize ||
+        info.value_size != map->inner.valueSize || info.max_entries != map->inner.maxEntries)
+      return -EINVAL;
     uint32_t count = map->inner.maxEntries;
     uint32_t token = 0;
     std::vector<uint32_t> keys(count);

@@ -25,7 +25,9 @@ INLINE bool opens(const struct weir_context *cx) {
 INLINE void prolong(struct weir_context *cx, const struct weir_config *config,
                     struct weir_ct_entry *entry, __u32 seconds, bool towards_owner, __u8 seen) {
   __u32 now = cx->now;
-  entry->lifetime = now + seconds;
+  /* Unchanged within a second: the line stays clean. */
+  if (entry->lifetime != now + seconds)
+    entry->lifetime = now + seconds;
   __u8 before = towards_owner ? entry->rx_flags : entry->tx_flags;
   __u32 last = towards_owner ? entry->last_rx_report : entry->last_tx_report;
   if (before != (before | seen) || (__s32)(last + config->report_interval) < (__s32)now) {
@@ -47,7 +49,7 @@ INLINE void refresh(struct weir_context *cx, const struct weir_config *config,
   __u8 seen = 0;
   if (tcp) {
     seen = cx->tcp_flags;
-    if (!(seen & TCP_SYN))
+    if (!(seen & TCP_SYN) && !(entry->flags & WEIR_CT_FLAG_SEEN_NON_SYN))
       entry->flags |= WEIR_CT_FLAG_SEEN_NON_SYN;
     if (!(entry->flags & WEIR_CT_FLAG_SEEN_NON_SYN))
       seconds = config->ct_syn_lifetime;

@@ -49,16 +49,17 @@ INLINE int encapsulate(struct xdp_md *xdp, struct weir_context *cx,
     return drop(cx, WEIR_DROP_WRITE_ERROR, WEIR_STAGE_FORWARD);
   p16 *to = data;
   const p16 *from = data + outer;
-  __u16 macs[6];
-  for (int i = 0; i < 6; i++)
-    macs[i] = from[i];
-  if (known)
-    __builtin_memcpy(macs, hop->destination_mac, 12);
-  else
-    for (int i = 0; i < 3; i++) {
-      macs[i] = from[3 + i];
-      macs[3 + i] = from[i];
-    }
+  /* Destination and source MAC; unknown: back to the sender. */
+  __u32 macs[3];
+  if (known) {
+    const p32 *both = (const p32 *)hop->destination_mac;
+    for (int i = 0; i < 3; i++)
+      macs[i] = both[i];
+  } else {
+    macs[0] = from[3] | ((__u32)from[4] << 16);
+    macs[1] = from[5] | ((__u32)from[0] << 16);
+    macs[2] = from[1] | ((__u32)from[2] << 16);
+  }
   void *ip = data + ETHERNET_BYTES;
   to[6] = from[6];
   if (unlikely(link != ETHERNET_BYTES)) {
@@ -73,11 +74,10 @@ INLINE int encapsulate(struct xdp_md *xdp, struct weir_context *cx,
   }
   if (ip + outer > end)
     return drop(cx, WEIR_DROP_WRITE_ERROR, WEIR_STAGE_FORWARD);
-  for (int i = 0; i < 6; i++)
-    to[i] = macs[i];
-  p16 *copy = (p16 *)cx->macs;
-  for (int i = 0; i < 6; i++)
-    copy[i] = macs[i];
+  for (int i = 0; i < 3; i++) {
+    ((p32 *)data)[i] = macs[i];
+    cx->macs[i] = macs[i];
+  }
   p32 *word = ip;
   if (family == 4) {
     __u32 source = spread(config->encap_source4, cx->source[0], cx->ports,

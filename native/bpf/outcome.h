@@ -120,8 +120,8 @@ INLINE void write_record(const struct weir_context *cx) {
 }
 
 /* Ends a run: settles the verdict (audit mode), writes the record, counts, reports, gives the meta
- * back. */
-INLINE void finish(struct weir_context *cx, int given) {
+ * back. `plain`: a run that reports for itself and left the meta alone. */
+INLINE void finish_of(struct weir_context *cx, int given, const bool plain) {
   __u32 verdict = cx->audited && given == WEIR_VERDICT_FORWARDED ? WEIR_VERDICT_AUDIT : given;
   __u32 flags = cx->record_flags;
   if (cx->ct_status == WEIR_CT_NEW)
@@ -136,11 +136,11 @@ INLINE void finish(struct weir_context *cx, int given) {
   cx->verdict = verdict;
   if (weir_load.recording)
     write_record(cx);
-  if (weir_load.clock_from_map)
+  if (weir_load.clock_from_map && !plain)
     give_back(cx);
-  if (probing(cx))
-    return;
   count(cx, cx->drop_reason, cx->egress ? WEIR_DIRECTION_EGRESS : WEIR_DIRECTION_INGRESS);
-  if (HAS(cx, WEIR_FEATURE_EVENTS) && is_reported(cx))
+  if (!plain && HAS(cx, WEIR_FEATURE_EVENTS) && is_reported(cx) && !probing(cx))
     report(cx);
 }
+
+INLINE void finish(struct weir_context *cx, int given) { finish_of(cx, given, false); }

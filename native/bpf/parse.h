@@ -350,5 +350,5 @@ INLINE int parse_skb(struct __sk_buff *skb, struct weir_context *cx) {
 /* Whether the packet is neighbour discovery (RFC 4861), which is not policed. */
 INLINE bool is_neighbour_discovery(const struct weir_context *cx) {
   return cx->family == 6 && cx->protocol == IPPROTO_ICMPV6_ && cx->icmp_type >= 133 &&
-         cx->icmp_type <= 137;
+         cx->icmp_type <= 137 && cx->ttl == 255;
 }

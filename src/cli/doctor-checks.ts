@@ -89,16 +89,17 @@ function system(machine: Machine): Finding[] {
   const [major = 0, minor = 0] = machine.release.split('.').map((part) => Number.parseInt(part, 10));
   const version = major * 1000 + minor;
   const findings: Finding[] = [];
-  // Ring buffers came with 5.8, batches for maps of maps and bpf_link for XDP with 5.9 to 5.10: the oldest long-term kernel.
+  // Ring buffers came with 5.8, links for XDP with 5.9, pointers to memory as arguments of global functions with 5.12:
+  // 5.15 is the oldest long-term kernel that has all. Older than 6.18 was not tried.
   findings.push(
-    version >= 5010
+    version >= 5015
       ? ok('system', 'kernel', machine.release)
       : {
           area: 'system',
           name: 'kernel',
           standing: 'missing',
           found: machine.release,
-          cost: 'ring buffers and links need Linux 5.10',
+          cost: 'the programs need Linux 5.15',
           command: '',
         },
   );
@@ -207,7 +208,14 @@ function kernel(machine: Machine): Finding[] {
     if (errno === undefined) continue;
     if (errno >= 0) findings.push(ok('kernel', name, 'works'));
     else if (errno === EPERM || errno === EACCES)
-      findings.push({ area: 'kernel', name, standing: 'note', found: 'not allowed to ask', cost: '', command: '' });
+      findings.push({
+        area: 'kernel',
+        name,
+        standing: 'missing',
+        found: 'not allowed',
+        cost: 'a container or user namespace may hold all capabilities and still be refused',
+        command: '',
+      });
     else
       findings.push({
         area: 'kernel',

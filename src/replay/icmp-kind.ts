@@ -18,6 +18,6 @@ export const isIcmpError = (h: Headers): boolean =>
       (h.icmpType === 3 || h.icmpType === 4 || h.icmpType === 5 || h.icmpType === 11 || h.icmpType === 12)
     : h.protocol === ICMPV6 && h.icmpType >= 1 && h.icmpType <= 4;
 
-/** Router and neighbour discovery (RFC 4861). */
+/** Router and neighbour discovery (RFC 4861): only with a hop limit of 255, which nothing that was routed has. */
 export const isNeighbourDiscovery = (h: Headers): boolean =>
-  h.protocol === ICMPV6 && h.icmpType >= 133 && h.icmpType <= 137;
+  h.protocol === ICMPV6 && h.icmpType >= 133 && h.icmpType <= 137 && h.ttl === 255;

@@ -184,8 +184,8 @@ describe('links', { skip: skipNet }, () => {
     test(`${title}: attached, replaced, taken off`, async () => {
       const object = compileFixture('echo');
       const space = makeNamespace();
-      const first = createXdp({ object, specs });
-      const second = createXdp({ object, specs });
+      const first = createXdp({ object, specs, recording: false });
+      const second = createXdp({ object, specs, recording: false });
       try {
         run('ip', '-n', space.name, 'addr', 'add', '10.99.0.1/24', 'dev', 'v0');
         const attachment = first.attach(hook, { device: 'v1', netns: space.path, ...options });
@@ -214,7 +214,7 @@ describe('links', { skip: skipNet }, () => {
   }
 
   test('what cannot be attached says what and where', () => {
-    const engine = createXdp({ object: compileFixture('echo'), specs });
+    const engine = createXdp({ object: compileFixture('echo'), specs, recording: false });
     const space = makeNamespace();
     try {
       const error = refusal(() => engine.attach(HOOK.XDP, { device: 'v9', netns: space.path }));
@@ -239,7 +239,7 @@ describe('links', { skip: skipNet }, () => {
     const space = makeNamespace();
     const fs = mountBpfFs();
     const addon = theAddon();
-    const engine = createXdp({ object, specs });
+    const engine = createXdp({ object, specs, recording: false });
     try {
       for (const [hook, kind] of [
         [HOOK.XDP, 'xdp'],
@@ -333,5 +333,33 @@ describe('rings', { skip }, () => {
       assert.equal(engine.run(HOOK.XDP, new Packet().set(new Uint8Array(60)), new Meta()), VERDICT.FORWARDED);
     assert.ok(engine.events.lost > 0);
     engine.close();
+  });
+});
+
+describe('maps of maps', { skip }, () => {
+  test('an inner map that is another than was declared is refused, not read past the caller’s bytes', () => {
+    const addon = theAddon();
+    const inner = addon.mapCreate(MAP_TYPE.ARRAY, 'inner', 4, 4096, 16, 0, 0);
+    const outer = addon.mapCreate(MAP_TYPE.HASH_OF_MAPS, 'outer', 4, 4, 4, 0, inner);
+    const key = new Uint8Array(4);
+    assert.equal(addon.mapUpdateInner(outer, key, new Uint8Array(65536).fill(0x41), 0), 0);
+    assert.equal(addon.mapSetInner(outer, MAP_TYPE.ARRAY, 4, 1, 16, 0), 0);
+    const memory = new Uint8Array(70_000);
+    assert.equal(addon.mapLookupInner(outer, key, memory.subarray(0, 16)), ERRNO.EINVAL);
+    assert.ok(memory.every((byte) => byte === 0));
+    addon.close(outer);
+    addon.close(inner);
+  });
+});
+
+describe('an engine that records', { skip: skip || skipNamespace() }, () => {
+  test('is not attached to traffic', () => {
+    const xdp = createXdp({ specs, hooks: [HOOK.XDP] });
+    try {
+      const error = refusal(() => xdp.attach(HOOK.XDP, { device: 'lo' }));
+      assert.equal(error.errno, ERRNO.EINVAL);
+    } finally {
+      xdp.close();
+    }
   });
 });

@@ -1,24 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Hook "from-container": a pod sends. Twin: src/datapath/hooks/from-container.ts. */
 #pragma once
+#include "../plain_connection.h"
+#include "../sender.h"
 #include "tc.h"
-
-/* The endpoint that sends, found by the packet's source address. */
-INLINE int sender(struct weir_context *cx, const struct weir_config *config, const int family) {
-  bool checked = HAS(cx, WEIR_FEATURE_SOURCE_CHECK);
-  struct weir_endpoint *endpoint = find_endpoint(cx->source, family);
-  if (!endpoint)
-    return drop(cx, checked ? WEIR_DROP_INVALID_SOURCE_IP : WEIR_DROP_UNKNOWN_SENDER,
-                WEIR_STAGE_PARSE);
-  take_endpoint(cx, config, endpoint);
-  if (checked && cx->ifindex && cx->ifindex != cx->endpoint_ifindex &&
-      !(cx->endpoint_flags & WEIR_ENDPOINT_FLAG_NO_SOURCE_CHECK)) {
-    cx->endpoint_id = 0;
-    return drop(cx, WEIR_DROP_INVALID_SOURCE_IP, WEIR_STAGE_PARSE);
-  }
-  cx->source_identity = cx->endpoint_identity;
-  return CONTINUE;
-}
 
 INLINE int from_container_of(struct __sk_buff *skb, struct weir_context *cx,
                              const struct weir_config *config, const int family) {
@@ -76,7 +61,8 @@ INLINE int from_container_of(struct __sk_buff *skb, struct weir_context *cx,
   return verdict;
 }
 
-INLINE int run_from_container(struct __sk_buff *skb) {
+/* Any packet, through all stages. */
+RARE int from_container_with_care(struct __sk_buff *skb) {
   struct weir_config *config = config_of();
   if (!config)
     return TC_ACT_SHOT;
@@ -89,6 +75,19 @@ INLINE int run_from_container(struct __sk_buff *skb) {
     verdict = cx->family == 4 ? from_container_of(skb, cx, config, 4)
                               : from_container_of(skb, cx, config, 6);
   return finish_skb(skb, cx, verdict);
+}
+
+INLINE int run_from_container(struct __sk_buff *skb) {
+  int action = GIVE_UP;
+  void *data = DATA(skb);
+  if (data + ETHERNET_BYTES <= DATA_END(skb)) {
+    __u32 type = *(p16 *)(data + 12);
+    if (type == bpf_htons(ETHERTYPE_IPV4))
+      action = connection_plain4(skb);
+    else if (type == bpf_htons(ETHERTYPE_IPV6))
+      action = connection_plain6(skb);
+  }
+  return likely(action != GIVE_UP) ? action : from_container_with_care(skb);
 }
 
 SEC("tc")

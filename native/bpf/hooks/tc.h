@@ -13,12 +13,8 @@
 /* Cilium's mark of a packet for the proxy: its raw port in the upper half. */
 #define MARK_TO_PROXY 0x0200
 
-INLINE struct weir_context *begin_skb(struct __sk_buff *skb, const struct weir_config *config,
-                                      const int hook) {
-  struct weir_context *cx = context_slot();
-  if (!cx)
-    return NULL;
-  begin(cx, config, hook);
+/* Time, and what comes with the packet besides its bytes. */
+INLINE void take_meta(struct __sk_buff *skb, struct weir_context *cx) {
   if (weir_load.clock_from_map)
     begin_told(cx);
   else {
@@ -27,12 +23,20 @@ INLINE struct weir_context *begin_skb(struct __sk_buff *skb, const struct weir_c
     cx->mark = skb->mark;
     cx->gso_size = skb->gso_size;
   }
+}
+
+INLINE struct weir_context *begin_skb(struct __sk_buff *skb, const struct weir_config *config,
+                                      const int hook) {
+  struct weir_context *cx = context_slot();
+  if (!cx)
+    return NULL;
+  begin(cx, config, hook);
+  take_meta(skb, cx);
   return cx;
 }
 
-/* Ends a run and carries it out. */
-INLINE int finish_skb(struct __sk_buff *skb, struct weir_context *cx, int verdict) {
-  finish(cx, verdict);
+/* Carries out what a run has decided. */
+INLINE int carry_out(struct __sk_buff *skb, const struct weir_context *cx) {
   __u32 action = cx->action;
   if (!weir_load.clock_from_map) {
     __u32 mark = cx->mark;
@@ -48,6 +52,9 @@ INLINE int finish_skb(struct __sk_buff *skb, struct weir_context *cx, int verdic
   switch (action) {
   case WEIR_ACTION_DROP:
     return TC_ACT_SHOT;
+  case WEIR_ACTION_PROXY:
+    /* No proxy is there to take it, and behind to-container the pod itself would get it. */
+    return weir_load.recording ? TC_ACT_OK : TC_ACT_SHOT;
   case WEIR_ACTION_REDIRECT:
   case WEIR_ACTION_LOCAL:
     if (weir_load.recording)
@@ -59,4 +66,10 @@ INLINE int finish_skb(struct __sk_buff *skb, struct weir_context *cx, int verdic
   default:
     return TC_ACT_OK;
   }
+}
+
+/* Ends a run and carries it out. */
+INLINE int finish_skb(struct __sk_buff *skb, struct weir_context *cx, int verdict) {
+  finish(cx, verdict);
+  return carry_out(skb, cx);
 }

@@ -9,6 +9,7 @@
 #include "../identity.h"
 #include "../outcome.h"
 #include "../parse.h"
+#include "../plain_service.h"
 #include "../service_flow.h"
 
 INLINE int xdp_of(struct xdp_md *xdp, struct weir_context *cx, const struct weir_config *config,
@@ -43,7 +44,8 @@ INLINE int xdp_of(struct xdp_md *xdp, struct weir_context *cx, const struct weir
   return encapsulate(xdp, cx, config, &backend, family);
 }
 
-INLINE int run_xdp(struct xdp_md *xdp) {
+/* Any packet, through all stages. */
+RARE int run_with_care(struct xdp_md *xdp) {
   struct weir_config *config = config_of();
   struct weir_context *cx = context_slot();
   if (!config || !cx)
@@ -73,6 +75,23 @@ INLINE int run_xdp(struct xdp_md *xdp) {
   default:
     return XDP_PASS;
   }
+}
+
+INLINE int run_xdp(struct xdp_md *xdp) {
+  struct weir_config *config = config_of();
+  void *data = (void *)(long)xdp->data;
+  void *end = (void *)(long)xdp->data_end;
+  int action = GIVE_UP;
+  if (!config)
+    return XDP_PASS;
+  if (data + ETHERNET_BYTES <= end) {
+    __u32 type = *(p16 *)(data + 12);
+    if (type == bpf_htons(ETHERTYPE_IPV4))
+      action = run_plain(xdp, config, 4);
+    else if (type == bpf_htons(ETHERTYPE_IPV6))
+      action = run_plain(xdp, config, 6);
+  }
+  return likely(action != GIVE_UP) ? action : run_with_care(xdp);
 }
 
 SEC("xdp")

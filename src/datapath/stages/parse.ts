@@ -102,10 +102,13 @@ const unknownTransport = (cx: Context): number => {
   return isPodHook(cx) ? drop(cx, DROP.CT_UNKNOWN_PROTOCOL, PARSE) : forwarded(cx, ACTION.STACK, PARSE);
 };
 
-/** Whether the packet is neighbour discovery (RFC 4861: types 133 to 137), which is not policed. */
+/**
+ * Whether the packet is neighbour discovery (RFC 4861: types 133 to 137), which is not policed. Only with a hop limit of 255,
+ * which no router lets through and no packet that was routed has (RFC 4861 §7.1): otherwise it would be a way past policy.
+ */
 export function isNeighbourDiscovery(cx: Context): boolean {
   const h = cx.headers;
-  return h.family === 6 && h.protocol === 58 && h.icmpType >= 133 && h.icmpType <= 137;
+  return h.family === 6 && h.protocol === 58 && h.icmpType >= 133 && h.icmpType <= 137 && h.ttl === 255;
 }
 
 const traceParsed = (cx: Context, status: number): void => {

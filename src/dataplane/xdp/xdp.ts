@@ -49,7 +49,7 @@ export interface Xdp extends Dataplane {
   readonly log: string;
   /** Negative errno of the last run, 0 = it ran: why its verdict is ERROR. */
   readonly runErrno: number;
-  /** Puts a hook's program on an interface. Throws BpfError. */
+  /** Puts a hook's program on an interface. Throws BpfError; EINVAL for an engine that records, which is for test runs. */
   attach(hook: number, options: AttachOptions): Attachment;
   /** Calls back from the event loop when there may be events to poll. Returns what stops it. */
   watchEvents(callback: () => void, keepAlive?: boolean): () => void;
@@ -91,6 +91,7 @@ class XdpDataplane implements Xdp {
   readonly recordWords: Int32Array;
   readonly log: string;
   runErrno = 0;
+  private readonly recording: boolean;
   private readonly clock: Int32Array;
   private readonly result = new Int32Array(3);
   /** Where a packet that was made longer is, until the next one is. */
@@ -103,7 +104,8 @@ class XdpDataplane implements Xdp {
   private ring: RingEvents | undefined;
   private writes: WriteBatch | undefined;
 
-  constructor(addon: BpfAddon, loaded: LoadedObject) {
+  constructor(addon: BpfAddon, loaded: LoadedObject, recording: boolean) {
+    this.recording = recording;
     this.addon = addon;
     this.loaded = loaded;
     this.log = loaded.log;
@@ -197,6 +199,8 @@ class XdpDataplane implements Xdp {
     const program = this.byHook[hook] ?? 0;
     if (place === undefined || program === 0 || this.loaded === undefined)
       throw new BpfError('attach', `hook ${hook}`, ERRNO.EBADF);
+    // Programs that record take their time from the caller and redirect nothing: traffic would be lost.
+    if (this.recording) throw new BpfError('attach', `hook ${hook} of an engine that records`, ERRNO.EINVAL);
     const attachment = attach(this.addon, place, program, options);
     this.attachments.add(attachment);
     return attachment;
@@ -239,13 +243,23 @@ export function createXdp(options: XdpOptions = {}): Xdp {
   const addon = loadAddon() as BpfAddon;
   const object = options.object ?? builtObject() ?? new Uint8Array(0);
   const recording = options.recording ?? true;
+  const hz = recording ? 0 : kernelHz();
+  if (hz === undefined) {
+    // With a clock that stands still no connection would ever expire.
+    throw new KernelUnavailableError({
+      feature: 'the kernel’s HZ',
+      reason:
+        'The kernel tells nowhere how many jiffies a second has (/proc/config.gz, /boot/config-*, /proc/schedstat)',
+      command: undefined,
+    });
+  }
   const loaded = loadObject(addon, {
     object,
     constants: {
       features: (options.features ?? 0xffffffff) >>> 0,
       recording: recording ? 1 : 0,
       clockFromMap: recording ? 1 : 0,
-      hz: recording ? 0 : (kernelHz() ?? 0),
+      hz,
       maglevSlots: sized('maglev4', options.specs).innerEntries ?? 0,
     },
     attachTypes: attachTypes(),
@@ -255,7 +269,7 @@ export function createXdp(options: XdpOptions = {}): Xdp {
     ...(options.logLevel === undefined ? {} : { logLevel: options.logLevel }),
   });
   try {
-    return new XdpDataplane(addon, loaded);
+    return new XdpDataplane(addon, loaded, recording);
   } catch (error) {
     loaded.close();
     throw error;

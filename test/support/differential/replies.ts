@@ -99,7 +99,7 @@ export function neighbourFrame(random: Random, source: Uint8Array, destination: 
     destination: target,
     protocol: ICMPV6,
     type: random.pick([133, 134, 135, 135, 136, 137, 138, 130, 143]),
-    ttl: 255,
+    ttl: random.pick([255, 255, 255, 254, 64]),
     payload: random.fill(new Uint8Array(random.pick([0, 16, 24]))),
   };
 }

@@ -77,8 +77,14 @@ describe('frames that are not IP', () => {
     passes(tcp(), NODE_HOOKS);
   });
   test('neighbour discovery passes at pods, from any source', () => {
-    const ndp = frame({ protocol: 'icmpv6', source: 'fe80::1', destination: 'ff02::1', type: 135 });
-    passes(ndp, POD_HOOKS);
+    const ndp = { protocol: 'icmpv6', source: 'fe80::1', destination: 'ff02::1', type: 135, ttl: 255 } as const;
+    passes(frame(ndp), POD_HOOKS);
+  });
+  test('neighbour discovery that was routed, or pretends to be, is policed like anything else', () => {
+    for (const type of [133, 134, 135, 136, 137]) {
+      const routed = frame({ protocol: 'icmpv6', source: '2001:db8::bad', destination: 'fd00::2', type, ttl: 254 });
+      drops(routed, DROP.INVALID_SOURCE_IP, ['FROM_CONTAINER']);
+    }
   });
   test('a frame shorter than its link header: 134', () => {
     drops(new Uint8Array(9), DROP.INVALID, HOOKS);
