@@ -3,7 +3,7 @@
 // second simulator still shows that every sequence can be run. Input: examples.ts. Output: no difference.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { type Dataplane } from '../../src/dataplane/index.ts';
+import type { Dataplane } from '../../src/dataplane/index.ts';
 import { createSim } from '../../src/dataplane/sim/index.ts';
 import { engineB, missing, simulator } from '../support/differential/engines.ts';
 import { Histogram } from '../support/differential/histogram.ts';

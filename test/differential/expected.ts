@@ -2,7 +2,7 @@
 // Input: none. Output: the expectation that main.ts holds a run to. Invariant: whatever the contract names and is not listed
 // here as unreachable must be met at least 100 times in 100,000 packets.
 import { DROP, dropName } from '../../src/schema/index.ts';
-import { type Expectation } from '../support/differential/histogram.ts';
+import type { Expectation } from '../support/differential/histogram.ts';
 
 const drop = (reason: number): string => `drop ${reason} ${dropName(reason)}`;
 const none = (reasons: readonly number[], why: string): Record<string, string> =>

@@ -2,12 +2,12 @@
 // Input: a PacketSource, or bytes and how to cut them into chunks. Output: packets as copies, and the error.
 import fc from 'fast-check';
 import { CaptureReader, type CaptureError, memorySource, type PacketSource } from '../../src/capture/index.ts';
-import {
-  type ExpectedPacket,
-  type InterfaceDescription,
-  type ItemDescription,
-  type PcapDescription,
-  type SectionDescription,
+import type {
+  ExpectedPacket,
+  InterfaceDescription,
+  ItemDescription,
+  PcapDescription,
+  SectionDescription,
 } from './capture-encoder.ts';
 
 /** All packets of a source, copied, and how reading ended. Checks what holds for any source. */

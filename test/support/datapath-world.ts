@@ -2,7 +2,7 @@
 // test would say them. Output: verdicts and records. What control will compile is written here by hand, field by field.
 import { createSim, type Sim, type SimOptions } from '../../src/dataplane/sim/index.ts';
 import { Meta, Packet } from '../../src/datapath/index.ts';
-import { type ValueOf } from '../../src/layout/index.ts';
+import type { ValueOf } from '../../src/layout/index.ts';
 import { type TypedMap, typedMap, typedTables } from '../../src/maps/index.ts';
 import {
   ALGORITHM,

@@ -6,7 +6,7 @@ import { Compiler } from '../../src/control/compile.ts';
 import { type ClusterState, readManifests, resolveConfig } from '../../src/control/index.ts';
 import { diff } from '../../src/control/diff.ts';
 import { createSim, type Sim } from '../../src/dataplane/sim/index.ts';
-import { type ConnectionRecord, type PacketRecord } from '../../src/flow/index.ts';
+import type { ConnectionRecord, PacketRecord } from '../../src/flow/index.ts';
 import { replay, type ReplayOptions, type ReplayResult } from '../../src/replay/index.ts';
 
 /** Node n1: pods a (10.0.1.1, client), c (10.0.1.3, nothing allowed out). Node n2: web-1, web-2 (10.0.2.1, .2, port 8080), d. */

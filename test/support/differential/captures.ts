@@ -12,7 +12,7 @@ import { fitting, leastFor, LONGEST, mutated, SHORTEST } from './mutate.ts';
 import { Random } from './random.ts';
 import { ends, parsed } from './replies.ts';
 import { counterexample } from './report.ts';
-import { type Ran, type Run } from './run.ts';
+import type { Ran, Run } from './run.ts';
 import { NO_META, type PacketStep } from './step.ts';
 
 const HOOKS: readonly number[] = [

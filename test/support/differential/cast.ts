@@ -1,6 +1,6 @@
 // Who takes part in a random world: addresses by role, ports, frontends. Input: chance. Output: lists that the world's maps
 // and its packets draw from, so that packets meet what the maps hold. Invariant: plain values, no map is known here.
-import { type Random } from './random.ts';
+import type { Random } from './random.ts';
 
 export type Family = 4 | 6;
 

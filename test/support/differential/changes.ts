@@ -4,8 +4,8 @@
 import { BACKEND_STATE } from '../../../src/schema/index.ts';
 import { randomRule } from './random-policies.ts';
 import { IDENTITIES } from './random-world.ts';
-import { type Random } from './random.ts';
-import { type PlainEntry, type Removal, type WorldEntry } from './world.ts';
+import type { Random } from './random.ts';
+import type { PlainEntry, Removal, WorldEntry } from './world.ts';
 
 const isPlain = (entry: WorldEntry): entry is PlainEntry => 'value' in entry;
 

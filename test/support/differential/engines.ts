@@ -1,10 +1,10 @@
 // The engines of a differential run. Input: a name, the object file of the kernel programs. Output: factories.
 // Invariant: both engines have the same bounds, so that nothing depends on them.
 import { readFileSync } from 'node:fs';
-import { type Dataplane } from '../../../src/dataplane/index.ts';
+import type { Dataplane } from '../../../src/dataplane/index.ts';
 import { createSim } from '../../../src/dataplane/sim/index.ts';
 import { createXdp, kernelUnavailable, loadAddon } from '../../../src/dataplane/xdp/index.ts';
-import { type EngineFactory } from './run.ts';
+import type { EngineFactory } from './run.ts';
 import { SIZES } from './world.ts';
 
 /** Engine A: the simulator. */

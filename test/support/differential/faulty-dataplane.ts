@@ -1,8 +1,8 @@
 // An engine that is wrong on purpose: a simulator and one thing that it does otherwise, for tests of the differential run.
 // Input: an engine, a fault. Output: an engine. Invariant: without its trigger it does what the engine does.
-import { type Meta, type Packet, type StoredMapName } from '../../../src/datapath/index.ts';
-import { type Dataplane, type Decision, type Events, type Metric, type Trace } from '../../../src/dataplane/index.ts';
-import { type AppliedWrites, type ByteMap, type MapWrite } from '../../../src/maps/index.ts';
+import type { Meta, Packet, StoredMapName } from '../../../src/datapath/index.ts';
+import type { Dataplane, Decision, Events, Metric, Trace } from '../../../src/dataplane/index.ts';
+import type { AppliedWrites, ByteMap, MapWrite } from '../../../src/maps/index.ts';
 
 /** What goes wrong, and when. Each is called after the engine has done its work. */
 export interface Fault {

@@ -1,7 +1,7 @@
 // Frames made wrong: flipped bytes, cut ends, lies about lengths, headers of one frame on the body of another, noise.
 // Input: chance, frames that are right. Output: new frames of SHORTEST .. LONGEST bytes. Invariant: the input stays as it is.
 import { HOOK } from '../../../src/schema/index.ts';
-import { type Random } from './random.ts';
+import type { Random } from './random.ts';
 
 /** The kernel's test run takes frames of more than a bare Ethernet header. */
 export const SHORTEST = 15;

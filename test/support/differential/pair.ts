@@ -1,9 +1,9 @@
 // Two engines side by side: the same writes, the same packets, and whether both did the same.
 // Input: sequences. Output: the first difference, or none. Invariant: after `end` both engines hold nothing but the Maglev
 // tables, whatever happened, so that the next sequence finds them as a fresh pair would be.
-import { type StoredMapName } from '../../../src/datapath/index.ts';
-import { type Dataplane } from '../../../src/dataplane/index.ts';
-import { type MapWrite } from '../../../src/maps/index.ts';
+import type { StoredMapName } from '../../../src/datapath/index.ts';
+import type { Dataplane } from '../../../src/dataplane/index.ts';
+import type { MapWrite } from '../../../src/maps/index.ts';
 import { decisionRecord, type MapSpec, MAPS, VERDICT } from '../../../src/schema/index.ts';
 import { COUNTERS, dumpOf, entryText, EVENT_BYTES, Side } from './side.ts';
 import { metaValues, type Outcome, type Sequence, type Step } from './step.ts';

@@ -2,7 +2,7 @@
 // Input: chance, a seed. Output: features, a value of `weir_config`. Invariant: every field is drawn, those that are newer
 // than this file included.
 import { ALGORITHM, configValue, FEATURE } from '../../../src/schema/index.ts';
-import { type Cast } from './cast.ts';
+import type { Cast } from './cast.ts';
 import { Random } from './random.ts';
 import { be32, TABLE_SLOTS } from './world.ts';
 

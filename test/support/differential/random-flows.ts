@@ -13,7 +13,7 @@ import {
   SERVICE_PORTS,
 } from './cast.ts';
 import { type FrameSpec, PLAIN } from './frame.ts';
-import { type Random } from './random.ts';
+import type { Random } from './random.ts';
 import { ACK, FIN, payload, PSH, RST, SYN } from './replies.ts';
 
 /** Extension headers, up to one more than the bound; a hop-by-hop header mostly stands first. */

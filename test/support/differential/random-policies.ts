@@ -3,8 +3,8 @@
 // one too many or one too few, which both engines must read alike.
 import { POLICY_DIRECTION, SHAPE_ANY_PROTOCOL } from '../../../src/schema/index.ts';
 import { ICMP, ICMPV6, SCTP, SERVICE_PORTS, TCP, UDP } from './cast.ts';
-import { type Random } from './random.ts';
-import { type PlainEntry, type WorldEntry } from './world.ts';
+import type { Random } from './random.ts';
+import type { PlainEntry, WorldEntry } from './world.ts';
 
 type PolicyEntry = Extract<PlainEntry, { map: 'policy' }>;
 

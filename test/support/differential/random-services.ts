@@ -14,7 +14,7 @@ import {
   SERVICE_PORTS,
   six,
 } from './cast.ts';
-import { type Random } from './random.ts';
+import type { Random } from './random.ts';
 import { BACKENDS, be32, type PlainEntry, REVERSE_NATS, type WorldEntry } from './world.ts';
 
 type ServiceEntry = Extract<PlainEntry, { map: 'services4' }>;

@@ -3,8 +3,8 @@
 // datapath makes them; values hold whatever fits.
 import { CT_FLAG, CT_KEY } from '../../../src/schema/index.ts';
 import { CLIENT_PORTS, everyone, type Frontend, ICMP, ICMPV6, ofFamily, PORTED, SERVICE_PORTS, TCP } from './cast.ts';
-import { type FrameSpec } from './frame.ts';
-import { type Random } from './random.ts';
+import type { FrameSpec } from './frame.ts';
+import type { Random } from './random.ts';
 import { described } from './random-flows.ts';
 import { IDENTITIES, type RandomWorld } from './random-world.ts';
 import { BACKENDS, be32, type PlainEntry, REVERSE_NATS, type WorldEntry } from './world.ts';

@@ -4,7 +4,7 @@
 import { ENDPOINT_FLAG, IDENTITY, MAPS } from '../../../src/schema/index.ts';
 import { type Cast, everyone, maskedTo, randomCast } from './cast.ts';
 import { type Config, randomConfig } from './random-config.ts';
-import { type Random } from './random.ts';
+import type { Random } from './random.ts';
 import { addPolicies } from './random-policies.ts';
 import { addServices } from './random-services.ts';
 import {

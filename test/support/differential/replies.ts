@@ -4,7 +4,7 @@
 import { Headers, parseFrame, WIRE } from '../../../src/wire/index.ts';
 import { four, type Family, ICMP, ICMPV6, SCTP, six, TCP, UDP } from './cast.ts';
 import { type FrameSpec, PLAIN } from './frame.ts';
-import { type Random } from './random.ts';
+import type { Random } from './random.ts';
 
 const h = new Headers();
 

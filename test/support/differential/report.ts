@@ -1,10 +1,10 @@
 // A difference told to people: the sequence cut down, what differs, and the literal to commit. Input: a sequence that fails.
 // Output: text. Invariant: a sequence that does not fail alone is told whole, with a word about it.
 import { sequenceText } from './literal.ts';
-import { type Difference } from './pair.ts';
-import { type Run } from './run.ts';
+import type { Difference } from './pair.ts';
+import type { Run } from './run.ts';
 import { shrink } from './shrink.ts';
-import { type Sequence } from './step.ts';
+import type { Sequence } from './step.ts';
 import { SPAN } from './traffic.ts';
 
 /** The counterexample of a sequence that differed. Closes the run's engines and leaves new ones. */

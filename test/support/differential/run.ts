@@ -1,8 +1,8 @@
 // Sequences made from a seed and run on a pair of engines. Input: seed, index. Output: the sequence, the first difference.
 // Invariant: sequence `index` of a seed is the same in every run, alone or among others.
 import { FEATURE } from '../../../src/schema/index.ts';
-import { type Dataplane } from '../../../src/dataplane/index.ts';
-import { type Histogram } from './histogram.ts';
+import type { Dataplane } from '../../../src/dataplane/index.ts';
+import type { Histogram } from './histogram.ts';
 import { type Difference, Pair } from './pair.ts';
 import { ALL_FEATURES, FEATURE_SETS, featuresOf } from './random-config.ts';
 import { randomState } from './random-state.ts';
@@ -10,9 +10,9 @@ import { randomTables, randomWorld } from './random-world.ts';
 import { Random } from './random.ts';
 import { type Cast, ICMP, ICMPV6, SCTP } from './cast.ts';
 import { parsed } from './replies.ts';
-import { type PacketStep, type Sequence, type Step } from './step.ts';
+import type { PacketStep, Sequence, Step } from './step.ts';
 import { SPAN, Traffic } from './traffic.ts';
-import { type TableEntry } from './world.ts';
+import type { TableEntry } from './world.ts';
 
 /** Makes engine B for the features that its programs are to be loaded with. */
 export type EngineFactory = (loaded: number) => Dataplane;

@@ -3,7 +3,7 @@
 // Invariant: bounded by a number of attempts; the result fails whenever the given one does.
 import { FEATURE } from '../../../src/schema/index.ts';
 import { NO_META, type PacketStep, type Sequence, type Step } from './step.ts';
-import { type WorldEntry } from './world.ts';
+import type { WorldEntry } from './world.ts';
 
 /** Attempts after which shrinking ends with what it has. */
 const ATTEMPTS = 4000;

@@ -1,8 +1,8 @@
 // One engine of a pair: the memory of its runs, its counters, its maps' content. Input: packets, maps. Output: what came out.
 // Invariant: a run allocates nothing here; frames lie behind room for what an engine puts in front of them.
 import { Meta, Packet, type StoredMapName } from '../../../src/datapath/index.ts';
-import { type Dataplane } from '../../../src/dataplane/index.ts';
-import { type ByteMap } from '../../../src/maps/index.ts';
+import type { Dataplane } from '../../../src/dataplane/index.ts';
+import type { ByteMap } from '../../../src/maps/index.ts';
 import { eventRecord, MAPS, metricsValue, valueBytes } from '../../../src/schema/index.ts';
 import { fillMeta, type PacketStep } from './step.ts';
 import { hexText, STORED } from './world.ts';

@@ -1,7 +1,7 @@
 // What a differential sequence is made of: packets for hooks, and writes of control in between. Plain data.
 // Input: none. Output: types. Invariant: a sequence replayed from its data alone does what it did when it was made.
-import { type Meta } from '../../../src/datapath/index.ts';
-import { type TableEntry, type WorldEntry } from './world.ts';
+import type { Meta } from '../../../src/datapath/index.ts';
+import type { TableEntry, WorldEntry } from './world.ts';
 
 /** What goes with a packet: `Meta` without its methods. */
 export interface MetaValues {

@@ -8,13 +8,13 @@ import { type Cast, type Family, familyOf, TCP } from './cast.ts';
 import { change } from './changes.ts';
 import { frame, type FrameSpec, transport } from './frame.ts';
 import { fitting, mutated, networkOffset, noise } from './mutate.ts';
-import { type Random } from './random.ts';
-import { type Config } from './random-config.ts';
+import type { Random } from './random.ts';
+import type { Config } from './random-config.ts';
 import { randomFlow, SEGMENTS } from './random-flows.ts';
-import { type RandomWorld } from './random-world.ts';
+import type { RandomWorld } from './random-world.ts';
 import { ACK, answer, arpFrame, ends, FIN, icmpError, neighbourFrame, parsed, payload, RST, SYN } from './replies.ts';
 import { type MetaValues, NO_META, type Outcome, type PacketStep, type Step } from './step.ts';
-import { type WorldEntry } from './world.ts';
+import type { WorldEntry } from './world.ts';
 
 const HOOKS: readonly number[] = [
   HOOK.XDP,

@@ -1,10 +1,10 @@
 // What a differential sequence runs in: entries of maps as values, which become the same MapWrites for both engines.
 // Input: entries. Output: MapWrites, and those that take everything away again. Invariant: an entry is plain data, so that a
 // counterexample can be printed, cut down and committed.
-import { type StoredMapName } from '../../../src/datapath/index.ts';
-import { type SimOptions } from '../../../src/dataplane/sim/index.ts';
-import { type StructType, type ValueOf } from '../../../src/layout/index.ts';
-import { type MapWrite } from '../../../src/maps/index.ts';
+import type { StoredMapName } from '../../../src/datapath/index.ts';
+import type { SimOptions } from '../../../src/dataplane/sim/index.ts';
+import type { StructType, ValueOf } from '../../../src/layout/index.ts';
+import type { MapWrite } from '../../../src/maps/index.ts';
 import { type MapSpec, MAPS } from '../../../src/schema/index.ts';
 
 type Specs = typeof MAPS;

@@ -1,7 +1,7 @@
 // Map specs of any size for tests: keys and values are plain byte fields, so that tests decide every byte.
 // Input: kind and sizes. Output: a MapSpec; and keys and values made from numbers.
 import { bytes, struct, u32 } from '../../../src/layout/index.ts';
-import { type MapKind, type MapSpec } from '../../../src/schema/map-spec.ts';
+import type { MapKind, MapSpec } from '../../../src/schema/map-spec.ts';
 
 let made = 0;
 
