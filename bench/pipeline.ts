@@ -5,7 +5,7 @@
 import './v8-flags.ts';
 import process from 'node:process';
 import { createSim, type Sim } from '../src/dataplane/sim/index.ts';
-import { type ByteMap, Hash1, Hash3, HashOfArrays, Lpm1, Lpm2, Lru2, Lru4, type WordMap } from '../src/maps/index.ts';
+import { type ByteMap, Hash1, Hash3, ArrayOfArrays, Lpm1, Lpm2, Lru2, Lru4, type WordMap } from '../src/maps/index.ts';
 import { decisionRecord, HOOK } from '../src/schema/index.ts';
 import { Meta, Packet } from '../src/dataplane/index.ts';
 import { isMain, loadReference, runSuites, type BenchCase, type BenchSuite } from './harness.ts';
@@ -53,7 +53,7 @@ const lpm = (map: Lpm1 | Lpm2): object => {
 /** What the C++ needs to see of a simulator's maps. */
 function viewsOf({ maps }: Sim): object {
   const words = (map: ByteMap): Int32Array => (map as unknown as WordMap).words;
-  const maglev = as(maps.maglev4, HashOfArrays);
+  const maglev = as(maps.maglev4, ArrayOfArrays);
   const neighbours = as(maps.neighbours4, Lru2);
   const connections = (map: ByteMap): object => ({
     multipliers: multipliersOf(as(map, Lru4)),
@@ -221,7 +221,7 @@ function objectSuite(name: string, sim: Sim, sizes: PacketSizes): BenchSuite {
   const packets = makePackets(sizes);
   const { count, bytes, places, ifindexes } = packets;
   const runner = new SimRunner(sim, packets);
-  const maglev = as(sim.maps.maglev4, HashOfArrays);
+  const maglev = as(sim.maps.maglev4, ArrayOfArrays);
   const tableOf = (service: number): Uint32Array => {
     const at = maglev.findTable(service + 1);
     return maglev.pool.subarray(at, at + maglev.tableWords);

@@ -26,7 +26,7 @@ int64_t walk(const Map &map, uint8_t *position, const Bytes &keys, const Bytes &
   uint32_t done = 0;
   while (done < count) {
     uint8_t *key = keys.data + static_cast<size_t>(done) * map.keySize;
-    int err = bpf_map_get_next_key(map.fd.get(), position[0] == Start ? nullptr : token, key);
+    int err = nextKey(map, position[0] == Start ? nullptr : token, key);
     if (err == -ENOENT) {
       position[0] = End;
       break;
@@ -70,7 +70,8 @@ int64_t mapBatch(Call &call) {
   LIBBPF_OPTS(bpf_map_batch_opts, options);
   const int err = bpf_map_lookup_batch(map->fd.get(), position.data[0] == Start ? nullptr : position.data + 1,
                                        next.data(), keys.data, values.data, &done, &options);
-  if (noBatch(err))
+  // Before Linux 6.15 a batch gives up at an index that holds nothing.
+  if (noBatch(err) || (err == -EINTR && map->hasGaps()))
     return walk(*map, position.data, keys, values, count);
   if (err < 0 && err != -ENOENT)
     return err;
@@ -92,13 +93,13 @@ int64_t mapCount(Call &call) {
     return map->maxEntries;
   std::vector<uint8_t> key(map->keySize), next(map->keySize);
   int64_t count = 0;
-  int err = bpf_map_get_next_key(map->fd.get(), nullptr, next.data());
+  int err = nextKey(*map, nullptr, next.data());
   while (err == 0) {
     // More keys than the map can hold: somebody changes it while it is walked, and walks may begin again.
     if (++count > int64_t{map->maxEntries} + 1)
       return map->maxEntries;
     key.swap(next);
-    err = bpf_map_get_next_key(map->fd.get(), key.data(), next.data());
+    err = nextKey(*map, key.data(), next.data());
   }
   return err == -ENOENT ? count : err;
 }

@@ -243,6 +243,21 @@ int64_t mapDelete(Call &call) {
   return bpf_map_delete_elem(map->fd.get(), key.data);
 }
 
+} // namespace
+
+int nextKey(const Map &map, const uint8_t *after, uint8_t *out) {
+  uint32_t inner;
+  int err = bpf_map_get_next_key(map.fd.get(), after, out);
+  while (err == 0 && map.hasGaps() && bpf_map_lookup_elem(map.fd.get(), out, &inner) < 0) {
+    uint32_t index;
+    memcpy(&index, out, sizeof index);
+    err = bpf_map_get_next_key(map.fd.get(), &index, out);
+  }
+  return err;
+}
+
+namespace {
+
 /** mapNext(map, after, out): the key that follows; `after` undefined: the first; -ENOENT at the end. */
 int64_t mapNext(Call &call) {
   const Map *map = call.handle<Map>(0);
@@ -252,10 +267,10 @@ int64_t mapNext(Call &call) {
   if (!call.bytes(2, &out) || out.size < map->keySize || map->keySize == 0)
     return -EINVAL;
   if (call.absent(1))
-    return bpf_map_get_next_key(map->fd.get(), nullptr, out.data);
+    return nextKey(*map, nullptr, out.data);
   if (!call.bytes(1, &after) || after.size != map->keySize)
     return -EINVAL;
-  return bpf_map_get_next_key(map->fd.get(), after.data, out.data);
+  return nextKey(*map, after.data, out.data);
 }
 
 struct Mapping {

@@ -29,6 +29,8 @@ public:
            type == BPF_MAP_TYPE_LRU_PERCPU_HASH || type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE;
   }
   bool isOfMaps() const { return type == BPF_MAP_TYPE_HASH_OF_MAPS || type == BPF_MAP_TYPE_ARRAY_OF_MAPS; }
+  /** Whether walks by key meet indices that hold nothing. */
+  bool hasGaps() const { return type == BPF_MAP_TYPE_ARRAY_OF_MAPS; }
   /** Bytes of a whole inner array. */
   size_t innerBytes() const { return static_cast<size_t>(inner.valueSize) * inner.maxEntries; }
 
@@ -46,6 +48,9 @@ public:
 
 /** Adds a map with the descriptor; its number or -errno. */
 int64_t addMap(Instance &instance, Fd fd, const Inner *inner = nullptr) noexcept;
+
+/** The key that follows `after` (null: the first) and holds something; 0 or -errno, -ENOENT at the end. */
+int nextKey(const Map &map, const uint8_t *after, uint8_t *out);
 
 /** CPUs that a per-CPU value has a place for; 0 when the system does not tell. */
 int possibleCpus() noexcept;

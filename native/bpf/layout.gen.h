@@ -1382,19 +1382,19 @@ _Static_assert(__builtin_offsetof(struct weir_context, entry) == 304, "weir_cont
 /* weir_reverse_nat6: array, frontend by index */
 #define WEIR_MAP_REVERSE_NAT6_MAX 65536
 
-/* weir_maglev4: hash-of-arrays, Maglev tables */
+/* weir_maglev4: array-of-arrays, Maglev tables */
 #define WEIR_MAP_MAGLEV4_MAX 65536
 #define WEIR_MAP_MAGLEV4_INNER 16381
 
-/* weir_maglev6: hash-of-arrays, Maglev tables */
+/* weir_maglev6: array-of-arrays, Maglev tables */
 #define WEIR_MAP_MAGLEV6_MAX 65536
 #define WEIR_MAP_MAGLEV6_INNER 16381
 
-/* weir_maglev_previous4: hash-of-arrays, Maglev tables before a change, while flows move */
+/* weir_maglev_previous4: array-of-arrays, Maglev tables before a change, while flows move */
 #define WEIR_MAP_MAGLEV_PREVIOUS4_MAX 65536
 #define WEIR_MAP_MAGLEV_PREVIOUS4_INNER 16381
 
-/* weir_maglev_previous6: hash-of-arrays, Maglev tables before a change, while flows move */
+/* weir_maglev_previous6: array-of-arrays, Maglev tables before a change, while flows move */
 #define WEIR_MAP_MAGLEV_PREVIOUS6_MAX 65536
 #define WEIR_MAP_MAGLEV_PREVIOUS6_INNER 16381
 

@@ -63,7 +63,7 @@ struct {
 
 /* Maglev tables */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 65536);
 	__type(key, __u32);
 	__array(
@@ -77,7 +77,7 @@ struct {
 
 /* Maglev tables */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 65536);
 	__type(key, __u32);
 	__array(
@@ -91,7 +91,7 @@ struct {
 
 /* Maglev tables before a change, while flows move */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 65536);
 	__type(key, __u32);
 	__array(
@@ -105,7 +105,7 @@ struct {
 
 /* Maglev tables before a change, while flows move */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 65536);
 	__type(key, __u32);
 	__array(

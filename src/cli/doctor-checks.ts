@@ -44,7 +44,7 @@ export const MAP_PROBES = [
   { name: 'LRU hash', type: 9 },
   { name: 'longest-prefix trie', type: 11 },
   { name: 'per-CPU array', type: 6 },
-  { name: 'hash of maps', type: 13 },
+  { name: 'array of maps', type: 12 },
   { name: 'ring buffer', type: 27 },
 ] as const;
 export type MapProbe = (typeof MAP_PROBES)[number];

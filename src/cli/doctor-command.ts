@@ -74,7 +74,7 @@ function thisMachine(): Machine {
     addonError: addon instanceof Error ? (addon.message.split('\n', 1)[0] ?? '') : undefined,
     makesMap: ({ type }) => {
       if (addon instanceof Error) return undefined;
-      const inner = type === HASH_OF_MAPS ? addon.mapCreate(ARRAY, 'weir_inner', 4, 4, 1, 0, 0) : 0;
+      const inner = type === ARRAY_OF_MAPS ? addon.mapCreate(ARRAY, 'weir_inner', 4, 4, 1, 0, 0) : 0;
       if (inner < 0) return inner;
       const [key, value, entries, flags] = SHAPES[type] ?? [4, 4, 1, 0];
       const map = addon.mapCreate(type, 'weir_probe', key, value, entries, flags, inner);
@@ -85,7 +85,7 @@ function thisMachine(): Machine {
 }
 
 const ARRAY = 2;
-const HASH_OF_MAPS = 13;
+const ARRAY_OF_MAPS = 12;
 /** Key bytes, value bytes, entries, flags of kinds that take no plain ones: a trie, a ring. */
 const SHAPES: Readonly<Record<number, readonly [number, number, number, number]>> = {
   11: [8, 4, 1, 1],

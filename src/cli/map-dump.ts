@@ -45,7 +45,7 @@ function mapText(map: ByteMap): string | undefined {
 
 function row(spec: MapSpec, key: Uint8Array, value: Uint8Array): unknown {
   const raw = { key: hex(key), value: hex(value) };
-  // A table of a hash-of-arrays is its numbers.
+  // A table of a array-of-arrays is its numbers.
   const fields = spec.innerEntries === undefined ? plain(spec.value.decode(value)) : undefined;
   return { ...raw, fields: { key: plain(spec.key.decode(key)), ...(fields === undefined ? {} : { value: fields }) } };
 }

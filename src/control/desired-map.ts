@@ -85,7 +85,7 @@ export class MapBuilder {
 
   constructor(spec: MapSpec) {
     this.spec = spec;
-    this.wide = spec.kind === 'hash-of-arrays';
+    this.wide = spec.kind === 'array-of-arrays';
     this.keys = new Uint32Array(16 * (spec.key.bytes >>> 2));
     this.values = new Uint8Array(this.wide ? 0 : 16 * spec.value.bytes);
   }
@@ -94,7 +94,7 @@ export class MapBuilder {
     return this.count;
   }
 
-  /** Adds an entry. The value of a hash-of-arrays is kept, not copied; others are copied. */
+  /** Adds an entry. The value of a array-of-arrays is kept, not copied; others are copied. */
   set(key: Uint8Array, value: Uint8Array): void {
     this.reserve();
     const width = this.spec.key.bytes;

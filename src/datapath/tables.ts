@@ -9,7 +9,7 @@ import {
   Hash3,
   Hash4,
   Hash6,
-  HashOfArrays,
+  ArrayOfArrays,
   Lpm1,
   Lpm2,
   Lpm4,
@@ -42,10 +42,10 @@ export class Tables {
   declare readonly backends6: ArrayMap;
   declare readonly reverseNat4: ArrayMap;
   declare readonly reverseNat6: ArrayMap;
-  declare readonly maglev4: HashOfArrays;
-  declare readonly maglev6: HashOfArrays;
-  declare readonly maglevPrevious4: HashOfArrays;
-  declare readonly maglevPrevious6: HashOfArrays;
+  declare readonly maglev4: ArrayOfArrays;
+  declare readonly maglev6: ArrayOfArrays;
+  declare readonly maglevPrevious4: ArrayOfArrays;
+  declare readonly maglevPrevious6: ArrayOfArrays;
   declare readonly flows4: Lru4;
   declare readonly flows6: Lru10;
   declare readonly nextHops4: ArrayMap;
@@ -95,8 +95,8 @@ export class Tables {
     this.backends6 = new ArrayMap(spec('backends6'));
     this.reverseNat4 = new ArrayMap(spec('reverseNat4'));
     this.reverseNat6 = new ArrayMap(spec('reverseNat6'));
-    this.maglev4 = new HashOfArrays(spec('maglev4'), options());
-    this.maglev6 = new HashOfArrays(spec('maglev6'), options());
+    this.maglev4 = new ArrayOfArrays(spec('maglev4'));
+    this.maglev6 = new ArrayOfArrays(spec('maglev6'));
     this.affinity4 = new Lru3(spec('affinity4'), options());
     this.affinity6 = new Lru5(spec('affinity6'), options());
     this.affinityMatch = new Hash2(spec('affinityMatch'), options());
@@ -124,8 +124,8 @@ export class Tables {
     this.routes6 = new Lpm4(spec('routes6'), options());
     this.neighbours4 = new Lru2(spec('neighbours4'), options());
     this.neighbours6 = new Lru5(spec('neighbours6'), options());
-    this.maglevPrevious4 = new HashOfArrays(spec('maglevPrevious4'), options());
-    this.maglevPrevious6 = new HashOfArrays(spec('maglevPrevious6'), options());
+    this.maglevPrevious4 = new ArrayOfArrays(spec('maglevPrevious4'));
+    this.maglevPrevious6 = new ArrayOfArrays(spec('maglevPrevious6'));
     this.flows4 = new Lru4(spec('flows4'), options());
     this.flows6 = new Lru10(spec('flows6'), options());
     this.nextHops4 = new ArrayMap(spec('nextHops4'));

@@ -27,7 +27,7 @@ export interface ByteMap {
   lookup(key: Uint8Array, value: Uint8Array): boolean;
   /**
    * Creates or replaces, as `flags` (UPDATE.ANY if absent) allow. Returns 0 or a negative errno: EEXIST (NOEXIST and
-   * present; NOEXIST on any array), ENOENT (EXIST and absent), E2BIG (full hash or hash-of-arrays; array index out of
+   * present; NOEXIST on any array), ENOENT (EXIST and absent), E2BIG (full hash; index of an array or array-of-arrays out of
    * bounds), ENOSPC (full LPM trie), ENOMEM, EINVAL (sizes, flags, prefix length).
    */
   update(key: Uint8Array, value: Uint8Array, flags?: UpdateFlag): number;

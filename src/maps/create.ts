@@ -2,7 +2,7 @@
 // Invariant: a spec that no class can hold is refused when the map is made, with the map's name.
 import type { MapSpec } from '../schema/map-spec.ts';
 import { ArrayMap } from './array-map.ts';
-import { HashOfArrays } from './hash-of-arrays.ts';
+import { ArrayOfArrays } from './array-of-arrays.ts';
 import { HASHES } from './hash.gen.ts';
 import { LPMS } from './lpm.gen.ts';
 import { LRUS } from './lru.gen.ts';
@@ -30,8 +30,8 @@ export function createMap(spec: MapSpec, options: MapOptions = {}): WordMap {
     case 'array':
     case 'percpu-array':
       return new ArrayMap(spec);
-    case 'hash-of-arrays':
-      return new HashOfArrays(spec, options);
+    case 'array-of-arrays':
+      return new ArrayOfArrays(spec);
     case 'ring':
       return refuseSpec(spec, 'a ring holds events, not entries');
   }

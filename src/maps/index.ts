@@ -7,7 +7,7 @@ export * from './hash.gen.ts';
 export * from './lru.gen.ts';
 export * from './lpm.gen.ts';
 export { ArrayMap } from './array-map.ts';
-export { HashOfArrays } from './hash-of-arrays.ts';
+export { ArrayOfArrays } from './array-of-arrays.ts';
 export { FlatHash } from './flat-hash.ts';
 export { LruTable } from './lru-table.ts';
 export { LpmTable, maskWord } from './lpm-table.ts';

@@ -80,7 +80,7 @@ export function typedMap<K extends StructType, V extends StructType>(
   );
 }
 
-/** A hash-of-arrays with decoded keys; values are whole tables, whose length must be the spec's (else EINVAL). */
+/** A array-of-arrays with decoded keys; values are whole tables, whose length must be the spec's (else EINVAL). */
 export function typedTables<K extends StructType>(spec: MapSpec<K>, map: ByteMap): TypedMap<ValueOf<K>, Uint32Array> {
   if (spec.innerEntries === undefined) throw new TypeError(`map ${spec.name}: its values are structs, use typedMap`);
   checkSame(spec, map);

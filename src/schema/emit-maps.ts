@@ -10,7 +10,7 @@ const KINDS: Readonly<Record<MapKind, string>> = {
   array: 'BPF_MAP_TYPE_ARRAY',
   'percpu-array': 'BPF_MAP_TYPE_PERCPU_ARRAY',
   'lpm-trie': 'BPF_MAP_TYPE_LPM_TRIE',
-  'hash-of-arrays': 'BPF_MAP_TYPE_HASH_OF_MAPS',
+  'array-of-arrays': 'BPF_MAP_TYPE_ARRAY_OF_MAPS',
   ring: 'BPF_MAP_TYPE_RINGBUF',
 };
 
@@ -27,7 +27,7 @@ export function ringBytes(spec: MapSpec): number {
 
 /** Array keys are plain u32 indices, as BTF wants them. */
 const keyType = (spec: MapSpec): string =>
-  spec.kind === 'array' || spec.kind === 'percpu-array' || spec.kind === 'hash-of-arrays'
+  spec.kind === 'array' || spec.kind === 'percpu-array' || spec.kind === 'array-of-arrays'
     ? '__u32'
     : `struct ${spec.key.name}`;
 
@@ -38,7 +38,7 @@ export function emitMap(spec: MapSpec): string {
     lines.push(`\t__uint(max_entries, ${ringBytes(spec)});`);
   } else {
     lines.push(`\t__uint(max_entries, ${spec.maxEntries});`, `\t__type(key, ${keyType(spec)});`);
-    if (spec.kind === 'hash-of-arrays') {
+    if (spec.kind === 'array-of-arrays') {
       lines.push(
         '\t__array(',
         '\t\tvalues, struct {',

@@ -3,10 +3,11 @@ import type { StructType } from '../layout/index.ts';
 
 /**
  * Map kinds, as the kernel has them: `hash` BPF_MAP_TYPE_HASH, `lru-hash` LRU_HASH, `array` ARRAY, `percpu-array`
- * PERCPU_ARRAY (one plain array in memory), `lpm-trie` LPM_TRIE (key begins with a u32 prefix length), `hash-of-arrays`
- * HASH_OF_MAPS whose inner maps are arrays of u32, `ring` RINGBUF (events; no keys).
+ * PERCPU_ARRAY (one plain array in memory), `lpm-trie` LPM_TRIE (key begins with a u32 prefix length), `array-of-arrays`
+ * ARRAY_OF_MAPS whose inner maps are arrays of u32 (an index without a table is absent; updates know no flag but ANY),
+ * `ring` RINGBUF (events; no keys).
  */
-export type MapKind = 'hash' | 'lru-hash' | 'array' | 'percpu-array' | 'lpm-trie' | 'hash-of-arrays' | 'ring';
+export type MapKind = 'hash' | 'lru-hash' | 'array' | 'percpu-array' | 'lpm-trie' | 'array-of-arrays' | 'ring';
 
 /** The blueprint of one map. */
 export interface MapSpec<K extends StructType = StructType, V extends StructType = StructType> {
@@ -16,11 +17,11 @@ export interface MapSpec<K extends StructType = StructType, V extends StructType
   readonly doc: string;
   /** Key struct. Arrays take a u32 index. */
   readonly key: K;
-  /** Value struct; of a hash-of-arrays the whole inner array is the value, and this describes one element. */
+  /** Value struct; of an array-of-arrays the whole inner array is the value, and this describes one element. */
   readonly value: V;
-  /** Bound on entries (on outer entries of a hash-of-arrays). */
+  /** Bound on entries (on outer entries of an array-of-arrays). */
   readonly maxEntries: number;
-  /** Elements of each inner array of a hash-of-arrays. */
+  /** Elements of each inner array of an array-of-arrays. */
   readonly innerEntries?: number;
   /** Cilium's map and the option that sizes it, where there is one. */
   readonly cilium?: string;

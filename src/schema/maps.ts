@@ -102,17 +102,17 @@ export const MAPS = {
   reverseNat6: spec('reverse_nat6', 'array', reverseNatKey, reverseNatValue6, 65536, 'frontend by index', {
     cilium: 'cilium_lb6_reverse_nat',
   }),
-  maglev4: spec('maglev4', 'hash-of-arrays', maglevKey, maglevSlot, SERVICE_MAP_MAX, 'Maglev tables', {
+  maglev4: spec('maglev4', 'array-of-arrays', maglevKey, maglevSlot, SERVICE_MAP_MAX, 'Maglev tables', {
     innerEntries: 16381,
     cilium: 'cilium_lb4_maglev',
   }),
-  maglev6: spec('maglev6', 'hash-of-arrays', maglevKey, maglevSlot, SERVICE_MAP_MAX, 'Maglev tables', {
+  maglev6: spec('maglev6', 'array-of-arrays', maglevKey, maglevSlot, SERVICE_MAP_MAX, 'Maglev tables', {
     innerEntries: 16381,
     cilium: 'cilium_lb6_maglev',
   }),
   maglevPrevious4: spec(
     'maglev_previous4',
-    'hash-of-arrays',
+    'array-of-arrays',
     maglevKey,
     maglevSlot,
     SERVICE_MAP_MAX,
@@ -121,7 +121,7 @@ export const MAPS = {
   ),
   maglevPrevious6: spec(
     'maglev_previous6',
-    'hash-of-arrays',
+    'array-of-arrays',
     maglevKey,
     maglevSlot,
     SERVICE_MAP_MAX,

@@ -97,8 +97,8 @@ export function runByteMapSuite(suite: ByteMapSuite): void {
     tableTests(check);
     walkTests(
       check,
-      'hash-of-arrays',
-      specOf('hash-of-arrays', 4, 0, 128, 3),
+      'array-of-arrays',
+      specOf('array-of-arrays', 4, 0, 128, 3),
       (n) => fromNumber(n, 4),
       (n) => fromNumber(n % 5, 12),
       100,
@@ -209,7 +209,7 @@ function walkTests(
     const first = new Uint8Array(spec.key.bytes);
     const out = new Uint8Array(spec.key.bytes);
     assert.equal(map.nextKey(undefined, first), true);
-    assert.equal(map.nextKey(key(count + 5), out), true);
+    assert.equal(map.nextKey(key(4 * count), out), true);
     assert.deepEqual(out, first);
   });
 
@@ -432,30 +432,46 @@ function lpmTests(check: Check): void {
 function tableTests(check: Check): void {
   const table = (...words: number[]): Uint8Array => new Uint8Array(Uint32Array.from(words).buffer);
   const key = (n: number): Uint8Array => fromNumber(n, 4);
-  check('hash-of-arrays: whole tables, by key', specOf('hash-of-arrays', 4, 0, 3, 4), (map) => {
-    assert.equal(map.update(key(7), table(1, 2, 3, 0xffffffff)), 0);
-    assert.equal(map.update(key(8), table(1, 2, 3, 0xffffffff)), 0);
-    assert.equal(map.update(key(9), table(4, 3, 2, 1)), 0);
+  check('array-of-arrays: whole tables, by index', specOf('array-of-arrays', 4, 0, 3, 4), (map) => {
+    assert.equal(map.update(key(0), table(1, 2, 3, 0xffffffff)), 0);
+    assert.equal(map.update(key(1), table(1, 2, 3, 0xffffffff)), 0);
+    assert.equal(found(map, key(2)), undefined, 'an index without a table');
+    assert.equal(map.size, 2);
+    assert.equal(map.update(key(2), table(4, 3, 2, 1)), 0);
     assert.equal(map.size, 3);
-    assert.equal(map.update(key(10), table(4, 3, 2, 1)), ERRNO.E2BIG);
-    assert.equal(map.update(key(7), table(5, 5, 5, 5)), 0, 'replaced while full');
-    assert.deepEqual(found(map, key(7)), table(5, 5, 5, 5));
-    assert.deepEqual(found(map, key(8)), table(1, 2, 3, 0xffffffff), 'an equal table of another key stays');
-    assert.equal(map.update(key(8), table(6, 6, 6, 6)), 0);
-    assert.deepEqual(found(map, key(8)), table(6, 6, 6, 6));
-    assert.equal(map.delete(key(9)), 0);
-    assert.equal(map.delete(key(9)), ERRNO.ENOENT);
-    assert.equal(found(map, key(9)), undefined);
-    assert.equal(map.update(key(10), table(7, 7, 7, 7)), 0);
-    assert.deepEqual(found(map, key(10)), table(7, 7, 7, 7));
-    assert.deepEqual(found(map, key(8)), table(6, 6, 6, 6));
+    for (const beyond of [3, 0xffffffff]) {
+      assert.equal(map.update(key(beyond), table(4, 3, 2, 1)), ERRNO.E2BIG);
+      assert.equal(map.delete(key(beyond)), ERRNO.E2BIG);
+      assert.equal(found(map, key(beyond)), undefined);
+    }
+    assert.equal(map.update(key(0), table(5, 5, 5, 5)), 0, 'replaced');
+    assert.deepEqual(found(map, key(0)), table(5, 5, 5, 5));
+    assert.deepEqual(found(map, key(1)), table(1, 2, 3, 0xffffffff), 'an equal table of another index stays');
+    assert.equal(map.update(key(1), table(6, 6, 6, 6)), 0);
+    assert.deepEqual(found(map, key(1)), table(6, 6, 6, 6));
+    assert.equal(map.delete(key(2)), 0);
+    assert.equal(map.delete(key(2)), ERRNO.ENOENT);
+    assert.equal(found(map, key(2)), undefined);
+    assert.equal(map.size, 2);
+    assert.equal(map.update(key(2), table(7, 7, 7, 7)), 0);
+    assert.deepEqual(found(map, key(2)), table(7, 7, 7, 7));
+    assert.deepEqual(found(map, key(1)), table(6, 6, 6, 6));
   });
-  check('hash-of-arrays: flags and sizes', specOf('hash-of-arrays', 4, 0, 3, 4), (map) => {
-    assert.equal(map.update(key(1), table(1, 1, 1, 1), UPDATE.EXIST), ERRNO.ENOENT);
-    assert.equal(map.update(key(1), table(1, 1, 1, 1), UPDATE.NOEXIST), 0);
-    assert.equal(map.update(key(1), table(2, 1, 1, 1), UPDATE.NOEXIST), ERRNO.EEXIST);
+  check('array-of-arrays: walks pass over indices without a table', specOf('array-of-arrays', 4, 0, 300, 4), (map) => {
+    for (const n of [299, 7, 150]) assert.equal(map.update(key(n), table(n, 0, 0, 0)), 0);
+    assert.deepEqual(walk(map, 300), [key(7), key(150), key(299)]);
+    assert.deepEqual(
+      Array.from(map.entries(), ([, value]) => value),
+      [table(7, 0, 0, 0), table(150, 0, 0, 0), table(299, 0, 0, 0)],
+    );
+    assert.equal(map.delete(key(150)), 0);
+    assert.deepEqual(walk(map, 300), [key(7), key(299)]);
+  });
+  check('array-of-arrays: flags and sizes', specOf('array-of-arrays', 4, 0, 3, 4), (map) => {
+    assert.equal(map.update(key(1), table(1, 1, 1, 1)), 0);
+    for (const flag of [UPDATE.EXIST, UPDATE.NOEXIST, 3 as UpdateFlag])
+      assert.equal(map.update(key(1), table(2, 1, 1, 1), flag), ERRNO.EINVAL);
     assert.equal(map.update(key(1), table(2, 1, 1), UPDATE.ANY), ERRNO.EINVAL);
-    assert.equal(map.update(key(1), table(2, 1, 1, 1), 3 as UpdateFlag), ERRNO.EINVAL);
     assert.equal(map.delete(new Uint8Array(8)), ERRNO.EINVAL);
     assert.deepEqual(found(map, key(1)), table(1, 1, 1, 1));
   });

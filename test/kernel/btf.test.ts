@@ -16,7 +16,7 @@ const typeName = ({ type }: PlacedField): string =>
   type.kind === 'bytes' || type.kind === 'pad'
     ? '__u8'
     : `__${type.kind === 'array' ? (type.element ?? '') : type.kind}`;
-const indexed = ({ kind }: MapSpec): boolean => ['array', 'percpu-array', 'hash-of-arrays'].includes(kind);
+const indexed = ({ kind }: MapSpec): boolean => ['array', 'percpu-array', 'array-of-arrays'].includes(kind);
 
 describe('BTF of the object', { skip }, () => {
   const found = object === undefined ? new Map<never, never>() : btfStructs(object);
@@ -26,7 +26,7 @@ describe('BTF of the object', { skip }, () => {
     loadConstants.name,
     ...specs.flatMap((spec) => [
       ...(indexed(spec) || spec.kind === 'ring' ? [] : [spec.key.name]),
-      ...(spec.kind === 'ring' || spec.kind === 'hash-of-arrays' ? [] : [spec.value.name]),
+      ...(spec.kind === 'ring' || spec.kind === 'array-of-arrays' ? [] : [spec.value.name]),
     ]),
   ]);
 

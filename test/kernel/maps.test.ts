@@ -49,12 +49,12 @@ const KINDS: readonly (readonly [MapKind, MapSpec, (n: number) => Uint8Array, (n
   ],
   ['array', specOf('array', 4, 12, 5000), (n) => fromNumber(n, 4), (n) => fromNumber(n, 12)],
   ['percpu-array', specOf('percpu-array', 4, 16, 5000), (n) => fromNumber(n, 4), (n) => fromNumber(n, 16)],
-  ['hash-of-arrays', specOf('hash-of-arrays', 4, 0, 300, 3), (n) => fromNumber(n, 4), (n) => fromNumber(n, 12)],
+  ['array-of-arrays', specOf('array-of-arrays', 4, 0, 300, 3), (n) => fromNumber(n, 4), (n) => fromNumber(n, 12)],
 ];
 
 describe('maps of the kernel, many entries at once', { skip }, () => {
   for (const [kind, spec, key, value] of KINDS) {
-    const count = kind === 'hash-of-arrays' ? 200 : 5000;
+    const count = kind === 'array-of-arrays' ? 200 : 5000;
     const full = Array.from({ length: count }, (_, n) => n);
 
     test(`${kind}: updateMany, dump, deleteMany`, () => {
@@ -87,7 +87,7 @@ describe('maps of the kernel, many entries at once', { skip }, () => {
   test('updateMany stops at the first failure and says how many were done', () => {
     for (const [kind, bytes] of [
       ['hash', 4],
-      ['hash-of-arrays', 12],
+      ['array-of-arrays', 12],
     ] as const) {
       const spec = specOf(kind, 4, kind === 'hash' ? 4 : 0, 100, ...(kind === 'hash' ? [] : [3]));
       withMap(spec, (map) => {
@@ -224,7 +224,7 @@ describe('maps of the kernel, what else the addon does with them', { skip }, () 
 
   test('a table map opened by path must be told how its tables look', () => {
     const addon = theAddon();
-    const spec = specOf('hash-of-arrays', 4, 0, 3, 4);
+    const spec = specOf('array-of-arrays', 4, 0, 3, 4);
     withMap(spec, (map) => {
       assert.equal(map.update(fromNumber(1, 4), fromNumber(5, 16)), 0);
       const info = new Int32Array(8);

@@ -115,7 +115,7 @@ export function buildServiceTables(
 
 /** A Maglev map's spec with the configured table size; others as they are. */
 const withTableSize = (spec: MapSpec, size: number): MapSpec =>
-  spec.kind === 'hash-of-arrays' ? { ...spec, innerEntries: size } : spec;
+  spec.kind === 'array-of-arrays' ? { ...spec, innerEntries: size } : spec;
 
 /** Backends that some frontend uses, by key; of several readings of one the best state counts. */
 function usedBackends(frontends: readonly Frontend[]): Map<string, ServiceBackend> {

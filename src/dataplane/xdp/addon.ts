@@ -15,6 +15,7 @@ export const MAP_TYPE = {
   PERCPU_ARRAY: 6,
   LRU_HASH: 9,
   LPM_TRIE: 11,
+  ARRAY_OF_MAPS: 12,
   HASH_OF_MAPS: 13,
   RINGBUF: 27,
 } as const;

@@ -19,7 +19,7 @@ const TYPES: Readonly<Record<MapKind, number>> = {
   array: MAP_TYPE.ARRAY,
   'percpu-array': MAP_TYPE.PERCPU_ARRAY,
   'lpm-trie': MAP_TYPE.LPM_TRIE,
-  'hash-of-arrays': MAP_TYPE.HASH_OF_MAPS,
+  'array-of-arrays': MAP_TYPE.ARRAY_OF_MAPS,
   ring: MAP_TYPE.RINGBUF,
 };
 
@@ -48,7 +48,7 @@ export class KernelMap implements ByteMap {
     this.spec = spec;
     this.handle = handle;
     this.perCpu = spec.kind === 'percpu-array';
-    this.tables = spec.kind === 'hash-of-arrays';
+    this.tables = spec.kind === 'array-of-arrays';
     this.raw = new Uint8Array(this.perCpu ? rawBytes(spec, addon.cpus()) : 0);
   }
 
@@ -204,14 +204,14 @@ export function createKernelMap(addon: BpfAddon, spec: MapSpec, options: KernelM
   const flags = (options.flags ?? 0) | (spec.kind === 'lpm-trie' ? MAP_FLAG.NO_PREALLOC : 0);
   const name = spec.name.slice(0, 15); // the kernel's limit
   let inner = 0;
-  if (spec.kind === 'hash-of-arrays') {
+  if (spec.kind === 'array-of-arrays') {
     inner = checked(
       addon.mapCreate(MAP_TYPE.ARRAY, '', 4, spec.value.bytes, spec.innerEntries ?? 0, 0, 0),
       'create inner map',
       spec.name,
     );
   }
-  const bytes = spec.kind === 'hash-of-arrays' ? 4 : spec.value.bytes;
+  const bytes = spec.kind === 'array-of-arrays' ? 4 : spec.value.bytes;
   const handle = addon.mapCreate(TYPES[spec.kind], name, spec.key.bytes, bytes, spec.maxEntries, flags, inner);
   if (inner !== 0) addon.close(inner);
   return new KernelMap(addon, spec, checked(handle, 'create map', spec.name));

@@ -43,6 +43,8 @@ export interface ModelRules {
   readonly maxEntries: number;
   /** Errno of an insertion into a full map, or undefined for one that evicts. */
   readonly full: number | undefined;
+  /** Keys are indices below maxEntries, and updates know no flag but ANY. */
+  readonly indexed?: boolean;
   keyOf(n: number): Uint8Array;
   valueOf(n: number): Uint8Array;
 }
@@ -58,6 +60,10 @@ export function runAgainstModel(map: ByteMap, rules: ModelRules, ops: readonly O
   const forgetful = rules.full === undefined;
   let evicted = 0;
 
+  const isBeyond = (key: Uint8Array): boolean => {
+    const index = new DataView(key.buffer, key.byteOffset).getUint32(0, true);
+    return rules.indexed === true && index >= rules.maxEntries;
+  };
   /** Lets the model forget what an LRU map evicted, which it may only have done when full. */
   const settle = (): void => {
     if (!forgetful || map.stats.evicted === evicted) return;
@@ -70,7 +76,9 @@ export function runAgainstModel(map: ByteMap, rules: ModelRules, ops: readonly O
     const bytes = rules.valueOf(value);
     const present = model.has(textOf(key));
     const got = map.update(key, bytes, flags);
-    if (present && flags === UPDATE.NOEXIST) assert.equal(got, ERRNO.EEXIST);
+    if (rules.indexed === true && flags !== UPDATE.ANY) assert.equal(got, ERRNO.EINVAL);
+    else if (isBeyond(key)) assert.equal(got, ERRNO.E2BIG);
+    else if (present && flags === UPDATE.NOEXIST) assert.equal(got, ERRNO.EEXIST);
     else if (!present && flags === UPDATE.EXIST) assert.equal(got, ERRNO.ENOENT);
     else if (!present && !forgetful && model.size >= rules.maxEntries) assert.equal(got, rules.full);
     else {
@@ -81,7 +89,8 @@ export function runAgainstModel(map: ByteMap, rules: ModelRules, ops: readonly O
     }
   };
   const remove = (key: Uint8Array): void => {
-    assert.equal(map.delete(key), model.delete(textOf(key)) ? 0 : ERRNO.ENOENT);
+    const absent = isBeyond(key) ? ERRNO.E2BIG : ERRNO.ENOENT;
+    assert.equal(map.delete(key), model.delete(textOf(key)) ? 0 : absent);
     assert.equal(read(map, key), undefined);
   };
 
@@ -101,6 +110,8 @@ export function runAgainstModel(map: ByteMap, rules: ModelRules, ops: readonly O
         const out = new Uint8Array(after.length);
         const more = map.nextKey(after, out);
         if (more) assert.ok(model.has(textOf(out)), 'the next key is in the map');
+        else if (rules.indexed === true)
+          assert.ok(!isBeyond(after) || model.size === 0, 'behind the last index the walk begins again');
         else assert.ok(model.size === 0 || model.has(textOf(after)), 'only a key of the map can be the last one');
         break;
       }

@@ -22,7 +22,7 @@ const ACTION_AT = decisionRecord.at.action;
 /** The simulator alone can miss a fact; the kernel writes 0 (schema/record.ts). */
 const IGNORED_AT = decisionRecord.at.unknownReason;
 const ALL_COUNTERS_EVERY = 16;
-const isTable = (name: StoredMapName): boolean => (MAPS[name] as MapSpec).kind === 'hash-of-arrays';
+const isTable = (name: StoredMapName): boolean => (MAPS[name] as MapSpec).kind === 'array-of-arrays';
 const SCANNED = STORED.filter((name) => !isArray(name) && !isTable(name) && name !== 'metrics');
 /** Maps that the datapath itself writes: their content is what a sequence leaves behind. */
 export const DATAPATH_MAPS: readonly StoredMapName[] = STORED.filter(

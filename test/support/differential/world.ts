@@ -55,7 +55,7 @@ export const SIZES: NonNullable<SimOptions['specs']> = Object.fromEntries(
       name,
       spec.kind === 'array'
         ? { maxEntries: 64 }
-        : spec.kind === 'hash-of-arrays'
+        : spec.kind === 'array-of-arrays'
           ? { maxEntries: 64, innerEntries: TABLE_SLOTS }
           : { maxEntries: 1024 },
     ]),

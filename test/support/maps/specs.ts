@@ -17,7 +17,7 @@ export function specOf(
   const key =
     kind === 'lpm-trie'
       ? struct('weir_test_key', 'Test key.', { prefixLen: u32('bits'), data: bytes(keyBytes - 4, 'data') })
-      : kind === 'array' || kind === 'percpu-array' || kind === 'hash-of-arrays'
+      : kind === 'array' || kind === 'percpu-array' || kind === 'array-of-arrays'
         ? struct('weir_test_key', 'Test key.', { index: u32('number') })
         : struct('weir_test_key', 'Test key.', { data: bytes(keyBytes, 'data') });
   const value =

@@ -61,7 +61,7 @@ function dump(compiled: Compiled): string {
   const lines: string[] = [];
   for (const map of Object.values(compiled.maps) as DesiredMap[]) {
     for (const [key, value] of map) {
-      const body = map.spec.kind === 'hash-of-arrays' ? `${value.length} bytes` : fields(map.spec.value.decode(value));
+      const body = map.spec.kind === 'array-of-arrays' ? `${value.length} bytes` : fields(map.spec.value.decode(value));
       lines.push(`${map.spec.name}: ${fields(map.spec.key.decode(key))} -> ${body}`);
     }
   }

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import {
   ArrayMap,
   Hash4,
-  HashOfArrays,
+  ArrayOfArrays,
   Lpm1,
   Lpm4,
   Lru4,
@@ -89,12 +89,11 @@ describe('longest prefix match', () => {
   });
 });
 
-describe('hash of arrays', () => {
+describe('array of arrays', () => {
   const table = (...words: number[]): Uint8Array => new Uint8Array(Uint32Array.from(words).buffer);
   const key = (n: number): Uint8Array => fromNumber(n, 4);
-  const make = (maxEntries = 100, seed = 1): HashOfArrays =>
-    new HashOfArrays(specOf('hash-of-arrays', 4, 0, maxEntries, 2), { seed });
-  const read = (map: HashOfArrays, n: number): number[] => {
+  const make = (maxEntries = 100): ArrayOfArrays => new ArrayOfArrays(specOf('array-of-arrays', 4, 0, maxEntries, 2));
+  const read = (map: ArrayOfArrays, n: number): number[] => {
     const base = map.findTable(n);
     return base < 0 ? [] : [...map.pool.subarray(base, base + map.tableWords)];
   };
@@ -181,7 +180,7 @@ describe('making maps', () => {
       ['lru-hash', 52, 4, 10, /13 words/],
       ['lru-hash', 4, 4, 0x1000000, /at most 16777215/],
       ['lpm-trie', 32, 4, 10, /7 data words/],
-      ['hash-of-arrays', 4, 4, 10, /not a hash-of-arrays/],
+      ['array-of-arrays', 4, 4, 10, /not a array-of-arrays/],
       ['hash', 4, 4, 0, /positive/],
       ['hash', 4, 4, 1.5, /positive/],
     ];

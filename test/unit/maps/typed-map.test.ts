@@ -55,7 +55,7 @@ describe('TypedMap', () => {
 
   test('tables', () => {
     const key = struct('weir_test_index', 'Key.', { index: u32('number') });
-    const tables = { ...specOf('hash-of-arrays', 4, 0, 4, 3), key };
+    const tables = { ...specOf('array-of-arrays', 4, 0, 7, 3), key };
     const typed = typedTables(tables, createMap(tables));
     assert.equal(typed.set({ index: 5 }, Uint32Array.of(1, 2, 0xffffffff)), 0);
     assert.equal(typed.set({ index: 6 }, Uint32Array.of(1, 2)), ERRNO.EINVAL);
@@ -65,7 +65,7 @@ describe('TypedMap', () => {
   });
 
   test('the wrong map or form is refused', () => {
-    const tables = specOf('hash-of-arrays', 4, 0, 4, 3);
+    const tables = specOf('array-of-arrays', 4, 0, 4, 3);
     assert.throws(() => typedMap(tables, createMap(tables)), /typedTables/);
     assert.throws(() => typedTables(spec, createMap(spec)), /typedMap/);
     assert.throws(() => typedMap(spec, createMap(specOf('hash', 8, 12, 2))), /not a map of/);

@@ -109,12 +109,12 @@ describe('schema', () => {
       assert.ok(text.includes(one), spec.name);
       if (spec.kind === 'hash' || spec.kind === 'lru-hash' || spec.kind === 'lpm-trie')
         assert.ok(one.includes(`__type(key, struct ${spec.key.name});`), spec.name);
-      if (spec.kind !== 'ring' && spec.kind !== 'hash-of-arrays')
+      if (spec.kind !== 'ring' && spec.kind !== 'array-of-arrays')
         assert.ok(one.includes(`__type(value, struct ${spec.value.name});`), spec.name);
       assert.equal(one.includes('BPF_F_NO_PREALLOC'), spec.kind === 'lpm-trie', spec.name);
     }
     assert.match(emitMap(MAPS.flows4), /BPF_MAP_TYPE_LRU_HASH[^]*max_entries, 262144/);
-    assert.match(emitMap(MAPS.maglev4), /BPF_MAP_TYPE_HASH_OF_MAPS[^]*BPF_MAP_TYPE_ARRAY[^]*max_entries, 16381/);
+    assert.match(emitMap(MAPS.maglev4), /BPF_MAP_TYPE_ARRAY_OF_MAPS[^]*BPF_MAP_TYPE_ARRAY[^]*max_entries, 16381/);
     assert.match(emitMap(OBJECT_MAPS.clock), /BPF_F_MMAPABLE/);
   });
 

@@ -1,22 +1,19 @@
-// A hash of arrays of u32 (Maglev tables by service): outer key of one word, inner tables in one pool.
+// An array of arrays of u32 (Maglev tables by service): an index, inner tables in one pool.
 // Input: whole tables. Output: base offsets into `pool`. Invariant: equal tables share one place in the pool, which counts
 // its users and is reused when the last one goes; so memory is bounded by maxEntries tables and grows with distinct ones.
 import { ERRNO, UPDATE, type MapSpec, type UpdateFlag } from '../schema/map-spec.ts';
-import { u32, struct } from '../layout/index.ts';
-import { Hash1 } from './hash.gen.ts';
-import { WordMap, readWords, refuseSpec, writeWords, type MapOptions } from './word-map.ts';
+import { WordMap, readWords, refuseSpec, writeWords } from './word-map.ts';
 
 const MAX_WORDS = 0x40000000;
-const slotStruct = struct('weir_table_slot', 'Place of a table in the pool.', { slot: u32('number of the place') });
 
-/** Hash of arrays. `pool` is REPLACED when it grows: take it after `findTable`, and keep neither over an update. */
-export class HashOfArrays extends WordMap {
+/** Array of arrays. `pool` is REPLACED when it grows: take it after `findTable`, and keep neither over an update. */
+export class ArrayOfArrays extends WordMap {
   /** The tables, each `tableWords` long. */
   pool: Uint32Array = new Uint32Array(0);
   /** Words of a table: innerEntries, or more if an element is longer than a u32. */
   readonly tableWords: number = 0;
-  /** Outer key to place. */
-  private readonly outer: Hash1;
+  /** Place of each index, counted from 1; 0 = none. */
+  private readonly places: Int32Array;
   /** Outer entries that use each place. */
   private uses: Int32Array = new Int32Array(0);
   private hashes: Int32Array = new Int32Array(0);
@@ -25,23 +22,22 @@ export class HashOfArrays extends WordMap {
   private readonly freePlaces: number[] = [];
   private readonly incoming: Uint32Array;
 
-  constructor(spec: MapSpec, options: MapOptions = {}) {
+  constructor(spec: MapSpec) {
     super(spec);
-    if (spec.kind !== 'hash-of-arrays' || spec.innerEntries === undefined) refuseSpec(spec, 'not a hash-of-arrays');
+    if (spec.kind !== 'array-of-arrays' || spec.innerEntries === undefined) refuseSpec(spec, 'not a array-of-arrays');
     if (this.keyWords !== 1) refuseSpec(spec, 'outer keys have one word');
     if (spec.value.bytes % 4 !== 0) refuseSpec(spec, 'elements are whole words');
     this.tableWords = this.valueWords;
     this.incoming = new Uint32Array(this.tableWords);
-    this.outer = new Hash1(
-      { name: spec.name, kind: 'hash', doc: spec.doc, key: spec.key, value: slotStruct, maxEntries: spec.maxEntries },
-      options,
-    );
+    this.places = new Int32Array(spec.maxEntries);
   }
 
   /** Base word offset in `pool` of the table of key `k0`, or -1. */
   findTable(k0: number): number {
-    const at = this.outer.find(k0);
-    return at < 0 ? -1 : Math.imul(this.outer.words[at]!, this.tableWords);
+    const { places } = this;
+    if (k0 >>> 0 >= places.length) return -1;
+    const place = places[k0]! - 1;
+    return place < 0 ? -1 : Math.imul(place, this.tableWords);
   }
 
   /** Distinct tables held. */
@@ -49,50 +45,41 @@ export class HashOfArrays extends WordMap {
     return this.uses.length - this.freePlaces.length;
   }
 
-  override get size(): number {
-    return this.outer.size;
-  }
-
-  /** Replaces or creates the table of a key. A reader sees the old table or the new one, never a mixture. */
+  /**
+   * Replaces or creates the table of an index. A reader sees the old table or the new one, never a mixture. No flag but
+   * ANY: EINVAL, as in the kernel.
+   */
   override update(key: Uint8Array, value: Uint8Array, flags: UpdateFlag = UPDATE.ANY): number {
-    if (flags !== UPDATE.ANY && flags !== UPDATE.NOEXIST && flags !== UPDATE.EXIST) return ERRNO.EINVAL;
-    if (value.length !== this.valueBytes || !this.takeKey(key)) return ERRNO.EINVAL;
-    const { outer, incoming } = this;
+    if (flags !== UPDATE.ANY || value.length !== this.valueBytes || !this.takeKey(key)) return ERRNO.EINVAL;
+    const { places, incoming } = this;
     const k0 = this.key[0]!;
-    const known = outer.find(k0);
-    if (known >= 0 && flags === UPDATE.NOEXIST) return ERRNO.EEXIST;
-    if (known < 0 && flags === UPDATE.EXIST) return ERRNO.ENOENT;
+    if (k0 >>> 0 >= places.length) {
+      this.refused++;
+      return ERRNO.E2BIG;
+    }
+    const old = places[k0]! - 1;
     readWords(value, 0, this.valueBytes, incoming, 0);
     const hash = contentHash(incoming);
     const equal = this.placeOf(hash);
-    if (known >= 0) {
-      const old = outer.words[known]!;
-      if (equal >= 0) {
-        this.uses[equal]!++;
-        outer.words[known] = equal;
-        this.release(old);
-      } else if (this.uses[old] === 1) {
-        this.forget(old);
-        this.fill(old, hash);
-      } else {
-        const place = this.claim(hash);
-        if (place < 0) return place;
-        outer.words[known] = place;
-        this.release(old);
-      }
+    if (equal < 0 && old >= 0 && this.uses[old] === 1) {
+      this.forget(old);
+      this.fill(old, hash);
       return 0;
-    }
-    const at = outer.insert(k0);
-    if (at < 0) {
-      this.refused++;
-      return at;
     }
     let place = equal;
     if (equal >= 0) this.uses[equal]!++;
     else place = this.claim(hash);
-    if (place < 0) outer.remove(k0);
-    else outer.words[at] = place;
-    return place < 0 ? place : 0;
+    if (place < 0) return place;
+    places[k0] = place + 1;
+    if (old >= 0) this.release(old);
+    else this.count++;
+    return 0;
+  }
+
+  /** ENOENT: no table there; E2BIG: no such index. */
+  override delete(key: Uint8Array): number {
+    if (this.takeKey(key) && this.key[0]! >>> 0 >= this.places.length) return ERRNO.E2BIG;
+    return super.delete(key);
   }
 
   /** The place that holds the same words as `incoming`, or -1. */
@@ -163,7 +150,17 @@ export class HashOfArrays extends WordMap {
   }
 
   nextKey(after: Uint8Array | undefined, out: Uint8Array): boolean {
-    return this.outer.nextKey(after, out);
+    if (out.length < 4) return false;
+    const { places } = this;
+    const known = after !== undefined && this.takeKey(after) && this.key[0]! >>> 0 < places.length;
+    let next = known ? this.key[0]! + 1 : 0;
+    while (next < places.length && places[next] === 0) next++;
+    if (next >= places.length) return false;
+    out[0] = next;
+    out[1] = next >> 8;
+    out[2] = next >> 16;
+    out[3] = next >> 24;
+    return true;
   }
 
   protected override readValue(at: number, out: Uint8Array): void {
@@ -180,10 +177,10 @@ export class HashOfArrays extends WordMap {
 
   protected removeKey(): boolean {
     const k0 = this.key[0]!;
-    const at = this.outer.find(k0);
-    if (at < 0) return false;
-    const place = this.outer.words[at]!;
-    this.outer.remove(k0);
+    const place = this.places[k0]! - 1;
+    if (place < 0) return false;
+    this.places[k0] = 0;
+    this.count--;
     this.release(place);
     return true;
   }
