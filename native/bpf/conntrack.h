@@ -2,23 +2,37 @@
 /* Stage "conntrack". Twin: src/datapath/stages/conntrack.ts. Input: the tuple, who owns the entry,
  * what the service stage found. Output: ct_status, ct_found, what the entry says. Invariant: an
  * answered connection is only ever found in the answered maps; an entry past its lifetime is
- * absent; at most two lookups. */
+ * absent; at most two lookups, and a third where both found nothing: meanwhile another processor
+ * may have moved the connection. */
 #pragma once
 #include "conntrack_entry.h"
 #include "verdict.h"
+
+#define EEXIST_ 17
 
 INLINE void not_met(struct weir_context *cx) {
   cx->ct_status = WEIR_CT_NEW;
   cx->monitor = 1;
 }
 
+/* The epoch of an entry's policy decision, read before flags, identity and cookie, which were
+ * written before it (policy.h, renew_of): with the new epoch come the new ones. BPF of clang 14 has
+ * no load that acquires: this keeps the compiler from turning them round, the verifier and the JIT
+ * keep the order, and so do processors with x86's ordering of loads. On others a processor could
+ * still see the new epoch before the rest, for the packet that it has at hand just then. */
+INLINE __u32 decision_epoch(const struct weir_ct_entry *entry) {
+  __u32 epoch = *(const volatile __u32 *)&entry->policy_epoch;
+  asm volatile("" ::: "memory");
+  return epoch;
+}
+
 INLINE void take_entry(struct weir_context *cx, const struct weir_ct_entry *entry, bool answered,
                        int status) {
   cx->ct_status = status;
   cx->ct_found = answered ? 2 : 1;
+  cx->ct_epoch = decision_epoch(entry);
   cx->ct_flags = entry->flags | ((__u32)entry->reverse_nat << 16);
   cx->ct_identity = entry->remote_identity;
-  cx->ct_epoch = entry->policy_epoch;
   cx->ct_cookie = entry->cookie;
 }
 
@@ -53,8 +67,13 @@ INLINE void conntrack_related_of(struct weir_context *cx, const int family) {
     }
   }
   if (!entry) {
-    not_met(cx);
-    return;
+    entry = seek(cx, false, true, family);
+    if (!entry || is_expired(cx, entry)) {
+      not_met(cx);
+      return;
+    }
+    is_answered = true;
+    backward = is_backward(entry, towards_owner);
   }
   track(cx, config, entry, towards_owner, false, false);
   take_entry(cx, entry, is_answered, backward ? WEIR_CT_RELATED : WEIR_CT_ESTABLISHED);
@@ -91,6 +110,20 @@ INLINE bool is_answer(const struct weir_context *cx, __u32 flags, bool tcp) {
   return !(flags & CT_BOTH_CLOSING) || !opens(cx);
 }
 
+/* Behind a look at both maps that found nothing, at the unanswered last: the connection may have
+ * been moved in between. Not for a SYN that opens, to which an answer is not on its way yet, but
+ * where the service entry has kept the answered ones from being asked at all. */
+INLINE struct weir_ct_entry *seek_moved(struct weir_context *cx, bool tcp, const int family) {
+  bool unasked = cx->service_entry == SERVICE_ENTRY_UNANSWERED;
+  if (!unasked && opens(cx))
+    return NULL;
+  struct weir_ct_entry *entry = seek(cx, tcp, true, family);
+  bool expired = entry && is_expired(cx, entry);
+  if (unasked)
+    cx->ct_stale = expired;
+  return expired ? NULL : entry;
+}
+
 /* Finds the connection and applies the packet to it. */
 INLINE void conntrack(struct weir_context *cx, const struct weir_config *config, const int hook,
                       const int family) {
@@ -117,6 +150,11 @@ INLINE void conntrack(struct weir_context *cx, const struct weir_config *config,
     entry = seek(cx, tcp, false, family);
     if (entry && is_expired(cx, entry))
       entry = NULL;
+    if (!entry) {
+      cx->ct_missed = 1;
+      entry = seek_moved(cx, tcp, family);
+      answered = entry;
+    }
   }
   if (!entry) {
     not_met(cx);
@@ -138,7 +176,7 @@ INLINE void conntrack(struct weir_context *cx, const struct weir_config *config,
       entry = seek(cx, tcp, false, family);
     answered = true;
   }
-  if (forward && answered && cx->service_entry == SERVICE_ENTRY_ABSENT && !probing(cx)) {
+  if (forward && answered && cx->service_entry >= SERVICE_ENTRY_UNANSWERED && !probing(cx)) {
     rejoin_service(cx, flags);
     entry = seek(cx, tcp, true, family);
   }
@@ -198,6 +236,7 @@ INLINE int create_connection_of(struct weir_context *cx, const int family) {
   if (!cx->owner_flags) {
     set_related_key(cx, family);
     struct weir_ct_entry *before = seek(cx, false, false, family);
+    __u64 how = before ? BPF_ANY : BPF_NOEXIST;
     __u32 both = 0;
     if (before && !is_expired(cx, before)) {
       both = before->flags & WEIR_CT_FLAG_BOTH_WAYS;
@@ -205,7 +244,13 @@ INLINE int create_connection_of(struct weir_context *cx, const int family) {
         both = WEIR_CT_FLAG_BOTH_WAYS;
     }
     fill(cx, config, inbound | both, !cx->related && tcp);
-    if (store(cx, false, false, family))
+    int failed = store(cx, false, false, how, family);
+    if (failed == -EEXIST_) {
+      /* Of another connection between these two, which began at the same time. */
+      before = seek(cx, false, false, family);
+      if (before && (before->flags & WEIR_CT_FLAG_INBOUND) != inbound)
+        add_flags(before, WEIR_CT_FLAG_BOTH_WAYS);
+    } else if (failed)
       return drop(cx, WEIR_DROP_CT_CREATE_FAILED, WEIR_STAGE_CONNTRACK);
     if (cx->related)
       return CONTINUE;
@@ -220,8 +265,13 @@ INLINE int create_connection_of(struct weir_context *cx, const int family) {
   if (cx->ct_stale)
     forget(cx, tcp, true, family);
   fill(cx, config, inbound, tcp);
-  return store(cx, tcp, false, family) ? drop(cx, WEIR_DROP_CT_CREATE_FAILED, WEIR_STAGE_CONNTRACK)
-                                       : CONTINUE;
+  int failed = store(cx, tcp, false, cx->ct_missed ? BPF_NOEXIST : BPF_ANY, family);
+  if (failed == -EEXIST_) {
+    /* One past its lifetime; or one that a processor has made since, which has more to tell. */
+    struct weir_ct_entry *other = seek(cx, tcp, false, family);
+    failed = other && !is_expired(cx, other) ? 0 : store(cx, tcp, false, BPF_ANY, family);
+  }
+  return failed ? drop(cx, WEIR_DROP_CT_CREATE_FAILED, WEIR_STAGE_CONNTRACK) : CONTINUE;
 }
 
 /* Makes the entry of a NEW connection that policy let pass, and its related twin. 155 when there is
@@ -232,9 +282,12 @@ RARE int create_connection(struct weir_context *cx) {
   return cx->family == 4 ? create_connection_of(cx, 4) : create_connection_of(cx, 6);
 }
 
-/* Makes the service entry that remembers a backend. The current key must be the service key. */
+/* Makes the service entry that remembers a backend. The current key must be the service key.
+ * Output: cx->backend_id, which is another where a processor has just made the entry of this flow.
+ */
 INLINE int create_service_entry(struct weir_context *cx, const struct weir_config *config,
                                 __u32 backend, const int family) {
+  cx->backend_id = backend;
   if (probing(cx))
     return CONTINUE;
   bool tcp = cx->protocol == IPPROTO_TCP_;
@@ -246,8 +299,17 @@ INLINE int create_service_entry(struct weir_context *cx, const struct weir_confi
   entry->backend = backend;
   prolong(cx, config, entry, tcp ? config->ct_syn_lifetime : config->ct_service_any_lifetime, false,
           tcp ? TCP_SYN : 0);
-  return store(cx, tcp, false, family) ? drop(cx, WEIR_DROP_CT_CREATE_FAILED, WEIR_STAGE_CONNTRACK)
-                                       : CONTINUE;
+  bool absent = cx->service_entry == SERVICE_ENTRY_ABSENT;
+  int failed = store(cx, tcp, false, absent ? BPF_NOEXIST : BPF_ANY, family);
+  if (failed == -EEXIST_) {
+    struct weir_ct_entry *other = seek(cx, tcp, false, family);
+    if (other && !is_expired(cx, other) && other->reverse_nat == cx->reverse_nat) {
+      cx->backend_id = other->backend;
+      return CONTINUE;
+    }
+    failed = store(cx, tcp, false, BPF_ANY, family);
+  }
+  return failed ? drop(cx, WEIR_DROP_CT_CREATE_FAILED, WEIR_STAGE_CONNTRACK) : CONTINUE;
 }
 
 /* At to-container, for a NEW packet: whether it came through a frontend of the node. */

@@ -16,6 +16,27 @@ INLINE bool is_expired(const struct weir_context *cx, const struct weir_ct_entry
   return (__s32)entry->lifetime < (__s32)cx->now;
 }
 
+/* An entry is met by several processors at once: both directions of a connection, or one direction
+ * spread over queues. Whole words that are written anew (lifetime, last report) may be written by
+ * anybody; bits are only ever set and cleared by atomic operations on their word, so that nobody
+ * undoes what another has just noted. They are 32 bits wide at least: flags share a word with the
+ * reverse NAT index, the TCP flags seen with the NAT port. */
+#define CT_FLAGS_WORD(entry) ((p32 *)((void *)(entry) + offsetof(struct weir_ct_entry, flags)))
+#define CT_SEEN_WORD(entry) ((p32 *)((void *)(entry) + offsetof(struct weir_ct_entry, nat_port)))
+_Static_assert(offsetof(struct weir_ct_entry, flags) % 4 == 0, "a word of its own");
+_Static_assert(offsetof(struct weir_ct_entry, nat_port) % 4 == 0, "a word of its own");
+#define CT_TX_SHIFT 16
+#define CT_RX_SHIFT 24
+
+/* Sets flags; answers what they are then. */
+INLINE __u32 add_flags(struct weir_ct_entry *entry, __u32 bits) {
+  return __sync_fetch_and_or(CT_FLAGS_WORD(entry), bits) | bits;
+}
+
+INLINE void clear_flags(struct weir_ct_entry *entry, __u32 bits) {
+  __sync_fetch_and_and(CT_FLAGS_WORD(entry), ~bits);
+}
+
 /* Whether the packet is a SYN that opens. */
 INLINE bool opens(const struct weir_context *cx) {
   return (cx->tcp_flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST)) == TCP_SYN;
@@ -31,13 +52,13 @@ INLINE void prolong(struct weir_context *cx, const struct weir_config *config,
   __u8 before = towards_owner ? entry->rx_flags : entry->tx_flags;
   __u32 last = towards_owner ? entry->last_rx_report : entry->last_tx_report;
   if (before != (before | seen) || (__s32)(last + config->report_interval) < (__s32)now) {
-    if (towards_owner) {
-      entry->rx_flags = before | seen;
+    if (before != (before | seen))
+      __sync_fetch_and_or(CT_SEEN_WORD(entry),
+                          (__u32)seen << (towards_owner ? CT_RX_SHIFT : CT_TX_SHIFT));
+    if (towards_owner)
       entry->last_rx_report = now;
-    } else {
-      entry->tx_flags = before | seen;
+    else
       entry->last_tx_report = now;
-    }
     cx->monitor = 1;
   }
 }
@@ -50,7 +71,7 @@ INLINE void refresh(struct weir_context *cx, const struct weir_config *config,
   if (tcp) {
     seen = cx->tcp_flags;
     if (!(seen & TCP_SYN) && !(entry->flags & WEIR_CT_FLAG_SEEN_NON_SYN))
-      entry->flags |= WEIR_CT_FLAG_SEEN_NON_SYN;
+      add_flags(entry, WEIR_CT_FLAG_SEEN_NON_SYN);
     if (!(entry->flags & WEIR_CT_FLAG_SEEN_NON_SYN))
       seconds = config->ct_syn_lifetime;
     else
@@ -64,11 +85,9 @@ INLINE void close_entry(struct weir_context *cx, const struct weir_config *confi
                         struct weir_ct_entry *entry, bool towards_owner, const bool service) {
   bool both_syns = entry->tx_flags & entry->rx_flags & TCP_SYN;
   bool aborted = (cx->tcp_flags & TCP_RST) && !both_syns;
-  __u16 flags = entry->flags;
-  flags |= service || aborted ? CT_BOTH_CLOSING
-           : towards_owner    ? WEIR_CT_FLAG_RX_CLOSING
-                              : WEIR_CT_FLAG_TX_CLOSING;
-  entry->flags = flags;
+  __u32 flags = add_flags(entry, service || aborted ? CT_BOTH_CLOSING
+                                 : towards_owner    ? WEIR_CT_FLAG_RX_CLOSING
+                                                    : WEIR_CT_FLAG_TX_CLOSING);
   cx->monitor = 1;
   if ((flags & CT_BOTH_CLOSING) == CT_BOTH_CLOSING)
     prolong(cx, config, entry, config->ct_close_lifetime, towards_owner, cx->tcp_flags);
@@ -88,8 +107,8 @@ INLINE bool track(struct weir_context *cx, const struct weir_config *config,
   if (probing(cx))
     return anew;
   if (HAS(cx, WEIR_FEATURE_CT_ACCOUNTING)) {
-    entry->packets++;
-    entry->bytes += cx->wire_bytes;
+    __sync_fetch_and_add(&entry->packets, 1);
+    __sync_fetch_and_add(&entry->bytes, cx->wire_bytes);
   }
   if ((flags & CT_BOTH_CLOSING) != CT_BOTH_CLOSING)
     refresh(cx, config, entry, towards_owner, tcp, service);
@@ -98,9 +117,8 @@ INLINE bool track(struct weir_context *cx, const struct weir_config *config,
   if (unlikely(cx->tcp_flags & (TCP_FIN | TCP_RST)))
     close_entry(cx, config, entry, towards_owner, service);
   else if (unlikely(reopens)) {
-    entry->flags &= ~(CT_BOTH_CLOSING | WEIR_CT_FLAG_SEEN_NON_SYN);
-    entry->tx_flags = 0;
-    entry->rx_flags = 0;
+    clear_flags(entry, CT_BOTH_CLOSING | WEIR_CT_FLAG_SEEN_NON_SYN);
+    __sync_fetch_and_and(CT_SEEN_WORD(entry), (1u << CT_TX_SHIFT) - 1);
     refresh(cx, config, entry, towards_owner, tcp, service);
     cx->monitor = 1;
   }
@@ -108,7 +126,10 @@ INLINE bool track(struct weir_context *cx, const struct weir_config *config,
 }
 
 /* Moves the entry of the current key to the answered map, if there is one. Twins merge with one
- * that is there. */
+ * that is there. Put there before it is taken away here: whoever looks among the unanswered first
+ * and then among the answered cannot miss it. Another processor may do the same at this moment: of
+ * two that see no entry there one stores, and who finds none here any more has copied what is no
+ * longer this connection's. */
 INLINE void move_to_answered(struct weir_context *cx, const int family) {
   bool tcp = is_tcp_key(cx, family);
   struct weir_ct_entry *from = seek(cx, tcp, false, family);
@@ -123,7 +144,9 @@ INLINE void move_to_answered(struct weir_context *cx, const int family) {
     moved->flags |= known->flags & WEIR_CT_FLAG_BOTH_WAYS;
   }
   moved->flags |= WEIR_CT_FLAG_ANSWERED;
-  if (!store(cx, tcp, true, family))
+  if (!seek(cx, tcp, false, family))
+    return;
+  if (!store(cx, tcp, true, known ? BPF_ANY : BPF_NOEXIST, family))
     forget(cx, tcp, false, family);
 }
 

@@ -78,22 +78,24 @@ INLINE struct weir_ct_entry *seek(struct weir_context *cx, bool tcp, const bool 
   return entry;
 }
 
-/* Stores cx->entry under the current key. 0 or a negative errno. */
-INLINE int store(struct weir_context *cx, bool tcp, const bool answered, const int family) {
+/* Stores cx->entry under the current key. `how`: BPF_ANY, or BPF_NOEXIST where another processor
+ * may have been faster. 0 or a negative errno. */
+INLINE int store(struct weir_context *cx, bool tcp, const bool answered, __u64 how,
+                 const int family) {
   int result;
   if (tcp) {
     result = family == 4 ? answered
-                               ? bpf_map_update_elem(&weir_ct_tcp4, cx->key, cx->entry, BPF_ANY)
-                               : bpf_map_update_elem(&weir_ct_tcp_new4, cx->key, cx->entry, BPF_ANY)
-             : answered ? bpf_map_update_elem(&weir_ct_tcp6, cx->key, cx->entry, BPF_ANY)
-                         : bpf_map_update_elem(&weir_ct_tcp_new6, cx->key, cx->entry, BPF_ANY);
+                               ? bpf_map_update_elem(&weir_ct_tcp4, cx->key, cx->entry, how)
+                               : bpf_map_update_elem(&weir_ct_tcp_new4, cx->key, cx->entry, how)
+             : answered ? bpf_map_update_elem(&weir_ct_tcp6, cx->key, cx->entry, how)
+                         : bpf_map_update_elem(&weir_ct_tcp_new6, cx->key, cx->entry, how);
     APART(result);
   } else
     result = family == 4 ? answered
-                               ? bpf_map_update_elem(&weir_ct_any4, cx->key, cx->entry, BPF_ANY)
-                               : bpf_map_update_elem(&weir_ct_any_new4, cx->key, cx->entry, BPF_ANY)
-             : answered ? bpf_map_update_elem(&weir_ct_any6, cx->key, cx->entry, BPF_ANY)
-                         : bpf_map_update_elem(&weir_ct_any_new6, cx->key, cx->entry, BPF_ANY);
+                               ? bpf_map_update_elem(&weir_ct_any4, cx->key, cx->entry, how)
+                               : bpf_map_update_elem(&weir_ct_any_new4, cx->key, cx->entry, how)
+             : answered ? bpf_map_update_elem(&weir_ct_any6, cx->key, cx->entry, how)
+                         : bpf_map_update_elem(&weir_ct_any_new6, cx->key, cx->entry, how);
   return result;
 }
 

@@ -311,6 +311,7 @@
 #define WEIR_BOUND_NAT_ATTEMPTS 32
 #define WEIR_BOUND_CT_PROBES 2
 #define WEIR_BOUND_CT_SERVICE_PROBES 1
+#define WEIR_BOUND_CT_MISS_PROBES 1
 #define WEIR_BOUND_IPCACHE_PROBES 1
 #define WEIR_BOUND_POLICY_SHAPES 18
 #define WEIR_BOUND_POLICIES 65536
@@ -1247,7 +1248,7 @@ struct weir_context {
 	__u8 action; /* @124 ACTION */
 	__u8 endpoint_flags; /* @125 ENDPOINT_FLAG */
 	__u8 scope; /* @126 SCOPE of the frontend */
-	__u8 pad[1];
+	__u8 ct_missed; /* @127 1 = no map had an entry of the connection */
 	__u32 ct_flags; /* @128 CT_FLAG of the entry met, its reverse NAT index in the high half */
 	__u32 ct_identity; /* @132 remote identity of the entry met */
 	__u32 ct_epoch; /* @136 its policy epoch */
@@ -1330,7 +1331,7 @@ _Static_assert(__builtin_offsetof(struct weir_context, stage) == 123, "weir_cont
 _Static_assert(__builtin_offsetof(struct weir_context, action) == 124, "weir_context.action");
 _Static_assert(__builtin_offsetof(struct weir_context, endpoint_flags) == 125, "weir_context.endpoint_flags");
 _Static_assert(__builtin_offsetof(struct weir_context, scope) == 126, "weir_context.scope");
-_Static_assert(__builtin_offsetof(struct weir_context, pad) == 127, "weir_context.pad");
+_Static_assert(__builtin_offsetof(struct weir_context, ct_missed) == 127, "weir_context.ct_missed");
 _Static_assert(__builtin_offsetof(struct weir_context, ct_flags) == 128, "weir_context.ct_flags");
 _Static_assert(__builtin_offsetof(struct weir_context, ct_identity) == 132, "weir_context.ct_identity");
 _Static_assert(__builtin_offsetof(struct weir_context, ct_epoch) == 136, "weir_context.ct_epoch");

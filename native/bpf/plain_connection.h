@@ -30,8 +30,8 @@ INLINE bool is_report_due(const struct weir_context *cx, const struct weir_confi
 INLINE void track_plain(struct weir_context *cx, const struct weir_config *config,
                         struct weir_ct_entry *entry, bool tcp, const bool service) {
   if (HAS(cx, WEIR_FEATURE_CT_ACCOUNTING)) {
-    entry->packets++;
-    entry->bytes += cx->wire_bytes;
+    __sync_fetch_and_add(&entry->packets, 1);
+    __sync_fetch_and_add(&entry->bytes, cx->wire_bytes);
   }
   refresh(cx, config, entry, false, tcp, service);
 }
@@ -62,7 +62,8 @@ INLINE int connection_plain(struct __sk_buff *skb, struct weir_context *cx,
   struct weir_ct_entry *entry = seek_plain(cx, tcp, family);
   const __u32 special = WEIR_CT_FLAG_INBOUND | WEIR_CT_FLAG_LOOPBACK | WEIR_CT_FLAG_PROXY_REDIRECT |
                         WEIR_CT_FLAG_AUDITED;
-  if (!entry || (entry->flags & special) || entry->policy_epoch != cx->epoch)
+  /* The epoch first: decision_epoch() says why. */
+  if (!entry || decision_epoch(entry) != cx->epoch || (entry->flags & special))
     return GIVE_UP;
   if (HAS(cx, WEIR_FEATURE_EVENTS) &&
       (is_report_due(cx, config, memory, tcp) || is_report_due(cx, config, entry, tcp)))

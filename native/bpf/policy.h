@@ -158,21 +158,37 @@ INLINE int evaluate(struct weir_context *cx) {
   return CONTINUE;
 }
 
+/* While a decision is being written, the entry's epoch is 2^31 away from all that exist. */
+#define EPOCH_CLAIMED 0x80000000u
+
+/* Whether an epoch is a claim: the real ones of a time are near to each other. */
+INLINE bool is_claim(__u32 seen, __u32 now) { return (seen - now + (1u << 30)) >> 31; }
+
+/* Writes the decision into the entry. Other processors may read it meanwhile, or have decided, too,
+ * perhaps under another epoch: who turns the epoch that it has seen into a claim writes alone; the
+ * others leave it, as their packets are judged. Flags, identity and cookie come first, the epoch
+ * last: whoever reads that (decision_epoch) gets the rest of the same decision. Memory ordering: a
+ * BPF atomic that returns a value, as compare-and-exchange and exchange do, orders everything
+ * before and behind it; plain stores have no order but the compiler's and the processor's. */
 INLINE void renew_of(struct weir_context *cx, const int family) {
   bool tcp = is_tcp_key(cx, family);
   struct weir_ct_entry *entry =
       cx->ct_found == 2 ? seek(cx, tcp, true, family) : seek(cx, tcp, false, family);
-  if (!entry)
+  __u32 seen = cx->ct_epoch;
+  __u32 epoch = cx->epoch;
+  if (!entry || is_claim(seen, epoch) ||
+      __sync_val_compare_and_swap(&entry->policy_epoch, seen, epoch ^ EPOCH_CLAIMED) != seen)
     return;
-  entry->remote_identity = cx->remote_identity;
-  entry->policy_epoch = cx->epoch;
-  entry->cookie = cx->cookie;
-  __u16 flags = entry->flags & ~(WEIR_CT_FLAG_AUDITED | WEIR_CT_FLAG_PROXY_REDIRECT);
+  __u32 decided = 0;
   if (cx->audited)
-    flags |= WEIR_CT_FLAG_AUDITED;
+    decided |= WEIR_CT_FLAG_AUDITED;
   if (cx->proxy_port)
-    flags |= WEIR_CT_FLAG_PROXY_REDIRECT;
-  entry->flags = flags;
+    decided |= WEIR_CT_FLAG_PROXY_REDIRECT;
+  clear_flags(entry, (WEIR_CT_FLAG_AUDITED | WEIR_CT_FLAG_PROXY_REDIRECT) & ~decided);
+  add_flags(entry, decided);
+  entry->remote_identity = cx->remote_identity;
+  entry->cookie = cx->cookie;
+  __sync_lock_test_and_set(&entry->policy_epoch, epoch);
 }
 
 /* Asks the policy, and writes the decision into the entry of an established connection, whose key

@@ -185,8 +185,7 @@ INLINE int select_new_of(struct weir_context *cx, const int family) {
   if (made != CONTINUE)
     return made;
   if (affine && !probing(cx))
-    remember_of(cx, id, family);
-  cx->backend_id = id;
+    remember_of(cx, cx->backend_id, family);
   return CONTINUE;
 }
 
@@ -221,7 +220,12 @@ INLINE int balance(struct weir_context *cx, const struct weir_config *config,
       cx->service_entry = SERVICE_ENTRY_UNANSWERED;
     else {
       cx->service_entry = SERVICE_ENTRY_ABSENT;
-      entry = NULL;
+      /* As in conntrack(): it may have been moved in between. */
+      entry = opens(cx) ? NULL : seek(cx, tcp, true, family);
+      if (entry && !is_expired(cx, entry) && entry->reverse_nat == reverse_nat)
+        cx->service_entry = SERVICE_ENTRY_ANSWERED;
+      else
+        entry = NULL;
     }
   }
   if (entry && !track(cx, config, entry, false, tcp, true)) {

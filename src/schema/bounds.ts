@@ -16,6 +16,8 @@ export const BOUND = {
   CT_PROBES: 2,
   /** Further conntrack probes where a service is involved. */
   CT_SERVICE_PROBES: 1,
+  /** One more where the others found nothing: what a service entry kept from being asked, or may have been moved meanwhile. */
+  CT_MISS_PROBES: 1,
   /** ipcache lookups a side. */
   IPCACHE_PROBES: 1,
   /** Shapes of a policy: one for any protocol, 17 port-prefix lengths of an exact protocol. */

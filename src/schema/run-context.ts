@@ -55,7 +55,7 @@ export const runContext = struct('weir_context', 'State of one run, in a per-CPU
   action: u8('ACTION'),
   endpointFlags: u8('ENDPOINT_FLAG'),
   scope: u8('SCOPE of the frontend'),
-  pad: pad(1),
+  ctMissed: u8('1 = no map had an entry of the connection'),
   ctFlags: u32('CT_FLAG of the entry met, its reverse NAT index in the high half'),
   ctIdentity: u32('remote identity of the entry met'),
   ctEpoch: u32('its policy epoch'),

@@ -1,7 +1,9 @@
-// Stage "conntrack": finds the packet's connection in at most two probes, and makes its entry once policy has passed it.
+// Stage "conntrack": finds the packet's connection in at most two probes, and one more where a service entry misled; makes
+// its entry once policy has passed it.
 // Input: headers, `cx.ports`, who owns the entry (`ownerIsSource`, `ownerFlags`), what the service stage found.
 // Output: `cx.ctStatus`, `cx.ctAt`, `cx.ctFlags`. Invariant: an answered connection is only ever found in the answered maps,
-// an entry past its lifetime is absent. Twin: native/bpf/conntrack.h.
+// an entry past its lifetime is absent. Twin: native/bpf/conntrack.h, which besides looks again for what another processor
+// may have moved or made between two steps: here nothing runs in between.
 import { CT_FLAG, CT_KEY, CT_STATUS, DROP, FEATURE, HOOK, STAGE, TRACE } from '../../schema/index.ts';
 import * as config from '../config.ts';
 import { type Context, SERVICE_ENTRY } from '../context.ts';
@@ -81,7 +83,8 @@ export function probeUnanswered(cx: Context, tables: Tables): number {
  *
  * The answered map is asked first, then the other. Behind a service the service entry has already told: found among the
  * answered → the same two; among the unanswered → only there; nowhere → only among the answered. With the service's own
- * probes that is three at most.
+ * probes that is three at most. A fourth: the service entry is among the unanswered, the connection is not. Then it is
+ * answered already (it was moved since, or the service entry is a new one), and the service entry follows it.
  */
 export function conntrack(cx: Context, tables: Tables): number {
   if (cx.related !== 0) return conntrackRelated(cx, tables);
@@ -95,6 +98,11 @@ export function conntrack(cx: Context, tables: Tables): number {
     else if (at === -2) cx.ctStale = 1;
   } else cx.ctStale = 1;
   if (at < 0 && serviceEntry !== SERVICE_ABSENT) at = askUnanswered(cx, tables);
+  if (at < 0 && serviceEntry === SERVICE_UNANSWERED) {
+    at = askAnswered(cx, tables);
+    cx.ctStale = at === -2 ? 1 : 0;
+    answered = at >= 0;
+  }
   if (at < 0) {
     cx.ctStatus = NEW;
     cx.monitor = 1;
@@ -120,8 +128,8 @@ const meet = (cx: Context, tables: Tables, at: number, answered: boolean): numbe
     at = promote(cx, tables, at);
     answered = true;
   }
-  if (forward && answered && cx.serviceEntry === SERVICE_ABSENT && cx.probe === 0) {
-    // The service entry was lost and has just been made anew among the unanswered: it belongs beside its connection.
+  if (forward && answered && cx.serviceEntry >= SERVICE_UNANSWERED && cx.probe === 0) {
+    // The service entry was lost and has been made anew among the unanswered: it belongs beside its connection.
     at = rejoinService(cx, tables, at);
   }
   if (track(cx, tables, at, towardsOwner, tcp, false)) {

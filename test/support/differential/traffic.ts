@@ -253,9 +253,9 @@ export class Traffic {
   private odd(): Pending {
     const { random } = this;
     const { source, destination } = randomFlow(this.random, this.cast, this.family());
-    const n = random.below(4);
+    const n = random.below(5);
     const bytes =
-      n === 0 ? arpFrame(random) : n === 1 ? noise(random) : frame(neighbourFrame(random, source, destination));
+      n === 0 ? arpFrame(random) : n < 3 ? noise(random) : frame(neighbourFrame(random, source, destination));
     return {
       ...this.entering(bytes),
       hook: random.chance(60) ? random.pick([HOOK.FROM_CONTAINER, HOOK.TO_CONTAINER]) : random.pick(HOOKS),

@@ -4,6 +4,7 @@ import { beforeEach, describe, test } from 'node:test';
 import {
   ACTION,
   BOUND,
+  CT_KEY,
   CT_STATUS,
   DIRECTION,
   DROP,
@@ -351,6 +352,20 @@ describe('budgets', () => {
     w.map('ctTcp4').delete(w.entries('ctTcp4').find(([k]) => (k.flags & 7) < 2)![0]);
     send({ flags: 'A' });
     assert.equal(cx().probesConntrack, most, 'the service entry answered, the connection lost');
+  });
+  test('a service entry that is unanswered although its connection is answered: one more, once; then it is, too', () => {
+    w.service(VIP, 80, { backends: [5] });
+    send();
+    const unanswered = w.entries('ctTcpNew4').find(([{ flags }]) => (flags & CT_KEY.SERVICE) !== 0)!;
+    reply();
+    const answered = w.entries('ctTcp4').find(([{ flags }]) => (flags & CT_KEY.SERVICE) !== 0)!;
+    w.map('ctTcp4').delete(answered[0]);
+    w.map('ctTcpNew4').set(...unanswered);
+    assert.equal(send({ flags: 'A' }).record.ctStatus, CT_STATUS.ESTABLISHED);
+    assert.equal(cx().probesConntrack, most + BOUND.CT_MISS_PROBES);
+    assert.equal(w.entries('ctTcpNew4').length, 0);
+    assert.equal(send({ flags: 'A' }).record.ctStatus, CT_STATUS.ESTABLISHED);
+    assert.equal(cx().probesConntrack, 2);
   });
   test('a new packet on a node with node ports: three', () => {
     w.enable(FEATURE.NODE_PORT);
