@@ -298,15 +298,15 @@ describe('service entries', () => {
     assert.equal(entryNew(), undefined);
     assert.equal(entryAnswered()!.backend, 1);
   });
-  test('an answered connection beside an unanswered service entry is made anew, not twice', () => {
+  test('an answered connection beside an unanswered service entry is found, not made twice, and the service entry follows it', () => {
     w.service(VIP, 80, { backends: [1] });
     go();
     const [key, entry] = w.entries('ctTcpNew4').find(([k]) => (k.flags & (SVC | CT_KEY.RELATED)) === 0)!;
     w.map('ctTcpNew4').delete(key);
     w.map('ctTcp4').set(key, entry);
-    assert.equal(go({ flags: 'A' }).record.ctStatus, CT_STATUS.NEW);
-    assert.equal(w.connection('ctTcp4'), undefined);
-    assert.ok(w.connection('ctTcpNew4'));
+    assert.equal(go({ flags: 'A' }).record.ctStatus, CT_STATUS.ESTABLISHED);
+    assert.ok(w.connection('ctTcp4') !== undefined && w.connection('ctTcp4', SVC) !== undefined);
+    assert.deepEqual([w.connection('ctTcpNew4'), w.connection('ctTcpNew4', SVC)], [undefined, undefined]);
   });
   test('a direct connection to the same backend, port by port, is another one too', () => {
     w.service(VIP, 80, { backends: [1], reverseNat: 4 });
