@@ -12,11 +12,10 @@ import {
 } from '../control/index.ts';
 import { loadManifests, loadText } from '../control/load/index.ts';
 import type { RuleRef } from '../control/provenance.ts';
-import type { Dataplane } from '../dataplane/index.ts';
+import { type Dataplane, silenceEvents } from '../dataplane/index.ts';
 import { createSim } from '../dataplane/sim/index.ts';
 import type { SizeOverrides } from '../datapath/index.ts';
 import { safeText } from '../flow/index.ts';
-import { configKey, configValue, FEATURE } from '../schema/index.ts';
 import { CommandFailure } from './failure.ts';
 import type { ClusterOptions } from './shared-options.ts';
 
@@ -86,7 +85,8 @@ export async function loadInto<D extends Dataplane>(
       `the maps could not be filled: write ${failed.index + 1} of ${writes.length}, to ${map}, failed with ${failed.errno}`,
     );
   }
-  silence(dataplane);
+  // Nobody reads the event ring of an engine that judges captures: what it would hold is in each packet's record.
+  silenceEvents(dataplane);
   return {
     dataplane,
     state,
@@ -95,18 +95,6 @@ export async function loadInto<D extends Dataplane>(
     masquerade,
     warnings,
   };
-}
-
-/** Nobody reads the event ring of an engine that judges captures: what it would hold is in each packet's record. */
-function silence(dataplane: Dataplane): void {
-  const key = new Uint8Array(configKey.bytes);
-  const value = new Uint8Array(configValue.bytes);
-  if (!dataplane.maps.config.lookup(key, value)) return;
-  const config = configValue.decode(value);
-  dataplane.maps.config.update(
-    key,
-    configValue.encode({ ...config, features: (config.features & ~FEATURE.EVENTS) >>> 0 }),
-  );
 }
 
 async function readConfig(

@@ -1,5 +1,6 @@
 // The dataplane room's door. The engines have doors of their own: ./sim/index.ts and ./xdp/index.ts.
 export type { Dataplane, Decision, Events, Metric, Trace } from './dataplane.ts';
+export { reportsEvents, silenceEvents } from './events.ts';
 export { readMetrics } from './metrics.ts';
 export { ClosedMap } from './closed-map.ts';
 export { Packet, Meta, type StoredMapName } from '../datapath/index.ts';

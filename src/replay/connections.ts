@@ -121,7 +121,8 @@ export const ROLE = { NONE: 0, ASKED: 1, OUTPUT: 2 } as const;
 
 const TCP = 6;
 /** Connections met lately, by a hash of their tuple: a power of two that fits a processor's second-level cache. */
-const RECENT = 1 << 14;
+const RECENT_LOG2 = 16;
+const RECENT = 1 << RECENT_LOG2;
 
 /** Bits of a tuple's value. */
 const INITIATOR_LOW = 4;
@@ -556,7 +557,7 @@ export class Connections {
 /** Place of a tuple among the recent ones: the same for both directions. */
 function recentAt(s: number, d: number, ports: number): number {
   const mixed = Math.imul(s ^ d ^ Math.imul((ports ^ (ports >>> 16)) & 0xffff, 0x9e3779b1), 0x85ebca6b);
-  return mixed >>> 18;
+  return mixed >>> (32 - RECENT_LOG2);
 }
 
 /** Whether the source is the lower end: addresses word by word as signed numbers, then ports. */

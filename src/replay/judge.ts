@@ -2,7 +2,7 @@
 // Input: packets in the order of the capture, each with its vantage point. Output: one Outcome a packet, reused.
 // Invariants: every packet gets exactly one verdict; the packet may be rewritten in place; nothing is allocated per packet.
 import { Packet } from '../datapath/index.ts';
-import type { Dataplane } from '../dataplane/index.ts';
+import { type Dataplane, reportsEvents } from '../dataplane/index.ts';
 import type { ByteMap } from '../maps/index.ts';
 import { DROP, HOOK, type Hook, UNKNOWN_REASON } from '../schema/index.ts';
 import { FRAGMENT, Headers, parseFrame, parseIp, WIRE } from '../wire/index.ts';
@@ -106,7 +106,7 @@ export class Judge {
     });
     this.openings = new Openings(this.way, this.connections, this.entry, directory, maps);
     this.originals = new Originals(this.way, this.connections, this.entry);
-    this.settled = new Settled(this.connections);
+    this.settled = new Settled(this.connections, reportsEvents(dataplane));
   }
 
   /** Connections whose backend in the capture was another one than the simulator's. */

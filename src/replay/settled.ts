@@ -30,12 +30,19 @@ const IPV6 = 0x86dd;
 const SHORT_BYTES4 = 54;
 const SHORT_BYTES6 = 74;
 
+/** All other flags: conntrack only notes that it saw them, and reads that for reports alone. */
+const OTHER_FLAGS = 0xff & ~OPENING_OR_CLOSING;
+
 /** See the head of this file. */
 export class Settled {
   private readonly connections: Connections;
+  /** Flags that change nothing that anybody reads. */
+  private readonly indifferent: number;
 
-  constructor(connections: Connections) {
+  /** @param reporting whether the datapath reports events: then the first packet with a flag is one. */
+  constructor(connections: Connections, reporting: boolean) {
     this.connections = connections;
+    this.indifferent = reporting ? 0 : OTHER_FLAGS;
   }
 
   /**
@@ -113,7 +120,8 @@ export class Settled {
 
   /**
    * In the same second, at the same interface and in the same direction a packet of this connection went through (or was seen
-   * as output), and this one brings no TCP flag that was not seen then. Flags that open or close are never among those.
+   * as output), and this one brings no TCP flag that was not seen then, or none that matters. Flags that open or close are
+   * never among those.
    */
   private pass(
     connection: number,
@@ -158,6 +166,7 @@ export class Settled {
       int[base + SETTLED] = seconds + 1;
       int[base + SETTLED_FLAGS] = 0;
     }
-    int[base + SETTLED_FLAGS]! |= forward ? h.tcpFlags : h.tcpFlags << 8;
+    const flags = h.tcpFlags | this.indifferent;
+    int[base + SETTLED_FLAGS]! |= forward ? flags : flags << 8;
   }
 }
