@@ -24,6 +24,10 @@ const doors = {
     door: 'capture reads and writes files of packets; what a packet means is replay’s business',
   },
   flow: { may: ['schema', 'wire', 'layout'], door: 'a printer never sees a map: it is given flow records' },
+  l7: {
+    may: ['schema', 'control', 'flow'],
+    door: 'l7 reads and judges payloads; which connections carry them is replay’s business',
+  },
   replay: {
     may: ['wire', 'schema', 'maps', 'layout', 'datapath', 'control', 'dataplane', 'capture', 'flow'],
     door: 'replay joins capture, control and a dataplane; it never prints',
@@ -32,10 +36,10 @@ const doors = {
 const rooms = Object.keys(doors);
 const node = {
   group: ['node:*'],
-  message: 'node:* belongs in cli, capture/file, control/load and dataplane/xdp; the core runs in a browser too',
+  message: 'node:* belongs in cli, capture/file, control/load, dataplane/xdp and l7; the core runs in a browser too',
 };
 /** Folders inside rooms that may talk to the machine. */
-const machine = ['src/capture/file/**', 'src/control/load/**', 'src/dataplane/xdp/**'];
+const machine = ['src/capture/file/**', 'src/control/load/**', 'src/dataplane/xdp/**', 'src/l7/**'];
 
 /** A refusal of imports from `names`, as relative specifiers reach them from any depth of a room. */
 const refuse = (names, message) => ({ regex: `^(?:\\.\\./)+(?:${names.join('|')})(?:/|$)`, message });

@@ -9,6 +9,7 @@ import { buildIdentities, IdentityNumbers, type IdentityView, WHOLE_CLUSTER } fr
 import { type MaglevSeed, maglevSizeProblem, parseMaglevSeed } from './maglev/index.ts';
 import { type NamedRule, PolicyCompiler } from './policy/compile-policies.ts';
 import { normalisePolicies, policyPrefixes } from './policy/normalise.ts';
+import type { NormalPolicies } from './policy/rule.ts';
 import type { Problem } from './problem.ts';
 import { Provenance } from './provenance.ts';
 import type { ServiceBackend } from './service/backends.ts';
@@ -73,6 +74,8 @@ export interface Compiled {
   /** Rules whose effect depends on DNS answers. */
   readonly namedRules: readonly NamedRule[];
   readonly identities: IdentityView;
+  /** The rules in normal form: what layer-7 rules are looked up in. */
+  readonly policies: NormalPolicies;
   readonly summary: CompileSummary;
 }
 
@@ -147,6 +150,7 @@ export class Compiler {
       names: namesOf(view, services),
       namedRules: policies.names,
       identities: view,
+      policies: normal,
       summary: {
         identities: view.labels.size,
         endpoints: pods.length,

@@ -182,6 +182,9 @@ export const PRECEDENCE = {
 /** Tiers of policy priority; precedence = (LOWEST - priority) << 8 | verdict byte. */
 export const POLICY_TIER = { ADMIN: 100, NORMAL: 200, BASELINE: 250, DEFAULT: 255, LOWEST: 0xffffff } as const;
 
+/** Ports of the proxy to which policies redirect, the first two of Cilium's range (`proxy-portrange` 10000-20000). */
+export const PROXY_PORT = { INGRESS: 10000, EGRESS: 10001 } as const;
+
 /** Direction bit of a policy key's shape byte. */
 export const POLICY_DIRECTION = { INGRESS: 0, EGRESS: 0x80 } as const;
 

@@ -18,6 +18,7 @@ import type {
   Service,
 } from '../state.ts';
 import { servicePods } from './cilium-scope.ts';
+import { namePattern } from './name-pattern.ts';
 import type { FqdnPeer, Peer } from './rule.ts';
 
 /** What peers may refer to. */
@@ -139,21 +140,6 @@ function backendsOf(service: Service, serviceAddresses: ReadonlyMap<string, read
 /** Addresses learnt for a `toFQDNs` peer. */
 function learntAddresses(peer: CiliumFqdnPeer, learnt: ReadonlyMap<string, readonly IpAddress[]>): IpAddress[] {
   if (peer.matchName !== undefined) return [...(learnt.get(peer.matchName) ?? [])];
-  const pattern = namePattern(peer.matchPattern ?? '');
-  return [...learnt].filter(([name]) => pattern.test(name)).flatMap(([, addresses]) => [...addresses]);
-}
-
-/**
- * `matchPattern` as an expression over lower-case names without the final dot: `*` alone is any name, a leading `**.` one or
- * more labels, `*` elsewhere any characters of one label (pkg/fqdn/matchpattern).
- */
-export function namePattern(pattern: string): RegExp {
-  if (pattern === '*') return /^[-a-z0-9_.]*$/;
-  const deep = pattern.startsWith('**.');
-  const rest = deep ? pattern.slice(3) : pattern;
-  const body = rest
-    .split('*')
-    .map((part) => part.replaceAll(/[^a-z0-9_-]/g, '\\$&'))
-    .join('[-a-z0-9_]*');
-  return new RegExp(`^${deep ? '(?:[-a-z0-9_]+\\.)+' : ''}${body}$`);
+  const { matches } = namePattern(peer.matchPattern ?? '');
+  return [...learnt].filter(([name]) => matches(name)).flatMap(([, addresses]) => [...addresses]);
 }

@@ -8,40 +8,48 @@ export interface PortGroup {
   readonly verdict: RuleVerdict;
   /** Never empty. */
   readonly ports: readonly PortMatch[];
+  /** Of a redirect: its `toPorts` item. */
+  readonly inspected?: CiliumPortRule;
 }
 
 const TRANSPORTS: readonly NamedProtocol[] = ['TCP', 'UDP', 'SCTP'];
 
-/** The ports of an item. `complain` is told what is not enforced. */
+/** The ports of an item: those that a proxy looks at apart, one group for each `toPorts` item. `complain` is told what is not judged. */
 export function portGroups(item: CiliumRuleItem, complain: (message: string) => void): PortGroup[] {
   const rules = item.toPorts ?? [];
   const icmps = item.icmps ?? [];
-  const plain: RuleVerdict = item.deny ? 'deny' : 'allow';
-  if (rules.length === 0 && icmps.length === 0) return [{ verdict: plain, ports: [{ kind: 'all' }] }];
-  const byVerdict = new Map<RuleVerdict, PortMatch[]>();
-  const add = (verdict: RuleVerdict, ports: readonly PortMatch[]): void => {
-    byVerdict.set(verdict, [...(byVerdict.get(verdict) ?? []), ...ports]);
-  };
+  const verdict: RuleVerdict = item.deny ? 'deny' : 'allow';
+  if (rules.length === 0 && icmps.length === 0) return [{ verdict, ports: [{ kind: 'all' }] }];
+  const plain: PortMatch[] = [];
+  const groups: PortGroup[] = [];
   for (const rule of rules) {
-    const inspected = inspection(rule);
-    if (inspected !== undefined) complain(`${inspected}: the connection is redirected, its content is not judged`);
-    add(inspected !== undefined && !item.deny ? 'redirect' : plain, portsOf(rule));
+    if (!isInspected(rule) || item.deny) {
+      plain.push(...portsOf(rule));
+      continue;
+    }
+    const opaque = opaquePart(rule);
+    if (opaque !== undefined) complain(`${opaque}: the connection is redirected, its content is not judged`);
+    groups.push({ verdict: 'redirect', ports: portsOf(rule), inspected: rule });
   }
   for (const { fields } of icmps) {
-    add(
-      plain,
-      fields.map(({ family, type }) => ({ kind: 'icmp', family, type })),
-    );
+    plain.push(...fields.map(({ family, type }): PortMatch => ({ kind: 'icmp', family, type })));
   }
-  return [...byVerdict].filter(([, ports]) => ports.length > 0).map(([verdict, ports]) => ({ verdict, ports }));
+  return [{ verdict, ports: plain }, ...groups].filter(({ ports }) => ports.length > 0);
 }
 
-/** What a proxy would look at. */
-function inspection(rule: CiliumPortRule): string | undefined {
-  if (rule.l7 !== undefined) return `${rule.l7} rules`;
+/** Whether a proxy looks at the content. */
+const isInspected = (rule: CiliumPortRule): boolean =>
+  rule.l7 !== undefined ||
+  rule.listener !== undefined ||
+  rule.terminatingTLS !== undefined ||
+  rule.originatingTLS !== undefined ||
+  (rule.serverNames?.length ?? 0) > 0;
+
+/** What only the proxy that is configured knows. */
+function opaquePart(rule: CiliumPortRule): string | undefined {
   if (rule.listener !== undefined) return 'listener';
   if (rule.terminatingTLS !== undefined || rule.originatingTLS !== undefined) return 'TLS interception';
-  return (rule.serverNames?.length ?? 0) > 0 ? 'serverNames' : undefined;
+  return rule.l7 === 'l7' ? 'l7proto' : undefined;
 }
 
 function portsOf(rule: CiliumPortRule): PortMatch[] {

@@ -1,7 +1,7 @@
 // The entries of one policy while rules are merged into it. Input: identities, shapes, precedence and rule of each rule.
 // Output: a PolicyBlock: words as they lie in the map, sorted, and the meta entry.
 // Invariant: on one key the highest precedence wins; rules of equal precedence share the entry, and its cookie names them all.
-import { BOUND, POLICY_FLAG } from '../../schema/index.ts';
+import { BOUND, POLICY_FLAG, PRECEDENCE, PROXY_PORT } from '../../schema/index.ts';
 import type { Provenance, RuleSets } from '../provenance.ts';
 import { isEgressWord, shapeOfWord } from './ports.ts';
 
@@ -107,7 +107,9 @@ export class EntrySet {
       words[at + 2] = shape;
       words[at + 3] = this.precedences[slot]!;
       words[at + 4] = provenance.cookieOf(this.sets.members(this.rules[slot]!));
-      at += ENTRY_WORDS; // proxy port and flags stay 0: the port is the proxy's to give, authentication is not enforced
+      // Flags stay 0: authentication is not enforced.
+      words[at + 5] = proxyPort(this.precedences[slot]!, shape);
+      at += ENTRY_WORDS;
       const bitmaps = isEgressWord(shape) ? egressShapes : ingressShapes;
       bitmaps[identityClass(identity)]! |= 1 << shapeOfWord(shape);
     }
@@ -120,6 +122,14 @@ export class EntrySet {
     };
     return { policyId, words, meta };
   }
+}
+
+/** The proxy port of an entry, raw be16: that of its direction where the entry redirects, else 0. */
+function proxyPort(precedence: number, word: number): number {
+  const verdict = precedence & 0xff;
+  if (verdict < PRECEDENCE.REDIRECT_LOWEST || verdict > PRECEDENCE.REDIRECT_HIGHEST) return 0;
+  const port = isEgressWord(word) ? PROXY_PORT.EGRESS : PROXY_PORT.INGRESS;
+  return (port >>> 8) | ((port & 0xff) << 8);
 }
 
 /** Which bitmap of the meta entry an identity of a key belongs to: 0 identities, 1 aggregates, 2 everybody. */

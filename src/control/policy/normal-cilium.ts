@@ -119,9 +119,8 @@ function normaliseItem(
   }
   const groups = portGroups(item, complain);
   const { peers, fqdns } = peersOf(policy, item, references, complain);
-  for (const { verdict, ports } of groups) {
-    sink.rules.push({ ref, origin: item.origin, subject, direction: item.direction, verdict, peers, ports, fqdns });
-  }
+  const { origin, direction } = item;
+  for (const group of groups) sink.rules.push({ ref, origin, subject, direction, peers, fqdns, ...group });
 }
 
 /** The peers of an item. Without any peer field: everybody where ports or ICMP types are named, else nobody. */

@@ -2,7 +2,7 @@
 // what happens. Input: nothing (types). Invariant: nothing here knows from which kind of policy it came.
 import type { RuleRef } from '../provenance.ts';
 import type { Selector } from '../selector.ts';
-import type { CiliumEntity, IpPrefix, Origin } from '../state.ts';
+import type { CiliumEntity, CiliumPortRule, IpPrefix, Origin } from '../state.ts';
 
 /** Seen from the subject: who may reach it, or whom it may reach. */
 export type Direction = 'ingress' | 'egress';
@@ -51,6 +51,8 @@ export interface PolicyRule {
   /** Any of these; never empty. */
   readonly ports: readonly PortMatch[];
   readonly fqdns: readonly FqdnPeer[];
+  /** Of a redirect: what a proxy has to look at. */
+  readonly inspected?: CiliumPortRule;
 }
 
 /** A policy that isolates its subjects in a direction: what no rule allows is denied. */
