@@ -32,6 +32,10 @@ const doors = {
     may: ['wire', 'schema', 'maps', 'layout', 'datapath', 'control', 'dataplane', 'capture', 'flow'],
     door: 'replay joins capture, control and a dataplane; it never prints',
   },
+  analysis: {
+    may: ['wire', 'schema', 'maps', 'layout', 'datapath', 'control', 'flow'],
+    door: 'analysis asks compiled state by the datapath’s own lookups; it runs no engine and reads no capture',
+  },
 };
 const rooms = Object.keys(doors);
 const node = {

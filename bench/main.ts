@@ -1,5 +1,5 @@
 // npm run bench: every suite, each figure beside its peer, results as JSON in build/bench.json.
-// npm run bench -- map|pipeline|capture|replay …: only these. --save makes the result the committed baseline;
+// npm run bench -- map|pipeline|policy|capture|replay …: only these. --save makes the result the committed baseline;
 // npm run bench:compare shows how far the ratios moved from it.
 import './v8-flags.ts';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -12,6 +12,7 @@ import { type BenchResult, formatResult, runSuites } from './harness.ts';
 import { makeInputs } from './make-capture.ts';
 import { suites as mapSuites } from './map.ts';
 import { suites as pipelineSuites } from './pipeline.ts';
+import { runPolicyBench } from './policy.ts';
 import { runReplayBench } from './replay.ts';
 
 interface Report {
@@ -22,7 +23,7 @@ interface Report {
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const BASELINE = join(root, 'bench', 'baseline.json');
-const PARTS = ['map', 'pipeline', 'capture', 'replay'] as const;
+const PARTS = ['map', 'pipeline', 'policy', 'capture', 'replay'] as const;
 
 const args = process.argv.slice(2);
 const asked = args.filter((arg) => !arg.startsWith('--'));
@@ -42,6 +43,7 @@ const machine = `${os.cpus()[0]?.model ?? 'unknown CPU'}, ${os.cpus().length} CP
 process.stdout.write(`${machine}\n\n`);
 if (wanted('map')) results.push(...runSuites(mapSuites()).results);
 if (wanted('pipeline')) results.push(...runSuites(pipelineSuites()).results);
+if (wanted('policy')) for (const result of runPolicyBench(9)) say(result);
 if (wanted('capture') || wanted('replay')) {
   const folder = process.env['WEIR_BENCH_FOLDER'] ?? join(root, 'build', 'bench');
   process.stdout.write(`writing the capture into ${folder} (1 GB, once)\n`);

@@ -8,6 +8,7 @@ import { CommandFailure, EXIT, messageOf } from './failure.ts';
 import { addMaglevCommand } from './maglev-command.ts';
 import { addReplayCommand } from './replay-command.ts';
 import { tell } from './terminal.ts';
+import { addVerdictCommand } from './verdict-command.ts';
 import { addVersionCommand, versionText } from './version-command.ts';
 
 /** Told by a command's action how it ended. */
@@ -26,6 +27,7 @@ export function makeProgram(setExitCode: SetExitCode): Command {
     .exitOverride();
   addReplayCommand(program, setExitCode);
   addExplainCommand(program);
+  addVerdictCommand(program, setExitCode);
   addMaglevCommand(program);
   addDoctorCommand(program, setExitCode);
   addVersionCommand(program);

@@ -1,5 +1,6 @@
 // Loads a cluster into a dataplane: manifests, values, compile, apply. Input: the cluster options of a command.
 // Output: a World. Invariant: every problem of the input is told at once; with an error nothing is applied.
+import type { Compiled } from '../control/compile.ts';
 import { Compiler } from '../control/compile.ts';
 import { diff } from '../control/diff.ts';
 import {
@@ -55,20 +56,17 @@ export async function loadInto<D extends Dataplane>(
   options: ClusterOptions,
   make: MakeDataplane<D>,
 ): Promise<World<D>> {
-  const paths = options.manifests ?? [];
-  const loaded = paths.length === 0 ? { problems: [] } : await loadManifests(paths);
-  const problems: Problem[] = [...loaded.problems];
-  const state = 'state' in loaded ? loaded.state : undefined;
-  const config = await readConfig(options, state, problems);
-  const warnings = settle(problems);
+  const { state, config, compiled, warnings } = await compileCluster(options);
   const masquerade = { ipv4: config.enableIPv4Masquerade, ipv6: config.enableIPv6Masquerade };
-  if (state === undefined)
-    return { dataplane: make({}), state, rulesOf: () => [], identityName: () => undefined, masquerade, warnings };
-  if (options.node !== undefined && !state.nodes.some(({ name }) => name === options.node)) {
-    throw new CommandFailure(`--node ${options.node}: the manifests hold no such node`);
-  }
-  const compiled = new Compiler(config, { semantics: options.semantics }).compile(state);
-  warnings.push(...settle(compiled.problems));
+  if (state === undefined || compiled === undefined)
+    return {
+      dataplane: make({}),
+      state: undefined,
+      rulesOf: () => [],
+      identityName: () => undefined,
+      masquerade,
+      warnings,
+    };
   const specs = Object.fromEntries(
     Object.entries(compiled.maps).map(([name, { spec }]) => [
       name,
@@ -95,6 +93,47 @@ export async function loadInto<D extends Dataplane>(
     masquerade,
     warnings,
   };
+}
+
+/** A cluster as the compiler has it. Without manifests there is nothing to compile. */
+export interface CompiledCluster {
+  readonly state: ClusterState | undefined;
+  readonly compiled: Compiled | undefined;
+  readonly config: Config;
+  /** Warnings of everything that was read, as lines for stderr. */
+  readonly warnings: string[];
+  /** The same, to be told otherwise. */
+  readonly problems: readonly Problem[];
+}
+
+/** What a command may want otherwise. */
+export interface CompileChoices {
+  /** Cilium rules that the agent would refuse are kept and enforce nothing, as in a live cluster; by default they are errors. */
+  readonly keepRefused?: boolean;
+  /** Changes the state before it is compiled: facts, say. */
+  readonly amend?: (state: ClusterState) => ClusterState;
+  /** Errors of the compiler (a map that is too small, say) are left to the caller, among `problems`. */
+  readonly tolerant?: boolean;
+}
+
+/** Loads and compiles; rejects with a CommandFailure that lists every problem. */
+export async function compileCluster(options: ClusterOptions, choices: CompileChoices = {}): Promise<CompiledCluster> {
+  const paths = options.manifests ?? [];
+  const { keepRefused = false } = choices;
+  const loaded = paths.length === 0 ? { problems: [] } : await loadManifests(paths, { keepRefused });
+  const problems: Problem[] = [...loaded.problems];
+  const read = 'state' in loaded ? loaded.state : undefined;
+  const config = await readConfig(options, read, problems);
+  const warnings = settle(problems);
+  if (read === undefined) return { state: undefined, compiled: undefined, config, warnings, problems };
+  if (options.node !== undefined && !read.nodes.some(({ name }) => name === options.node)) {
+    throw new CommandFailure(`--node ${options.node}: the manifests hold no such node`);
+  }
+  const state = choices.amend === undefined ? read : choices.amend(read);
+  const compiled = new Compiler(config, { semantics: options.semantics }).compile(state);
+  problems.push(...compiled.problems);
+  if (choices.tolerant !== true) warnings.push(...settle(compiled.problems));
+  return { state, compiled, config, warnings, problems };
 }
 
 async function readConfig(

@@ -1,5 +1,6 @@
 // The door of flow: flow records and the printers that turn them into text.
 export { compactPrinter } from './compact.ts';
+export { palette, type Palette } from './colour.ts';
 export { isoTime, protobufTime, stampMilli } from './flow-time.ts';
 export { identityText, reservedIdentityName } from './identity-name.ts';
 export { jsonPrinter } from './json.ts';

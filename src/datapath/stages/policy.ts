@@ -126,8 +126,8 @@ const renew = (cx: Context, at: number): void => {
   words[at + ENTRY_FLAGS] = flags;
 };
 
-/** The endpoint's policy in the packet's direction for `cx.remoteIdentity`: CONTINUE, or the drop. */
-const evaluate = (cx: Context, tables: Tables): number => {
+/** The endpoint's policy in the packet's direction for `cx.remoteIdentity`: CONTINUE, or the drop. Asks no connection. */
+export const evaluate = (cx: Context, tables: Tables): number => {
   const h = cx.headers;
   const egress = cx.egress !== 0;
   if (h.protocol === ICMP && h.icmpType === 3 && h.icmpCode === 4 && (cx.features & ICMP_FRAG_NEEDED) !== 0) {

@@ -1,0 +1,72 @@
+// How fast are questions about a large cluster: 10,000 pods, 2,000 policies? Verdicts a second (addresses looked up, both
+// gates, rules named), against the whole reach and diff. Output: results; times are per verdict, per reach, per diff.
+import { performance } from 'node:perf_hooks';
+import { Judge, PolicyWorld } from '../src/analysis/index.ts';
+import { Compiler } from '../src/control/compile.ts';
+import { defaultConfig } from '../src/control/config/index.ts';
+import { readManifests } from '../src/control/manifest/index.ts';
+import { settingsOf } from '../src/control/settings.ts';
+import { type BenchResult, median } from './harness.ts';
+import { type ClusterSize, LARGE, namespaceName, podName, policyCluster } from './world/policy-cluster.ts';
+
+/** Nanoseconds that a verdict may take: 100,000 a second. */
+const VERDICT_NS = 10_000;
+const PROBES = 100_000;
+
+/** Compiles the cluster and asks. */
+export function runPolicyBench(rounds: number, size: ClusterSize = LARGE): BenchResult[] {
+  const { state } = readManifests([{ file: 'cluster.yaml', text: policyCluster(size) }]);
+  if (state === undefined) throw new Error('the cluster of the benchmark cannot be read');
+  const config = defaultConfig();
+  const compile = (): PolicyWorld =>
+    new PolicyWorld({
+      state,
+      settings: settingsOf(config, state),
+      compiled: new Compiler(config).compile(state),
+      dnsKnown: true,
+    });
+  const world = compile();
+  const results: BenchResult[] = [];
+  const verdicts: number[] = [];
+  for (let round = -1; round < rounds; round++) {
+    // Anew each round: nothing that a round before learnt may help.
+    const judge = new Judge(world);
+    const began = performance.now();
+    let allowed = 0;
+    for (let i = 0; i < PROBES; i++) {
+      const result = judge.ask(questionOf(i, size));
+      if ('answer' in result && result.answer.verdict === 'allowed') allowed++;
+    }
+    const ns = ((performance.now() - began) * 1e6) / PROBES;
+    if (allowed === 0 || allowed === PROBES) throw new Error('the questions of the benchmark are all answered alike');
+    if (round >= 0) verdicts.push(ns);
+  }
+  results.push(result('a verdict on 10,000 pods and 2,000 policies', verdicts, VERDICT_NS));
+  return results;
+}
+
+/** A spread of pairs that is the same each time. */
+function questionOf(i: number, { namespaces, podsEach }: ClusterSize): Parameters<Judge['ask']>[0] {
+  const a = Math.imul(i, 0x9e3779b1) >>> 0;
+  const b = Math.imul(i + 7, 0x85ebca6b) >>> 0;
+  const near = i % 3 === 0;
+  const from = a % namespaces;
+  const to = near ? from : b % namespaces;
+  return {
+    from: `pod:${namespaceName(from)}/${podName((a >>> 12) % podsEach)}`,
+    to: `pod:${namespaceName(to)}/${podName((b >>> 12) % podsEach)}`,
+    protocol: 'TCP',
+    port: [8080, 5432, 53, 9095][i & 3]!,
+  };
+}
+
+/** A result with a bound in nanoseconds. */
+function result(suite: string, times: readonly number[], atMost: number): BenchResult {
+  const ns = median(times);
+  return {
+    suite,
+    rounds: times.length,
+    cases: [{ name: suite, ns, bestNs: Math.min(...times) }],
+    targets: [{ of: suite, against: `${atMost} ns`, ratio: ns / atMost, atMost: 1, met: ns <= atMost }],
+  };
+}
