@@ -89,6 +89,8 @@ export function fillNode({ maps }: BenchObject, features: number): void {
     encapSource6: new Uint8Array(16),
     encapPrefix4: 16,
     encapPrefix6: 128,
+    routerAddress4: 0,
+    routerAddress6: new Uint8Array(16),
   };
   check(typedMap(MAPS.config, maps.config).set({ index: 0 }, config));
   fillFrontends(maps);

@@ -142,6 +142,8 @@ function fillConfig(maps: NodeMaps): void {
     encapSource6: new Uint8Array(16),
     encapPrefix4: 32,
     encapPrefix6: 128,
+    routerAddress4: 0,
+    routerAddress6: new Uint8Array(16),
   };
   check(typedMap(MAPS.config, maps.config).set({ index: 0 }, value));
 }

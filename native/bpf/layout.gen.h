@@ -172,6 +172,7 @@
 #define WEIR_RECORD_FLAG_IPV6 256
 #define WEIR_RECORD_FLAG_SNAT 512
 #define WEIR_RECORD_FLAG_ENCAPSULATED 1024
+#define WEIR_RECORD_FLAG_ANSWERED 2048
 
 /* Meta flags */
 #define WEIR_META_FLAG_PARTIAL_CHECKSUM 1
@@ -201,6 +202,8 @@
 #define WEIR_FEATURE_L7_PROXY 262144
 #define WEIR_FEATURE_EVENTS 524288
 #define WEIR_FEATURE_DSR_IPIP 1048576
+#define WEIR_FEATURE_POLICY_DENY_RESET 16777216
+#define WEIR_FEATURE_PMTU_DISCOVERY 33554432
 
 /* Reserved identities */
 #define WEIR_IDENTITY_UNKNOWN 0
@@ -222,6 +225,17 @@
 #define WEIR_IDENTITY_CLUSTER_LAST 65535
 #define WEIR_IDENTITY_SCOPE_LOCAL 16777216
 #define WEIR_IDENTITY_SCOPE_REMOTE_NODE 33554432
+
+/* Answers to dropped packets */
+#define WEIR_ANSWER_NONE 0
+#define WEIR_ANSWER_NO_SERVICE 1
+#define WEIR_ANSWER_PROHIBITED 2
+#define WEIR_ANSWER_RESET 3
+#define WEIR_ANSWER_TIME_EXCEEDED 4
+#define WEIR_ANSWER_TOO_BIG 5
+
+/* What is limited */
+#define WEIR_RATE_LIMIT_USAGE_ANSWERS 1
 
 /* Event types */
 #define WEIR_EVENT_DROP 1
@@ -315,6 +329,10 @@
 #define WEIR_BOUND_IPCACHE_PROBES 1
 #define WEIR_BOUND_POLICY_SHAPES 18
 #define WEIR_BOUND_POLICIES 65536
+#define WEIR_BOUND_QUOTE_IPV4 64
+#define WEIR_BOUND_QUOTE_IPV6 1232
+#define WEIR_BOUND_ANSWERS_PER_SECOND 100
+#define WEIR_BOUND_ANSWERS_BURST 1000
 #define WEIR_BOUND_TRACE_RECORDS 64
 #define WEIR_BOUND_EVENTS 16384
 #define WEIR_BOUND_SHAPE_ANY_PROTOCOL 17
@@ -957,6 +975,13 @@ _Static_assert(__builtin_offsetof(struct weir_route, mtu) == 4, "weir_route.mtu"
 _Static_assert(__builtin_offsetof(struct weir_route, flags) == 6, "weir_route.flags");
 _Static_assert(__builtin_offsetof(struct weir_route, gateway) == 8, "weir_route.gateway");
 
+/* Quote of an answer, zero behind its end */
+struct weir_answer {
+	__u32 quote[308]; /* @0 leading bytes of the packet that is answered */
+};
+_Static_assert(sizeof(struct weir_answer) == 1232, "weir_answer: size");
+_Static_assert(__builtin_offsetof(struct weir_answer, quote) == 0, "weir_answer.quote");
+
 /* Time and meta of a test run */
 struct weir_clock {
 	__u32 seconds; /* @0 seconds since start */
@@ -1016,8 +1041,10 @@ struct weir_config {
 	__u8 encap_prefix4; /* @112 leading bits of encapSource4 that are kept, 1..32; the rest tells flows apart (RSS) */
 	__u8 encap_prefix6; /* @113 leading bits of encapSource6 that are kept, 96..128 */
 	__u8 pad[6];
+	__be32 router_address4; /* @120 own address in ICMP errors about routing; 0 = none: such errors are not sent */
+	__u8 router_address6[16]; /* @124 the same for IPv6 */
 };
-_Static_assert(sizeof(struct weir_config) == 120, "weir_config: size");
+_Static_assert(sizeof(struct weir_config) == 140, "weir_config: size");
 _Static_assert(__builtin_offsetof(struct weir_config, features) == 0, "weir_config.features");
 _Static_assert(__builtin_offsetof(struct weir_config, global_epoch) == 4, "weir_config.global_epoch");
 _Static_assert(__builtin_offsetof(struct weir_config, algorithm) == 8, "weir_config.algorithm");
@@ -1045,6 +1072,8 @@ _Static_assert(__builtin_offsetof(struct weir_config, encap_source6) == 96, "wei
 _Static_assert(__builtin_offsetof(struct weir_config, encap_prefix4) == 112, "weir_config.encap_prefix4");
 _Static_assert(__builtin_offsetof(struct weir_config, encap_prefix6) == 113, "weir_config.encap_prefix6");
 _Static_assert(__builtin_offsetof(struct weir_config, pad) == 114, "weir_config.pad");
+_Static_assert(__builtin_offsetof(struct weir_config, router_address4) == 120, "weir_config.router_address4");
+_Static_assert(__builtin_offsetof(struct weir_config, router_address6) == 124, "weir_config.router_address6");
 
 /* Verdict of one run, compared byte for byte between engines */
 struct weir_decision {
@@ -1195,6 +1224,24 @@ _Static_assert(__builtin_offsetof(struct weir_meta, xdp_metadata) == 28, "weir_m
 _Static_assert(__builtin_offsetof(struct weir_meta, gso_size) == 32, "weir_meta.gso_size");
 _Static_assert(__builtin_offsetof(struct weir_meta, flags) == 34, "weir_meta.flags");
 
+/* Who is limited */
+struct weir_rate_limit_key {
+	__u32 usage; /* @0 RATE_LIMIT_USAGE */
+	__u32 ifindex; /* @4 interface of the packet */
+};
+_Static_assert(sizeof(struct weir_rate_limit_key) == 8, "weir_rate_limit_key: size");
+_Static_assert(__builtin_offsetof(struct weir_rate_limit_key, usage) == 0, "weir_rate_limit_key.usage");
+_Static_assert(__builtin_offsetof(struct weir_rate_limit_key, ifindex) == 4, "weir_rate_limit_key.ifindex");
+
+/* Token bucket */
+struct weir_rate_limit {
+	__u32 last_top_up; /* @0 second since start */
+	__u32 tokens; /* @4 answers that may be given */
+};
+_Static_assert(sizeof(struct weir_rate_limit) == 8, "weir_rate_limit: size");
+_Static_assert(__builtin_offsetof(struct weir_rate_limit, last_top_up) == 0, "weir_rate_limit.last_top_up");
+_Static_assert(__builtin_offsetof(struct weir_rate_limit, tokens) == 4, "weir_rate_limit.tokens");
+
 /* State of one run, in a per-CPU slot */
 struct weir_context {
 	__u32 source[4]; /* @0 source address */
@@ -1274,12 +1321,14 @@ struct weir_context {
 	__u32 destination_identity; /* @200 identity of the destination */
 	__u32 out_ifindex; /* @204 interface of a redirect or local delivery */
 	__u32 macs[3]; /* @208 next-hop MAC, own MAC */
-	__u32 key[10]; /* @220 conntrack key being looked up: 4 words for IPv4, 10 for IPv6 */
-	__u32 other_key[10]; /* @260 key of another map */
+	__u32 answer; /* @220 ANSWER that a drop asks for */
+	__u32 answer_mtu; /* @224 MTU that it tells */
+	__u32 key[10]; /* @228 conntrack key being looked up: 4 words for IPv4, 10 for IPv6 */
+	__u32 other_key[10]; /* @268 key of another map */
 	__u8 spare[4];
-	__u32 entry[16]; /* @304 conntrack entry being made or moved */
+	__u32 entry[16]; /* @312 conntrack entry being made or moved */
 };
-_Static_assert(sizeof(struct weir_context) == 368, "weir_context: size");
+_Static_assert(sizeof(struct weir_context) == 376, "weir_context: size");
 _Static_assert(__builtin_offsetof(struct weir_context, source) == 0, "weir_context.source");
 _Static_assert(__builtin_offsetof(struct weir_context, destination) == 16, "weir_context.destination");
 _Static_assert(__builtin_offsetof(struct weir_context, ports) == 32, "weir_context.ports");
@@ -1357,10 +1406,12 @@ _Static_assert(__builtin_offsetof(struct weir_context, source_identity) == 196, 
 _Static_assert(__builtin_offsetof(struct weir_context, destination_identity) == 200, "weir_context.destination_identity");
 _Static_assert(__builtin_offsetof(struct weir_context, out_ifindex) == 204, "weir_context.out_ifindex");
 _Static_assert(__builtin_offsetof(struct weir_context, macs) == 208, "weir_context.macs");
-_Static_assert(__builtin_offsetof(struct weir_context, key) == 220, "weir_context.key");
-_Static_assert(__builtin_offsetof(struct weir_context, other_key) == 260, "weir_context.other_key");
-_Static_assert(__builtin_offsetof(struct weir_context, spare) == 300, "weir_context.spare");
-_Static_assert(__builtin_offsetof(struct weir_context, entry) == 304, "weir_context.entry");
+_Static_assert(__builtin_offsetof(struct weir_context, answer) == 220, "weir_context.answer");
+_Static_assert(__builtin_offsetof(struct weir_context, answer_mtu) == 224, "weir_context.answer_mtu");
+_Static_assert(__builtin_offsetof(struct weir_context, key) == 228, "weir_context.key");
+_Static_assert(__builtin_offsetof(struct weir_context, other_key) == 268, "weir_context.other_key");
+_Static_assert(__builtin_offsetof(struct weir_context, spare) == 308, "weir_context.spare");
+_Static_assert(__builtin_offsetof(struct weir_context, entry) == 312, "weir_context.entry");
 
 /* weir_config: array, the datapath’s configuration */
 #define WEIR_MAP_CONFIG_MAX 1
@@ -1491,6 +1542,9 @@ _Static_assert(__builtin_offsetof(struct weir_context, entry) == 304, "weir_cont
 
 /* weir_neighbours6: lru-hash, next-hop MACs */
 #define WEIR_MAP_NEIGHBOURS6_MAX 16384
+
+/* weir_rate_limit: lru-hash, token buckets of answers */
+#define WEIR_MAP_RATE_LIMIT_MAX 1024
 
 /* weir_metrics: percpu-array, packets and bytes by reason and direction */
 #define WEIR_MAP_METRICS_MAX 1024

@@ -371,6 +371,14 @@ struct {
 	__type(value, struct weir_neighbour);
 } weir_neighbours6 SEC(".maps");
 
+/* token buckets of answers */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct weir_rate_limit_key);
+	__type(value, struct weir_rate_limit);
+} weir_rate_limit SEC(".maps");
+
 /* packets and bytes by reason and direction */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -410,6 +418,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct weir_lost);
 } weir_events_lost SEC(".maps");
+
+/* where an answer is put together */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_answer);
+} weir_answers SEC(".maps");
 
 /* state of the run on this processor */
 struct {

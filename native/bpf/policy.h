@@ -114,7 +114,14 @@ INLINE int refuse_policy(struct weir_context *cx, int reason, __u32 flags, __u32
   cx->cookie = cookie;
   if (HAS(cx, WEIR_FEATURE_AUDIT) || (flags & WEIR_POLICY_FLAG_AUDIT))
     cx->audited = 1;
-  return cx->audited ? CONTINUE : drop(cx, reason, WEIR_STAGE_POLICY);
+  if (cx->audited)
+    return CONTINUE;
+  /* policyDenyResponse: what a pod may not send is answered. */
+  if (cx->egress && HAS(cx, WEIR_FEATURE_POLICY_DENY_ICMP | WEIR_FEATURE_POLICY_DENY_RESET))
+    cx->answer = cx->protocol == IPPROTO_TCP_ && HAS(cx, WEIR_FEATURE_POLICY_DENY_RESET)
+                     ? WEIR_ANSWER_RESET
+                     : WEIR_ANSWER_PROHIBITED;
+  return drop(cx, reason, WEIR_STAGE_POLICY);
 }
 
 /* The endpoint's policy in the packet's direction for cx->remote_identity. */

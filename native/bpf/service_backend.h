@@ -21,6 +21,12 @@ INLINE int no_backend(struct weir_context *cx) {
   if (routable &&
       !(cx->service_flags & (WEIR_SERVICE_FLAG_EXT_LOCAL | WEIR_SERVICE_FLAG_INT_LOCAL)))
     return forwarded(cx, WEIR_ACTION_STACK, WEIR_STAGE_SERVICE);
+  if (cx->features & WEIR_FEATURE_NO_BACKEND_REJECT) {
+    /* The answer is from-netdev's. */
+    if (cx->hook == WEIR_HOOK_XDP)
+      return forwarded(cx, WEIR_ACTION_STACK, WEIR_STAGE_SERVICE);
+    cx->answer = WEIR_ANSWER_NO_SERVICE;
+  }
   return drop(cx, WEIR_DROP_NO_SERVICE, WEIR_STAGE_SERVICE);
 }
 

@@ -226,6 +226,8 @@ function configMap(settings: CompileSettings, seeds: MaglevSeed, globalEpoch: nu
     encapSource6: settings.encapSource6,
     encapPrefix4: settings.encapPrefix4,
     encapPrefix6: settings.encapPrefix6,
+    routerAddress4: settings.routerAddress4,
+    routerAddress6: settings.routerAddress6,
   });
   builder.set(configKey.encode({ index: 0 }), value);
   return builder.finish();

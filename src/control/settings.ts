@@ -65,6 +65,9 @@ export interface CompileSettings {
   readonly encapSource6: Uint8Array;
   readonly encapPrefix4: number;
   readonly encapPrefix6: number;
+  /** Source of ICMP errors about routing: the InternalIPs of the node that is compiled for; zero: none. */
+  readonly routerAddress4: number;
+  readonly routerAddress6: Uint8Array;
 }
 
 /** How a compile is asked for, besides the configuration. */
@@ -111,7 +114,19 @@ export function settingsOf(config: Config, state: ClusterState, options: Compile
     tunnelPort: config.tunnelPort || (config.tunnelProtocol === 'geneve' ? 6081 : 8472),
     flowLifetime: config['bpf-ct-timeout-service-tcp'],
     ...encapsulation(config, state, options.node),
+    ...routerAddresses(state, options.node),
   };
+}
+
+function routerAddresses(
+  state: ClusterState,
+  nodeName: string | undefined,
+): Pick<CompileSettings, 'routerAddress4' | 'routerAddress6'> {
+  const node = state.nodes.find(({ name }) => name === nodeName);
+  const own = (family: 4 | 6): Uint8Array =>
+    node?.addresses.find(({ type, address }) => type === 'InternalIP' && address.family === family)?.address.bytes ??
+    new Uint8Array(family === 4 ? 4 : 16);
+  return { routerAddress4: own(4).reduce((number, byte) => number * 256 + byte, 0), routerAddress6: own(6) };
 }
 
 /** Outer sources: the configured prefixes, else the InternalIPs of the node that is compiled for, else nothing. */
@@ -152,6 +167,9 @@ function configuredFeatures(config: Config): number {
     bit(config['daemon.enableSourceIPVerification'], FEATURE.SOURCE_CHECK) |
     bit(answered && config.serviceNoBackendResponse === 'reject', FEATURE.NO_BACKEND_REJECT) |
     bit(answered && config.serviceNoBackendResponse === 'drop', FEATURE.NO_BACKEND_DROP) |
+    bit(config.policyDenyResponse !== 'none', FEATURE.POLICY_DENY_ICMP) |
+    bit(config.policyDenyResponse === 'reset', FEATURE.POLICY_DENY_RESET) |
+    bit(config['pmtuDiscovery.enabled'], FEATURE.PMTU_DISCOVERY) |
     bit(config.policyAuditMode, FEATURE.AUDIT) |
     bit(config['bpf.ctAccounting'], FEATURE.CT_ACCOUNTING) |
     bit(config.routingMode === 'tunnel', FEATURE.TUNNEL) |

@@ -31,5 +31,8 @@ export const CONFIG_FLOW_LIFETIME = at.flowLifetime >>> 2;
 export const CONFIG_ENCAP_SOURCE4 = at.encapSource4 >>> 2;
 /** First of four words. */
 export const CONFIG_ENCAP_SOURCE6 = at.encapSource6 >>> 2;
+export const CONFIG_ROUTER4 = at.routerAddress4 >>> 2;
+/** First of four words. */
+export const CONFIG_ROUTER6 = at.routerAddress6 >>> 2;
 /** Low byte: kept bits of the IPv4 source; next byte: of the IPv6 source. */
 export const CONFIG_ENCAP_PREFIX = at.encapPrefix4 >>> 2;

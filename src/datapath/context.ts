@@ -63,6 +63,10 @@ export class Context {
   grown: Uint8Array = new Uint8Array(0);
   /** Bytes by which the packet grew into `grown`; 0 = it is where it was. */
   grownBytes = 0;
+  /** ANSWER that the drop asks for. */
+  answer = 0;
+  /** MTU that it tells. */
+  answerMtu = 0;
 
   // The hook and its configuration.
   hook = 0;
@@ -233,6 +237,7 @@ export class Context {
     this.policyMatch = 0;
     this.proxyPort = 0;
     this.audited = 0;
+    this.answer = 0;
     this.stage = 0;
     this.action = 0;
     this.dropReason = 0;

@@ -10,6 +10,7 @@ import * as toNetdevHook from './hooks/to-netdev.ts';
 import * as xdpHook from './hooks/xdp.ts';
 import * as outcome from './outcome.ts';
 import type { Meta, Packet } from './packet.ts';
+import * as answerStage from './stages/answer.ts';
 import type { Tables } from './tables.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.
@@ -19,6 +20,7 @@ const { fromNetdev } = fromNetdevHook;
 const { toContainer } = toContainerHook;
 const { toNetdev } = toNetdevHook;
 const { xdp } = xdpHook;
+const { answer } = answerStage;
 const { finish } = outcome;
 
 const { FROM_CONTAINER, TO_CONTAINER, FROM_NETDEV, TO_NETDEV, XDP, FROM_HOST } = HOOK;
@@ -35,8 +37,20 @@ export function run(cx: Context, tables: Tables, hook: number, packet: Packet, m
   if (cx.tracing !== 0) {
     cx.trace.open(TRACE.HOOK, 0, 1, 0).key(hook).value(cx.ifindex).value(cx.mark).value(cx.metaFlags);
   }
-  return finish(cx, tables, meta, dispatch(cx, tables, hook, packet));
+  const verdict = dispatch(cx, tables, hook, packet);
+  if (cx.answer !== 0) sendAnswer(cx, tables, packet);
+  return finish(cx, tables, meta, verdict);
 }
+
+/** What was dropped is answered: the packet is the answer now, in the context's buffer, where the next such run overwrites it. */
+const sendAnswer = (cx: Context, tables: Tables, packet: Packet): void => {
+  const length = answer(cx, tables);
+  if (length === 0) return;
+  packet.bytes = cx.grown;
+  packet.offset = 0;
+  packet.capturedEnd = length;
+  packet.wireEnd = length;
+};
 
 const dispatch = (cx: Context, tables: Tables, hook: number, packet: Packet): number => {
   switch (hook) {
@@ -60,7 +74,7 @@ const dispatch = (cx: Context, tables: Tables, hook: number, packet: Packet): nu
   }
 };
 
-/** The one hook that makes packets longer: such a packet moves into the context's buffer, where the next such run overwrites it. */
+/** The one hook that puts a header around packets: such a packet moves into the context's buffer, where the next such run overwrites it. */
 const runXdp = (cx: Context, tables: Tables, packet: Packet): number => {
   cx.grownBytes = 0;
   cx.probesFlow = 0;

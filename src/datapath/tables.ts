@@ -77,6 +77,7 @@ export class Tables {
   declare readonly routes6: Lpm4;
   declare readonly neighbours4: Lru2;
   declare readonly neighbours6: Lru5;
+  declare readonly rateLimit: Lru2;
   declare readonly metrics: ArrayMap;
   declare readonly events: EventRing;
 
@@ -130,6 +131,7 @@ export class Tables {
     this.flows6 = new Lru10(spec('flows6'), options());
     this.nextHops4 = new ArrayMap(spec('nextHops4'));
     this.nextHops6 = new ArrayMap(spec('nextHops6'));
+    this.rateLimit = new Lru2(spec('rateLimit'), options());
     this.metrics = new ArrayMap(spec('metrics'));
     this.events = new EventRing(spec('events').maxEntries);
   }

@@ -4,6 +4,8 @@
 import type { StructType } from '../layout/index.ts';
 import {
   ACTION,
+  ANSWER,
+  ANSWERED,
   BACKEND_STATE,
   dropName,
   HOOK_NAME,
@@ -45,6 +47,13 @@ const ACTION_TEXT: Readonly<Record<string, string>> = {
   PROXY: 'to a proxy',
   DELIVER: 'delivered to the pod',
   DROP: 'dropped',
+};
+const ANSWER_TEXT: Readonly<Record<number, string>> = {
+  [ANSWER.NO_SERVICE]: 'ICMP “port unreachable”',
+  [ANSWER.PROHIBITED]: 'ICMP “administratively prohibited”',
+  [ANSWER.RESET]: 'a TCP reset',
+  [ANSWER.TIME_EXCEEDED]: 'ICMP “time exceeded”',
+  [ANSWER.TOO_BIG]: 'ICMP “packet too big”',
 };
 const STATE_NAME = Object.fromEntries(
   Object.entries(BACKEND_STATE).map(([name, number]) => [number, name.toLowerCase()]),
@@ -214,6 +223,12 @@ function sentence(record: Int32Array, names: TraceNames): string {
       return `encapsulated: an IPIP packet of ${value(0)} bytes from ${quad(0)} to ${quad(4)}, ${
         ACTION_TEXT[ACTION_NAME[value(1)] ?? ''] ?? ''
       }`;
+    case TRACE.ANSWER: {
+      const what = ANSWER_TEXT[value(0)] ?? 'an error';
+      if (result === ANSWERED.LIMITED) return `${what} is not sent: too many answers within a second`;
+      if (result === ANSWERED.MUST_NOT) return `${what} is not sent: nobody may be answered here`;
+      return `answered: ${what} from ${quad(0)} to ${quad(4)}${value(0) === ANSWER.TOO_BIG ? `, MTU ${value(1)}` : ''}`;
+    }
     default:
       return `record ${kind}, result ${result}`;
   }

@@ -24,6 +24,13 @@ export const BOUND = {
   POLICY_SHAPES: 18,
   /** Policies (sets of endpoints with one identity and named ports) that fit the meta array. */
   POLICIES: 65536,
+  /** Bytes of the dropped packet that an ICMP error quotes (Cilium's no-service answer). */
+  QUOTE_IPV4: 64,
+  /** The same for ICMPv6: with it the answer fills the least MTU, 1280 (RFC 4443 §2.4 c). */
+  QUOTE_IPV6: 1232,
+  /** Answers a second and interface, and how many may have been saved up (Cilium's ratelimit settings). */
+  ANSWERS_PER_SECOND: 100,
+  ANSWERS_BURST: 1000,
   /** Trace records of one run; further ones are counted. */
   TRACE_RECORDS: 64,
   /** Events held before the oldest unread are lost and counted. */

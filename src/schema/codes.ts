@@ -228,6 +228,14 @@ export const MAGLEV_SLOT = { BACKEND: 0x7fffffff, MOVING: 0x80000000 } as const;
 /** Flags of a next hop. */
 export const NEXT_HOP = { KNOWN: 1 } as const;
 
+/**
+ * Answers that the datapath itself gives to the sender of a packet that it drops. ICMP type and code by family: NO_SERVICE 3/3,
+ * 1/4; PROHIBITED 3/13, 1/1; TIME_EXCEEDED 11/0, 3/0; TOO_BIG 3/4, 2/0. RESET is a TCP reset.
+ */
+export const ANSWER = { NONE: 0, NO_SERVICE: 1, PROHIBITED: 2, RESET: 3, TIME_EXCEEDED: 4, TOO_BIG: 5 } as const;
+/** What a bucket of the rate limit map is for. */
+export const RATE_LIMIT_USAGE = { ANSWERS: 1 } as const;
+
 /** Flags of an endpoint entry. */
 export const ENDPOINT_FLAG = { HOST: 1, AT_HOST_NS: 2, SKIP_MASQUERADE: 4, NO_SOURCE_CHECK: 8 } as const;
 /** Flags of an ipcache entry (Cilium's). */
@@ -259,6 +267,8 @@ export const RECORD_FLAG = {
   SNAT: 512,
   /** Put into an IPIP packet towards its backend. */
   ENCAPSULATED: 1024,
+  /** The packet was dropped, and what leaves is the answer to its sender: an ICMP error or a TCP reset. */
+  ANSWERED: 2048,
 } as const;
 
 /** Feature bits of the configuration; a clear bit costs a packet nothing. */
@@ -287,6 +297,10 @@ export const FEATURE = {
   EVENTS: 1 << 19,
   /** At xdp: packets of services whose backend is on another node go there inside IPIP, and the answer goes directly. */
   DSR_IPIP: 1 << 20,
+  /** Denied TCP of pods is answered with a reset (other protocols with the ICMP error of POLICY_DENY_ICMP). */
+  POLICY_DENY_RESET: 1 << 24,
+  /** A packet over the MTU of its route is answered with "fragmentation needed" or "packet too big". */
+  PMTU_DISCOVERY: 1 << 25,
 } as const;
 
 /** Reserved security identities (Cilium's numeric identities). */

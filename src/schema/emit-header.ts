@@ -45,6 +45,8 @@ const TABLES: readonly [string, string, Readonly<Record<string, number>>][] = [
   ['WEIR_META_FLAG', 'Meta flags', record.META_FLAG],
   ['WEIR_FEATURE', 'Features', codes.FEATURE],
   ['WEIR_IDENTITY', 'Reserved identities', codes.IDENTITY],
+  ['WEIR_ANSWER', 'Answers to dropped packets', codes.ANSWER],
+  ['WEIR_RATE_LIMIT_USAGE', 'What is limited', codes.RATE_LIMIT_USAGE],
   ['WEIR_EVENT', 'Event types', record.eventKind],
   ['WEIR_DROP', 'Drop reasons (Cilium)', DROP],
   ['WEIR_BOUND', 'Bounds', { ...BOUND, SHAPE_ANY_PROTOCOL }],

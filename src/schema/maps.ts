@@ -34,6 +34,7 @@ import {
   routeValue,
 } from './policy.ts';
 import {
+  answerBuffer,
   clockValue,
   configKey,
   configValue,
@@ -42,6 +43,8 @@ import {
   lostValue,
   metricsKey,
   metricsValue,
+  rateLimitKey,
+  rateLimitValue,
 } from './record.ts';
 import { runContext } from './run-context.ts';
 import {
@@ -220,6 +223,9 @@ export const MAPS = {
   neighbours6: spec('neighbours6', 'lru-hash', neighbourKey6, neighbourValue, 16384, 'next-hop MACs', {
     cilium: 'cilium_nodeport_neigh6',
   }),
+  rateLimit: spec('rate_limit', 'lru-hash', rateLimitKey, rateLimitValue, 1024, 'token buckets of answers', {
+    cilium: 'cilium_ratelimit',
+  }),
   metrics: spec(
     'metrics',
     'percpu-array',
@@ -245,5 +251,6 @@ export const OBJECT_MAPS = {
   record: spec('record', 'array', configKey, decisionRecord, 1, 'decision record of the last run'),
   clock: spec('clock', 'array', configKey, clockValue, 1, 'time and meta of the next run'),
   eventsLost: spec('events_lost', 'percpu-array', configKey, lostValue, 1, 'events for which the ring had no room'),
+  answers: spec('answers', 'percpu-array', configKey, answerBuffer, 1, 'where an answer is put together'),
   context: spec('contexts', 'percpu-array', configKey, runContext, 1, 'state of the run on this processor'),
 } as const;

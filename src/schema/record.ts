@@ -94,6 +94,20 @@ export const loadConstants = struct('weir_load', 'Constants of one load', {
 
 export const lostValue = struct('weir_lost', 'Events for which the ring had no room', { events: u64('events') });
 
+export const rateLimitKey = struct('weir_rate_limit_key', 'Who is limited', {
+  usage: u32('RATE_LIMIT_USAGE'),
+  ifindex: u32('interface of the packet'),
+});
+export const rateLimitValue = struct('weir_rate_limit', 'Token bucket', {
+  lastTopUp: u32('second since start'),
+  tokens: u32('answers that may be given'),
+});
+
+/** Per-CPU memory in which the kernel programs put an answer together. */
+export const answerBuffer = struct('weir_answer', 'Quote of an answer, zero behind its end', {
+  quote: array('u32', 308, 'leading bytes of the packet that is answered'),
+});
+
 /** Bits of `weir_meta.flags`. */
 export const META_FLAG = { PARTIAL_CHECKSUM: 1, PROBE: 2, SKIP_SERVICE: 4, FROM_HOST: 8 } as const;
 
@@ -129,5 +143,7 @@ export const configValue = struct(
     encapPrefix4: u8('leading bits of encapSource4 that are kept, 1..32; the rest tells flows apart (RSS)'),
     encapPrefix6: u8('leading bits of encapSource6 that are kept, 96..128'),
     pad: pad(6),
+    routerAddress4: be32('own address in ICMP errors about routing; 0 = none: such errors are not sent'),
+    routerAddress6: bytes(16, 'the same for IPv6'),
   },
 );

@@ -81,6 +81,8 @@ export const runContext = struct('weir_context', 'State of one run, in a per-CPU
   destinationIdentity: u32('identity of the destination'),
   outIfindex: u32('interface of a redirect or local delivery'),
   macs: array('u32', 3, 'next-hop MAC, own MAC'),
+  answer: u32('ANSWER that a drop asks for'),
+  answerMtu: u32('MTU that it tells'),
   key: array('u32', 10, 'conntrack key being looked up: 4 words for IPv4, 10 for IPv6'),
   otherKey: array('u32', 10, 'key of another map'),
   spare: pad(4),

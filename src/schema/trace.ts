@@ -64,6 +64,18 @@ export const TRACE = {
   NEXT_HOP: 27,
   /** key: outer source (4 words), outer destination (4 words); value: outer length, ACTION, interface. */
   ENCAPSULATE: 28,
+  /** key: source (4 words), destination (4 words) of the answer; value: ANSWER, MTU; result: ANSWERED, see there. */
+  ANSWER: 29,
+} as const;
+
+/** Results of TRACE.ANSWER. */
+export const ANSWERED = {
+  /** Sent. */
+  YES: 1,
+  /** Too many answers within the second. */
+  LIMITED: 2,
+  /** What came must not be answered: an answer or error itself, a later fragment, group or impossible addresses, an unknown own address. */
+  MUST_NOT: 0,
 } as const;
 
 /** Words of one trace record: a 5-word header, up to 10 key words, up to 16 value words, the map. */

@@ -45,6 +45,16 @@ export const FAULTS: readonly Fault[] = [
     before: 'if (length == 40 && (next == EXT_HOP_BY_HOP || room > 65575))',
     after: 'if (length == 40 && room > 65575)',
   },
+  // Answers.
+  {
+    file: 'answer.h',
+    before: 'if (cx->fragment == 2 || cx->related || (cx->record_flags & TRANSLATED_SOURCE))',
+    after: 'if (cx->fragment == 2 || (cx->record_flags & TRANSLATED_SOURCE))',
+  },
+  { file: 'answer.h', before: 'buffer->quote[last] = 0;', after: 'buffer->quote[last] = 1;' },
+  { file: 'answer.h', before: 'next.tokens--;', after: 'next.tokens -= 2;' },
+  { file: 'answer.h', before: 'word[1] = acknowledged ? tcp[2] : 0;', after: 'word[1] = tcp[2];' },
+  { file: 'answer.h', before: 'if (cx->record_flags & WEIR_RECORD_FLAG_DNAT)', after: 'if (0)' },
   // Fragments and identities.
   {
     file: 'fragment.h',

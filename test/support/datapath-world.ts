@@ -76,6 +76,8 @@ export const DEFAULT_CONFIG: Config = {
   encapSource6: addressBytes('fd00:ffff:0:0:0:0:0:2'),
   encapPrefix4: 24,
   encapPrefix6: 112,
+  routerAddress4: 0x0a0000fe,
+  routerAddress6: addressBytes('fd00:0:0:0:0:0:0:fe'),
 };
 
 const PROTOCOL = { tcp: 6, udp: 17, sctp: 132, icmp: 1, icmpv6: 58, any: 0 } as const;
@@ -339,8 +341,11 @@ export class World {
 
   /** Runs what a hook gave through the next one, with the meta that it left. */
   next(hook: keyof typeof HOOK, from: Result | Uint8Array): Result {
-    const bytes = (from instanceof Uint8Array ? from : from.bytes).slice();
-    const verdict = this.sim.run(HOOK[hook], this.packet.set(bytes, this.now), this.meta);
+    const given = (from instanceof Uint8Array ? from : from.bytes).slice();
+    const { packet } = this;
+    const verdict = this.sim.run(HOOK[hook], packet.set(given, this.now), this.meta);
+    // A packet of another length is in the engine's own memory now.
+    const bytes = packet.bytes === given ? given : packet.bytes.slice(packet.offset, packet.capturedEnd);
     return { verdict, bytes, record: this.sim.decision(), ...safeSeen(bytes) };
   }
 

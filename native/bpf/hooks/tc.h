@@ -3,6 +3,7 @@
  * Invariant: a test run that records redirects nothing; it tells in the record what it would have
  * done. */
 #pragma once
+#include "../answer.h"
 #include "../fragment.h"
 #include "../forward.h"
 #include "../outcome.h"
@@ -55,6 +56,8 @@ INLINE int carry_out(struct __sk_buff *skb, const struct weir_context *cx) {
   case WEIR_ACTION_PROXY:
     /* No proxy is there to take it, and behind to-container the pod itself would get it. */
     return weir_load.recording ? TC_ACT_OK : TC_ACT_SHOT;
+  case WEIR_ACTION_TX:
+    return weir_load.recording ? TC_ACT_REDIRECT : bpf_redirect(skb->ifindex, 0);
   case WEIR_ACTION_REDIRECT:
   case WEIR_ACTION_LOCAL:
     if (weir_load.recording)
@@ -70,6 +73,8 @@ INLINE int carry_out(struct __sk_buff *skb, const struct weir_context *cx) {
 
 /* Ends a run and carries it out. */
 INLINE int finish_skb(struct __sk_buff *skb, struct weir_context *cx, int verdict) {
+  if (unlikely(cx->answer))
+    answer(skb, cx);
   finish(cx, verdict);
   return carry_out(skb, cx);
 }

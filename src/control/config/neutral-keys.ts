@@ -18,7 +18,7 @@ const chartSections = new Set(
   keepDeprecatedLabels keepDeprecatedProbes kubeProxyReplacementHealthzBindAddr wellKnownIdentities authentication standaloneDnsProxy enableIdentityMark
   connectivityProbeFrequencyRatio tmpVolume configDriftDetection healthCheckICMPFailureThreshold resourceQuotas egressMasqueradeInterfaces
   enableMasqueradeRouteSource disableEnvoyVersionCheck enableCriticalPriorityClass clusterHealthPort endpointLockdownOnMapOverflow tunnelSourcePortRange
-  disableIptablesFeederRules pmtuDiscovery sleepAfterInit minReadySeconds hostAliases autoscaling enableRuntimeDeviceDetection serviceMonitor readSecretsOnlyFromSecretsNamespace`.split(
+  disableIptablesFeederRules sleepAfterInit minReadySeconds hostAliases autoscaling enableRuntimeDeviceDetection serviceMonitor readSecretsOnlyFromSecretsNamespace`.split(
     /\s+/,
   ),
 );

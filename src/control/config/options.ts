@@ -76,7 +76,6 @@ export const options = {
   'bpf-lb-enable-wildcard-entries': flag('bpf-lb-enable-wildcard-entries', 'honoured', true),
   'bpf.disableExternalIPMitigation': flag('disable-external-ip-mitigation', 'not-yet', false),
   enableNoServiceEndpointsRoutable: flag('enable-no-service-endpoints-routable', 'honoured', true),
-  /** Both answers drop with 158; the ICMP error that `reject` sends besides is not built. */
   serviceNoBackendResponse: word('service-no-backend-response', 'honoured', 'reject', ['reject', 'drop']),
 
   // Map sizes (entries)
@@ -111,7 +110,8 @@ export const options = {
   policyEnforcementMode: word('enable-policy', 'honoured', 'default', ['default', 'always', 'never']),
   policyAuditMode: flag('policy-audit-mode', 'honoured', false),
   policyCIDRMatchMode: texts('policy-cidr-match-mode', 'honoured', [], ['nodes']),
-  policyDenyResponse: word('policy-deny-response', 'not-yet', 'none', ['none', 'icmp']),
+  /** Of what pods send. `reset` is Weir's own: TCP gets a reset, other protocols the ICMP error. */
+  policyDenyResponse: word('policy-deny-response', 'honoured', 'none', ['none', 'icmp', 'reset']),
   'allow-localhost': word('allow-localhost', 'honoured', 'auto', ['auto', 'always', 'policy']),
   'k8sNetworkPolicy.enabled': flag('enable-k8s-networkpolicy', 'not-yet', true),
   'k8sClusterNetworkPolicy.enabled': flag('enable-k8s-cluster-network-policy', 'not-yet', false),
@@ -139,6 +139,7 @@ export const options = {
   /** 0: the protocol's own, 8472 for VXLAN and 6081 for Geneve. */
   tunnelPort: integer('tunnel-port', 'honoured', 0, 0, 65535),
   underlayProtocol: word('underlay-protocol', 'not-yet', 'ipv4', ['ipv4', 'ipv6', 'auto']),
+  'pmtuDiscovery.enabled': flag('enable-pmtu-discovery', 'honoured', false),
   MTU: integer('mtu', 'not-yet', 0, 0, 65535),
   /** A replay knows by these two where a node's address may stand for a pod's. */
   enableIPv4Masquerade: flag('enable-ipv4-masquerade', 'honoured', true),

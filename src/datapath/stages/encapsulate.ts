@@ -23,6 +23,9 @@ const { finishSum, LINK_TYPE, readRaw16, readRaw32, sumBytes, swap32, writeBe16,
 const { CONFIG_ENCAP_PREFIX, CONFIG_ENCAP_SOURCE4, CONFIG_ENCAP_SOURCE6 } = config;
 const { drop, forwarded } = verdicts;
 
+// The same for what this module exports itself.
+const buffer = grownBuffer;
+
 const FORWARD = STAGE.FORWARD;
 const { TX, REDIRECT } = ACTION;
 const ENCAPSULATED = RECORD_FLAG.ENCAPSULATED;
@@ -92,14 +95,19 @@ export function encapsulate(cx: Context, tables: Tables, at: number): number {
   return forwarded(cx, back ? TX : REDIRECT, FORWARD);
 }
 
+/** The buffer of packets that a hook made longer or wrote itself; made once. */
+export function grownBuffer(cx: Context): Uint8Array {
+  if (cx.grown.length === 0) cx.grown = new Uint8Array(GROWN_BYTES);
+  return cx.grown;
+}
+
 /** Copies the frame into `cx.grown`, with `outer` bytes free behind the link header. False for one that is too long. */
 const grow = (cx: Context, outer: number): boolean => {
   const { bytes, offset, capturedEnd } = cx;
   const link = cx.headers.l3 - offset;
   const length = capturedEnd - offset;
   if (length + outer > GROWN_BYTES) return false;
-  if (cx.grown.length === 0) cx.grown = new Uint8Array(GROWN_BYTES);
-  const { grown } = cx;
+  const grown = buffer(cx);
   for (let i = 0; i < link; i++) grown[i] = bytes[offset + i]!;
   for (let i = link; i < length; i++) grown[outer + i] = bytes[offset + i]!;
   cx.grownBytes = outer;

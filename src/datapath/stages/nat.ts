@@ -224,6 +224,21 @@ export function translateFromBackend(cx: Context, tables: Tables, reverseNat: nu
   setSource(cx, words[at]!, four ? 0 : words[at + 1]!, four ? 0 : words[at + 2]!, four ? 0 : words[at + 3]!, port);
 }
 
+/**
+ * Gives a packet whose destination was translated to a backend its frontend back (`cx.reverseNat`), for an answer to its
+ * sender. An unknown index leaves it.
+ */
+export function restoreDestination(cx: Context, tables: Tables): void {
+  const four = cx.headers.family === 4;
+  const map = four ? tables.reverseNat4 : tables.reverseNat6;
+  const at = map.find(cx.reverseNat);
+  const { words } = map;
+  const portWord = at < 0 ? 0 : words[at + (four ? FRONTEND_PORT4 : FRONTEND_PORT6)]!;
+  if ((portWord & IN_USE) === 0) return;
+  const port = portWord & 0xffff;
+  setDestination(cx, words[at]!, four ? 0 : words[at + 1]!, four ? 0 : words[at + 2]!, four ? 0 : words[at + 3]!, port);
+}
+
 /** Takes one from the time to live or hop limit, with the IPv4 header checksum. False when nothing is left: 0 or 1 before. */
 export function takeHop(cx: Context): boolean {
   const { bytes, headers: h } = cx;

@@ -3,6 +3,7 @@
 // `cx.policyMatch`, `cx.proxyPort`, `cx.audited`; CONTINUE or a drop. Invariant: at most BOUND.POLICY_PROBES probes.
 // Twin: native/bpf/policy.h.
 import {
+  ANSWER,
   aggregateOf,
   CT_FLAG,
   CT_STATUS,
@@ -39,7 +40,8 @@ const { ESTABLISHED, REPLY, RELATED } = CT_STATUS;
 const { PROXY_REDIRECT, AUDITED, LOOPBACK } = CT_FLAG;
 const EGRESS = POLICY_DIRECTION.EGRESS;
 const { ENFORCE_INGRESS, ENFORCE_EGRESS, AUDIT: AUDIT_POLICY } = POLICY_FLAG;
-const { AUDIT, ICMP_FRAG_NEEDED, ICMP_RULES, TUNNEL } = FEATURE;
+const { AUDIT, ICMP_FRAG_NEEDED, ICMP_RULES, TUNNEL, POLICY_DENY_ICMP, POLICY_DENY_RESET } = FEATURE;
+const ANSWERS = POLICY_DENY_ICMP | POLICY_DENY_RESET;
 const { POLICY_LOOKED_UP, ENFORCED } = RECORD_FLAG;
 const META = policyMeta.at;
 const META_FLAGS = META.flags >>> 2;
@@ -259,7 +261,16 @@ const refuse = (cx: Context, reason: number, flags: number, cookie: number, prec
   cx.cookie = cookie;
   if ((cx.features & AUDIT) !== 0 || (flags & AUDIT_POLICY) !== 0) cx.audited = 1;
   if (cx.tracing !== 0) traceVerdict(cx, reason, precedence);
-  return cx.audited !== 0 ? CONTINUE : drop(cx, reason, POLICY);
+  if (cx.audited !== 0) return CONTINUE;
+  if ((cx.features & ANSWERS) !== 0 && cx.egress !== 0) askForAnswer(cx);
+  return drop(cx, reason, POLICY);
+};
+
+/** `policyDenyResponse`: what a pod may not send is answered, TCP by a reset where that is asked for. */
+const askForAnswer = (cx: Context): void => {
+  const h = cx.headers;
+  const resets = h.protocol === TCP && (cx.features & POLICY_DENY_RESET) !== 0;
+  cx.answer = resets ? ANSWER.RESET : ANSWER.PROHIBITED;
 };
 
 const traceVerdict = (cx: Context, reason: number, precedence: number): void => {

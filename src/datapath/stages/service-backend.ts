@@ -5,6 +5,7 @@
 import {
   ACTION,
   ALGORITHM,
+  ANSWER,
   affinityValue,
   BACKEND_STATE,
   backendValue4,
@@ -12,6 +13,7 @@ import {
   CT_KEY,
   DROP,
   FEATURE,
+  HOOK,
   MAGLEV_SLOT,
   SERVICE_FLAG,
   serviceValue,
@@ -44,6 +46,8 @@ const SERVICE = STAGE.SERVICE;
 const SERVICE_KEY = CT_KEY.SERVICE;
 const { AFFINITY, EXT_LOCAL, INT_LOCAL } = SERVICE_FLAG;
 const { NO_BACKEND_DROP, NO_BACKEND_REJECT } = FEATURE;
+const NO_SERVICE = ANSWER.NO_SERVICE;
+const XDP = HOOK.XDP;
 const { MAGLEV, FIRST } = ALGORITHM;
 const ACTIVE = BACKEND_STATE.ACTIVE;
 const SLOT_BACKEND = MAGLEV_SLOT.BACKEND;
@@ -281,13 +285,18 @@ const traceAffinity = (cx: Context, words: Int32Array, at: number, reverseNat: n
 };
 
 /**
- * A frontend with nothing behind it. `serviceNoBackendResponse: drop` and `reject` both drop with 158; the ICMP error that
- * `reject` sends besides is not built. With `enableNoServiceEndpointsRoutable: false` the stack gets the packet at once,
- * past conntrack and policy, unless the frontend is for local backends only.
+ * A frontend with nothing behind it. `serviceNoBackendResponse: drop` and `reject` both drop with 158; `reject` also answers with
+ * an ICMP error, for which xdp leaves the packet to from-netdev. With `enableNoServiceEndpointsRoutable: false` the stack gets the
+ * packet at once, past conntrack and policy, unless the frontend is for local backends only.
  */
 const noBackend = (cx: Context): number => {
-  const routable = (cx.features & (NO_BACKEND_DROP | NO_BACKEND_REJECT)) === 0;
+  const { features } = cx;
+  const routable = (features & (NO_BACKEND_DROP | NO_BACKEND_REJECT)) === 0;
   if (routable && (cx.serviceFlags & (EXT_LOCAL | INT_LOCAL)) === 0) return forwarded(cx, ACTION.STACK, SERVICE);
+  if ((features & NO_BACKEND_REJECT) !== 0) {
+    if (cx.hook === XDP) return forwarded(cx, ACTION.STACK, SERVICE);
+    cx.answer = NO_SERVICE;
+  }
   return drop(cx, DROP.NO_SERVICE, SERVICE);
 };
 

@@ -30,12 +30,19 @@ export const FEATURE_SETS = 8;
 export function featuresOf(seed: number, number: number): number {
   switch (number) {
     case 0:
-      return BASE | FEATURE.DSR_IPIP;
+      return BASE | FEATURE.DSR_IPIP | FEATURE.POLICY_DENY_ICMP | FEATURE.POLICY_DENY_RESET;
     case 1:
-      return BASE | FEATURE.DSR_IPIP | FEATURE.TUNNEL | FEATURE.ICMP_RULES;
+      return (
+        BASE |
+        FEATURE.DSR_IPIP |
+        FEATURE.TUNNEL |
+        FEATURE.ICMP_RULES |
+        FEATURE.NO_BACKEND_REJECT |
+        FEATURE.PMTU_DISCOVERY
+      );
     case 2:
       return (
-        (BASE | FEATURE.VLAN_FILTER) &
+        (BASE | FEATURE.VLAN_FILTER | FEATURE.POLICY_DENY_ICMP) &
         ~(FEATURE.FRAGMENTS_V4 | FEATURE.FRAGMENTS_V6 | FEATURE.NO_BACKEND_DROP | FEATURE.SCTP)
       );
     case 3:

@@ -67,6 +67,7 @@ export interface RandomState {
 export function randomState(random: Random, world: RandomWorld): RandomState {
   const entries: WorldEntry[] = [];
   const flows: FrameSpec[] = [];
+  if (random.chance(50)) addBuckets(random, entries);
   if (random.chance(50)) return { entries, flows };
   const { cast } = world;
   const all = everyone(cast);
@@ -117,6 +118,18 @@ export function randomState(random: Random, world: RandomWorld): RandomState {
     if (front !== undefined && random.chance(50)) addMemory(random, entries, source, front.address, sourcePort, front);
   }
   return { entries, flows };
+}
+
+/** Answers that interfaces may still give: often few, at times more than there can be. */
+function addBuckets(random: Random, entries: WorldEntry[]): void {
+  for (const ifindex of [0, 3, 4, 11, 12, 13, 14, 15, 16]) {
+    if (random.chance(30)) continue;
+    const value = {
+      lastTopUp: random.chance(80) ? 0 : second(random),
+      tokens: random.pick([0, 0, 0, 1, 2, 100, 1000, 1001, 0xffffffff]),
+    };
+    entries.push({ map: 'rateLimit', key: { usage: 1, ifindex }, value });
+  }
 }
 
 /** A flow that xdp remembers, and an affinity, of this client. */
