@@ -199,7 +199,6 @@ test('native routing without masquerading is taken without a warning; what is no
   assert.deepEqual(told('routingMode: native\nenableIPv4Masquerade: false\nenableIPv6Masquerade: false\n'), []);
   assert.deepEqual(told('bpf: {vlanBypass: [0]}\n'), []);
   assert.deepEqual(told('policyDenyResponse: icmp\nhostFirewall: {enabled: true}\nbpf: {vlanBypass: [7]}\n'), [
-    'policyDenyResponse: "icmp" is not honoured yet, Weir behaves as with "none"',
     'hostFirewall.enabled: true is not honoured yet, Weir behaves as with false',
     'bpf.vlanBypass: a list is not honoured yet, Weir behaves as with [0]',
   ]);
