@@ -23,7 +23,7 @@ INLINE bool answers_itself(const struct weir_context *cx) {
 INLINE bool may_answer(struct __sk_buff *skb, const struct weir_context *cx,
                        const struct weir_config *config, const int family) {
   __u8 first;
-  if (cx->fragment == 2 || cx->related || (cx->record_flags & TRANSLATED_SOURCE))
+  if (cx->fragment == 2 || (cx->record_flags & TRANSLATED_SOURCE))
     return false;
   if (cx->answer == WEIR_ANSWER_RESET && (cx->fragment || (cx->tcp_flags & TCP_RST)))
     return false;

@@ -48,10 +48,10 @@ export const FAULTS: readonly Fault[] = [
   // Answers.
   {
     file: 'answer.h',
-    before: 'if (cx->fragment == 2 || cx->related || (cx->record_flags & TRANSLATED_SOURCE))',
-    after: 'if (cx->fragment == 2 || (cx->record_flags & TRANSLATED_SOURCE))',
+    before: 'if (cx->protocol == IPPROTO_ICMP_ && cx->icmp_type != 8)',
+    after: 'if (cx->protocol == IPPROTO_ICMP_ && cx->icmp_type == 3)',
   },
-  { file: 'answer.h', before: 'buffer->quote[last] = 0;', after: 'buffer->quote[last] = 1;' },
+  { file: 'answer.h', before: 'buffer->quote[last] = 0;', after: 'buffer->quote[last] = 0x1000000;' },
   { file: 'answer.h', before: 'next.tokens--;', after: 'next.tokens -= 2;' },
   { file: 'answer.h', before: 'word[1] = acknowledged ? tcp[2] : 0;', after: 'word[1] = tcp[2];' },
   { file: 'answer.h', before: 'if (cx->record_flags & WEIR_RECORD_FLAG_DNAT)', after: 'if (0)' },

@@ -74,7 +74,7 @@ RARE int from_container_with_care(struct __sk_buff *skb) {
   if (verdict == CONTINUE)
     verdict = cx->family == 4 ? from_container_of(skb, cx, config, 4)
                               : from_container_of(skb, cx, config, 6);
-  return finish_skb(skb, cx, verdict);
+  return finish_answered(skb, cx, verdict);
 }
 
 INLINE int run_from_container(struct __sk_buff *skb) {

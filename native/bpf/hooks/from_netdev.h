@@ -66,7 +66,7 @@ INLINE int run_from_netdev(struct __sk_buff *skb) {
   else if (verdict == CONTINUE)
     verdict =
         cx->family == 4 ? from_netdev_of(skb, cx, config, 4) : from_netdev_of(skb, cx, config, 6);
-  return finish_skb(skb, cx, verdict);
+  return finish_answered(skb, cx, verdict);
 }
 
 SEC("tc")

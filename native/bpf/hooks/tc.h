@@ -73,8 +73,13 @@ INLINE int carry_out(struct __sk_buff *skb, const struct weir_context *cx) {
 
 /* Ends a run and carries it out. */
 INLINE int finish_skb(struct __sk_buff *skb, struct weir_context *cx, int verdict) {
-  if (unlikely(cx->answer))
-    answer(skb, cx);
   finish(cx, verdict);
   return carry_out(skb, cx);
+}
+
+/* The same at a hook whose drops may be answered. */
+INLINE int finish_answered(struct __sk_buff *skb, struct weir_context *cx, int verdict) {
+  if (unlikely(cx->answer))
+    answer(skb, cx);
+  return finish_skb(skb, cx, verdict);
 }

@@ -82,7 +82,7 @@ export function answer(cx: Context, tables: Tables): number {
 const mayAnswer = (cx: Context, tables: Tables, own: boolean): boolean => {
   const h = cx.headers;
   const { protocol } = h;
-  if (h.fragment === 2 || cx.related !== 0 || (cx.recordFlags & TRANSLATED_SOURCE) !== 0) return false;
+  if (h.fragment === 2 || (cx.recordFlags & TRANSLATED_SOURCE) !== 0) return false;
   if (cx.answer === RESET && (h.fragment !== 0 || (h.tcpFlags & RST) !== 0)) return false;
   if (cx.linkType === ETHERNET && (cx.bytes[cx.offset]! & 1) !== 0) return false;
   if (h.family === 4) {
