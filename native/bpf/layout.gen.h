@@ -100,6 +100,9 @@
 #define WEIR_POLICY_FLAG_ENFORCE_EGRESS 2
 #define WEIR_POLICY_FLAG_AUDIT 4
 
+/* Policy entry flags */
+#define WEIR_POLICY_ENTRY_AUDIT 256
+
 /* Directions of metrics */
 #define WEIR_DIRECTION_UNKNOWN 0
 #define WEIR_DIRECTION_INGRESS 1
@@ -936,7 +939,7 @@ struct weir_policy {
 	__u32 precedence; /* @0 (0xffffff - priority) << 8 | verdict byte: deny 255, redirect 2..254, allow 1, pass 0 */
 	__u32 cookie; /* @4 rule set; 0 = none */
 	__be16 proxy_port; /* @8 proxy port of a redirect, 0 = none */
-	__u16 flags; /* @10 bits 0-6 authentication type, bit 7 explicit */
+	__u16 flags; /* @10 bits 0-6 authentication type, bit 7 explicit, bit 8 audit (POLICY_ENTRY) */
 };
 _Static_assert(sizeof(struct weir_policy) == 12, "weir_policy: size");
 _Static_assert(__builtin_offsetof(struct weir_policy, precedence) == 0, "weir_policy.precedence");

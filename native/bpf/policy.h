@@ -153,8 +153,11 @@ INLINE int evaluate(struct weir_context *cx) {
   if (!best->found)
     return refuse_policy(cx, cx->portless ? WEIR_DROP_FRAG_NO_SUPPORT : WEIR_DROP_POLICY, flags,
                          egress ? meta->egress_cookie : meta->ingress_cookie);
-  if ((best->precedence & 0xff) == WEIR_PRECEDENCE_DENY)
+  if ((best->precedence & 0xff) == WEIR_PRECEDENCE_DENY) {
+    if (best->flags & WEIR_POLICY_ENTRY_AUDIT)
+      flags |= WEIR_POLICY_FLAG_AUDIT;
     return refuse_policy(cx, WEIR_DROP_POLICY_DENY, flags, best->cookie);
+  }
   /* No authentication map exists, so a rule that wants it is never satisfied. */
   if (best->flags & AUTHENTICATION)
     return refuse_policy(cx, WEIR_DROP_POLICY_AUTH_REQUIRED, flags, best->cookie);

@@ -107,7 +107,10 @@ export class Compiler {
       void problems.push({ severity: 'error', file: WHOLE_CLUSTER, line: 0, column: 0, message });
 
     const normal = normalisePolicies(state, settings, problems);
-    const view = buildIdentities(state, settings, policyPrefixes(normal), this.identityNumbers, problems);
+    const { all: prefixes, blocks } = policyPrefixes(normal);
+    const nodeLabels = settings.nodeSelectorLabels || normal.nodeLabels;
+    const demand = { prefixes, blocks, nodeLabels };
+    const view = buildIdentities(state, settings, demand, this.identityNumbers, problems);
     const node = view.nodes.find(({ name }) => name === settings.node);
     if (settings.node !== undefined && node === undefined) {
       problems.push({

@@ -81,17 +81,33 @@ const FACT_IDENTITIES: readonly (readonly [string, number])[] = [
   ['unmanaged', IDENTITY.UNMANAGED],
 ];
 
-/** Works out all identities. `prefixes`: every prefix that a policy names, `except` and single addresses included. */
+/** What policies ask of identities. */
+export interface IdentityDemand {
+  /** Every prefix that a policy names, `except` and single addresses included. */
+  readonly prefixes: PrefixSet;
+  /** Those that tell pods and nodes apart, too. */
+  readonly blocks: PrefixSet;
+  /** Nodes are told apart by their labels. */
+  readonly nodeLabels: boolean;
+}
+
+/** Works out all identities. */
 export function buildIdentities(
   state: ClusterState,
   settings: CompileSettings,
-  prefixes: PrefixSet,
+  { prefixes, blocks, nodeLabels }: IdentityDemand,
   numbers: IdentityNumbers,
   problems: Problem[],
 ): IdentityView {
   const apiservers = kubeApiserverAddresses(state);
   for (const address of apiservers.values()) prefixes.add(hostPrefix(address));
-  const { nodes, refused } = readNodes(state, settings, prefixes, new Set(apiservers.keys()), numbers.nodes);
+  const kubeApiservers = new Set(apiservers.keys());
+  const { nodes, refused } = readNodes(
+    state,
+    settings,
+    { prefixes, blocks, nodeLabels, kubeApiservers },
+    numbers.nodes,
+  );
   reportFull(problems, 'node numbers', refused.length);
   const pods = readPods(state, settings, nodes, problems);
 
@@ -105,7 +121,7 @@ export function buildIdentities(
   for (const node of nodes) {
     for (const { address, labels: own } of node.addresses) put(hostPrefix(address), placeNode(own), node.id);
   }
-  const numbered = podIdentities(pods, settings, prefixes, numbers, labels, problems);
+  const numbered = podIdentities(pods, settings, blocks, numbers, labels, problems);
   for (const pod of numbered) {
     for (const { address, identity } of pod.identities) put(hostPrefix(address), identity, pod.nodeId);
   }
@@ -182,12 +198,12 @@ function nodeIdentities(
 function podIdentities(
   pods: readonly PodView[],
   settings: CompileSettings,
-  prefixes: PrefixSet,
+  blocks: PrefixSet,
   numbers: IdentityNumbers,
   labels: Map<number, LabelSet>,
   problems: Problem[],
 ): PodIdentity[] {
-  const extras = settings.semantics === 'kubernetes' ? addressExtras(pods, prefixes) : (): readonly Label[] => [];
+  const extras = addressExtras(pods, blocks, settings.semantics === 'kubernetes');
   const sets = new Map<string, LabelSet>();
   const fixed = new Map<string, number>();
   const wanted = pods.map((pod) =>
@@ -216,13 +232,15 @@ function podIdentities(
 }
 
 /**
- * What tells pods with equal labels apart where a NetworkPolicy reads as its specification says: the ipBlocks that cover the
- * address, and the named ports if pods with these labels disagree about them.
+ * What tells pods with equal labels apart: the blocks of addresses that cover them, and, where a NetworkPolicy reads as its
+ * specification says, the named ports if pods with these labels disagree about them.
  */
 function addressExtras(
   pods: readonly PodView[],
-  prefixes: PrefixSet,
+  blocks: PrefixSet,
+  byPorts: boolean,
 ): (pod: PodView, address: IpAddress) => readonly Label[] {
+  if (!byPorts && blocks.size === 0) return () => [];
   const portsOf = new Map<string, Set<string>>();
   for (const pod of pods) {
     const known = portsOf.get(pod.labels.text);
@@ -230,8 +248,8 @@ function addressExtras(
     else known.add(pod.namedPorts);
   }
   return (pod, address) => {
-    const more = blockLabels(address, prefixes, IP_BLOCK_SOURCE);
-    if (portsOf.get(pod.labels.text)!.size > 1) {
+    const more = blockLabels(address, blocks, IP_BLOCK_SOURCE);
+    if (byPorts && portsOf.get(pod.labels.text)!.size > 1) {
       more.push({ source: 'weir', key: 'named-ports', value: pod.namedPorts });
     }
     return more;

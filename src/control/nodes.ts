@@ -24,7 +24,7 @@ export interface NodeAddressView {
   readonly labels: LabelSet;
 }
 
-/** Label source for addresses that an ipBlock may match besides the world's (`--semantics kubernetes`). */
+/** Label source for addresses that a block of addresses may match besides the world's (see Peer). */
 export const IP_BLOCK_SOURCE = 'ipblock';
 
 /** Labels of the prefixes that cover an address, for addresses that are not of the world. */
@@ -32,12 +32,23 @@ export function blockLabels(address: IpAddress, prefixes: PrefixSet, source: str
   return prefixes.covering(hostPrefix(address)).map((prefix) => ({ ...cidrLabel(prefix), source }));
 }
 
-/** Reads the nodes. `kubeApiservers`: canonical addresses. */
+/** What gives nodes' addresses labels besides their own entity. */
+export interface NodeLabelling {
+  /** Prefixes that label nodes with policy-cidr-match-mode=nodes. */
+  readonly prefixes: PrefixSet;
+  /** Prefixes that label them in any mode. */
+  readonly blocks: PrefixSet;
+  /** The Node's labels are part of its identity. */
+  readonly nodeLabels: boolean;
+  /** Canonical addresses. */
+  readonly kubeApiservers: ReadonlySet<string>;
+}
+
+/** Reads the nodes. */
 export function readNodes(
   state: ClusterState,
   settings: CompileSettings,
-  prefixes: PrefixSet,
-  kubeApiservers: ReadonlySet<string>,
+  labelling: NodeLabelling,
   numbers: StickyIds,
 ): { readonly nodes: readonly NodeView[]; readonly refused: readonly string[] } {
   const objects = new Map<string, Node>();
@@ -64,10 +75,10 @@ export function readNodes(
   const nodes = [...addresses.keys()].sort().map((name): NodeView => {
     const node = objects.get(name);
     const list = [...addresses.get(name)!.values()].sort((a, b) => (a.text < b.text ? -1 : 1));
-    const shared = settings.nodeSelectorLabels ? nodeLabels(node) : [];
+    const shared = labelling.nodeLabels ? nodeLabels(node) : [];
     const views = list.map((address): NodeAddressView => {
-      const labels = [reservedLabel('remote-node'), ...shared, ...addressLabels(address, settings, prefixes)];
-      if (kubeApiservers.has(address.text)) labels.push(reservedLabel('kube-apiserver'));
+      const labels = [reservedLabel('remote-node'), ...shared, ...addressLabels(address, settings, labelling)];
+      if (labelling.kubeApiservers.has(address.text)) labels.push(reservedLabel('kube-apiserver'));
       return { address, labels: new LabelSet(labels) };
     });
     const host = views.flatMap(({ labels }) => labels.labels.filter((label) => label.key !== 'remote-node'));
@@ -82,10 +93,9 @@ export function readNodes(
   return { nodes, refused };
 }
 
-function addressLabels(address: IpAddress, settings: CompileSettings, prefixes: PrefixSet): Label[] {
-  const labels: Label[] = [];
+function addressLabels(address: IpAddress, settings: CompileSettings, { prefixes, blocks }: NodeLabelling): Label[] {
+  const labels = blockLabels(address, blocks, IP_BLOCK_SOURCE);
   if (settings.cidrMatchNodes) labels.push(...blockLabels(address, prefixes, 'cidr'));
-  if (settings.semantics === 'kubernetes') labels.push(...blockLabels(address, prefixes, IP_BLOCK_SOURCE));
   return labels;
 }
 

@@ -90,9 +90,9 @@ function requirementsOf(
   return found;
 }
 
-/** metav1.LabelSelector over Kubernetes labels; `prefix` is put before each key (namespace labels live under one). */
-export function kubernetesSelector(selector: SelectorSource, prefix = ''): Selector {
-  return selectorOf(requirementsOf(selector, (key) => ({ source: 'k8s', key: prefix + key })));
+/** metav1.LabelSelector over labels of one source; `prefix` is put before each key (namespace labels live under one). */
+export function kubernetesSelector(selector: SelectorSource, prefix = '', source = 'k8s'): Selector {
+  return selectorOf(requirementsOf(selector, (key) => ({ source, key: prefix + key })));
 }
 
 /** A Cilium endpoint selector: keys name their source. */

@@ -1,4 +1,5 @@
-// The policy objects of ClusterState: networking.k8s.io NetworkPolicy and cilium.io (Clusterwide)NetworkPolicy.
+// The policy objects of ClusterState: networking.k8s.io NetworkPolicy, the admin tiers of policy.networking.k8s.io, and
+// cilium.io (Clusterwide)NetworkPolicy.
 // Types only. Invariant: a list field that the manifest leaves out (or sets to null) is undefined, a list written as []
 // is an empty array; the two mean different things (`ingress: []` and `fromEndpoints: []` above all).
 import type { IpPrefix, L4Protocol, Labels, Located, LocatedPrefix, NamespacedBase, ObjectBase } from './state.ts';
@@ -64,6 +65,62 @@ export interface NetworkPolicyPort extends Located {
   /** Inclusive upper bound; only with a numeric port. */
   readonly endPort?: number;
 }
+
+// ---- policy.networking.k8s.io ----
+
+/**
+ * ClusterNetworkPolicy (v1alpha2), AdminNetworkPolicy or BaselineAdminNetworkPolicy (v1alpha1): ordered rules above or below
+ * the NetworkPolicies.
+ */
+export interface AdminPolicy extends ObjectBase {
+  readonly kind: 'ClusterNetworkPolicy' | 'AdminNetworkPolicy' | 'BaselineAdminNetworkPolicy';
+  readonly namespace?: never;
+  readonly tier: 'admin' | 'baseline';
+  /** 0–1000, the lowest first. A BaselineAdminNetworkPolicy has none and comes last: 1000. */
+  readonly priority: number;
+  readonly subject: AdminPods;
+  readonly ingress: readonly AdminRule[];
+  readonly egress: readonly AdminRule[];
+}
+
+/** Pods by namespace and label; hostNetwork pods never. */
+export interface AdminPods extends Located {
+  /** undefined: absent, which means every namespace. */
+  readonly namespaceSelector?: LabelSelector;
+  /** undefined: every pod. */
+  readonly podSelector?: LabelSelector;
+}
+
+/** One rule; of the rules of a tier the first that matches decides. */
+export interface AdminRule extends Located {
+  readonly direction: 'ingress' | 'egress';
+  /** Index in its list: `egress[0]`. */
+  readonly index: number;
+  readonly name?: string;
+  /** `pass` leaves the tier. */
+  readonly action: 'accept' | 'deny' | 'pass';
+  /** At least one. */
+  readonly peers: readonly AdminPeer[];
+  /** undefined: every protocol, ICMP included. */
+  readonly ports?: readonly AdminPort[];
+}
+
+/** One peer. `unknown`: an object without any field that Weir knows; the rule then fails closed. */
+export type AdminPeer = Located &
+  (
+    | { readonly kind: 'pods'; readonly pods: AdminPods }
+    | { readonly kind: 'nodes'; readonly selector: LabelSelector }
+    | { readonly kind: 'networks'; readonly networks: readonly LocatedPrefix[] }
+    | { readonly kind: 'domains'; readonly names: readonly string[] }
+    | { readonly kind: 'unknown' }
+  );
+
+/** One port item. A name means any transport protocol of the destination pod's container port. */
+export type AdminPort = Located &
+  (
+    | { readonly kind: 'ports'; readonly protocol: L4Protocol; readonly first: number; readonly last: number }
+    | { readonly kind: 'named'; readonly name: string }
+  );
 
 // ---- cilium.io/v2 ----
 

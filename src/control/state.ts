@@ -1,7 +1,7 @@
 // ClusterState: the manifests as loaded, as plain read-only data. In: nothing (types and two constructors of empty values).
 // Out: what the compiler, the lint and the printers read. Invariant: normalised where the API server would have filled
 // a default, but "absent" (undefined) and "empty" ([]) of lists in policies stay apart, because they mean different things.
-import type { CiliumPolicy, NetworkPolicy } from './state-policy.ts';
+import type { AdminPolicy, CiliumPolicy, NetworkPolicy } from './state-policy.ts';
 
 export type * from './state-policy.ts';
 
@@ -257,6 +257,7 @@ export type ClusterObject =
   | EndpointSlice
   | Endpoints
   | NetworkPolicy
+  | AdminPolicy
   | CiliumPolicy
   | CiliumEndpoint
   | CiliumIdentity
@@ -287,6 +288,8 @@ export interface ClusterState {
   readonly endpointSlices: readonly EndpointSlice[];
   readonly endpoints: readonly Endpoints[];
   readonly networkPolicies: readonly NetworkPolicy[];
+  /** ClusterNetworkPolicy, AdminNetworkPolicy and BaselineAdminNetworkPolicy together. */
+  readonly adminPolicies: readonly AdminPolicy[];
   /** CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy together. */
   readonly ciliumPolicies: readonly CiliumPolicy[];
   readonly ciliumEndpoints: readonly CiliumEndpoint[];
@@ -313,6 +316,7 @@ export function emptyState(): ClusterState {
     endpointSlices: [],
     endpoints: [],
     networkPolicies: [],
+    adminPolicies: [],
     ciliumPolicies: [],
     ciliumEndpoints: [],
     ciliumIdentities: [],

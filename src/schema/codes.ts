@@ -191,6 +191,12 @@ export const POLICY_DIRECTION = { INGRESS: 0, EGRESS: 0x80 } as const;
 /** Flags of a policy's meta entry. */
 export const POLICY_FLAG = { ENFORCE_INGRESS: 1, ENFORCE_EGRESS: 2, AUDIT: 4 } as const;
 
+/** Flags of a policy entry, besides the authentication type in bits 0..6. */
+export const POLICY_ENTRY = {
+  /** A denial that is only shown: the packet passes and counts as audited. */
+  AUDIT: 1 << 8,
+} as const;
+
 /** Traffic directions, as in Cilium's metrics. */
 export const DIRECTION = { UNKNOWN: 0, INGRESS: 1, EGRESS: 2, SERVICE: 3 } as const;
 

@@ -32,6 +32,7 @@ const TABLES: readonly [string, string, Readonly<Record<string, number>>][] = [
   ['WEIR_PRECEDENCE', 'Verdict byte of a precedence', codes.PRECEDENCE],
   ['WEIR_POLICY_DIRECTION', 'Direction bit of a policy shape', codes.POLICY_DIRECTION],
   ['WEIR_POLICY_FLAG', 'Policy meta flags', codes.POLICY_FLAG],
+  ['WEIR_POLICY_ENTRY', 'Policy entry flags', codes.POLICY_ENTRY],
   ['WEIR_DIRECTION', 'Directions of metrics', codes.DIRECTION],
   ['WEIR_SERVICE_FLAG', 'Service flags', codes.SERVICE_FLAG],
   ['WEIR_SCOPE', 'Service scopes', codes.SCOPE],

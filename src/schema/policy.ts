@@ -14,7 +14,7 @@ export const policyValue = struct('weir_policy', 'What an entry says', {
   precedence: u32('(0xffffff - priority) << 8 | verdict byte: deny 255, redirect 2..254, allow 1, pass 0'),
   cookie: u32('rule set; 0 = none'),
   proxyPort: be16('proxy port of a redirect, 0 = none'),
-  flags: u16('bits 0-6 authentication type, bit 7 explicit'),
+  flags: u16('bits 0-6 authentication type, bit 7 explicit, bit 8 audit (POLICY_ENTRY)'),
 });
 
 export const policyMetaKey = struct('weir_policy_meta_key', 'Policy id', { policyId: u32('policy id') });

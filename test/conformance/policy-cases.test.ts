@@ -9,16 +9,12 @@ import { POLICY_CASES } from '../support/repository.ts';
 
 const ROOT = POLICY_CASES;
 
-/** Cases of API kinds that Weir does not read yet. */
-const UNREAD_KINDS = /^\d+-tier-/;
-
 const folders = caseFolders(ROOT);
 if (folders.length === 0) {
   test('policy truth tables', { skip: `no cases in ${ROOT}` }, () => undefined);
 }
 for (const folder of folders) {
-  const skip = UNREAD_KINDS.test(folder) ? 'policy.networking.k8s.io tiers are not read' : false;
-  test(`truth table ${folder}`, { skip }, () => {
+  test(`truth table ${folder}`, () => {
     const { compiled, probes } = readCase(join(ROOT, folder));
     assert.ok(probes.length > 0);
     const wrong = probes.filter((probe) => {

@@ -2,6 +2,9 @@
 // ClusterState, a connection, options. Output: whether each side lets it pass. Invariant: shares no code with the compiler;
 // no identities, no maps, no caches.
 import type {
+  AdminPods,
+  AdminPolicy,
+  AdminRule,
   CiliumPolicy,
   CiliumRule,
   CiliumRuleItem,
@@ -252,10 +255,97 @@ function ciliumPorts(item: CiliumRuleItem, destination: Pod | undefined, c: Naiv
   );
 }
 
+// ---- the admin tiers ----
+
+function adminPods(state: ClusterState, { namespaceSelector, podSelector }: AdminPods, pod: Pod | undefined): boolean {
+  if (pod === undefined) return false;
+  const namespace = namespaceLabels(state, pod.namespace).map(([key, value]): Label => ['k8s', key, value]);
+  const own = [...pod.labels].map(([key, value]): Label => ['k8s', key, value]);
+  if (namespaceSelector !== undefined && !selected(namespaceSelector, namespace, plain)) return false;
+  return podSelector === undefined || selected(podSelector, own, plain);
+}
+
+function adminRule(
+  state: ClusterState,
+  rule: AdminRule,
+  party: Party,
+  destination: Pod | undefined,
+  c: NaiveConnection,
+): boolean {
+  // Fails closed: nothing is accepted, everything denied.
+  if (rule.peers.some(({ kind }) => kind === 'unknown')) return rule.action !== 'accept';
+  const peer = rule.peers.some((p) => {
+    if (p.kind === 'pods') return adminPods(state, p.pods, party.pod);
+    if (p.kind === 'networks') return p.networks.some((prefix) => inPrefix(party.address, prefix));
+    if (p.kind !== 'nodes') return false;
+    const node = state.nodes.find(({ name }) => name === nodeOf(state, party.address));
+    const labels = [...(node?.labels ?? [])].map(([key, value]): Label => ['k8s', key, value]);
+    return nodeOf(state, party.address) !== undefined && selected(p.selector, labels, plain);
+  });
+  if (!peer) return false;
+  if (rule.peers.every(({ kind }) => kind !== 'unknown') && rule.ports === undefined) return true;
+  return (rule.ports ?? []).some((port) => {
+    if (port.kind === 'named') return namedPort(destination, port.name, c);
+    return port.protocol === c.protocol && c.port >= port.first && c.port <= port.last;
+  });
+}
+
+/** The first rule of a tier that matches: what it does, or undefined. */
+function adminTier(
+  state: ClusterState,
+  policies: readonly AdminPolicy[],
+  tier: AdminPolicy['tier'],
+  direction: 'ingress' | 'egress',
+  subject: Pod,
+  party: Party,
+  destination: Pod | undefined,
+  c: NaiveConnection,
+): { action: AdminRule['action']; policy: AdminPolicy } | undefined {
+  const order = (p: AdminPolicy): string => `${p.kind} ${p.name}`;
+  const sorted = policies
+    .filter((policy) => policy.tier === tier && adminPods(state, policy.subject, subject))
+    .sort((a, b) => a.priority - b.priority || (order(a) < order(b) ? -1 : 1));
+  for (const policy of sorted) {
+    for (const rule of policy[direction]) {
+      if (!adminRule(state, rule, party, destination, c)) continue;
+      const closed = rule.peers.some(({ kind }) => kind === 'unknown');
+      return { action: closed ? 'deny' : rule.action, policy };
+    }
+  }
+  return undefined;
+}
+
 // ---- one side ----
 
-/** Whether the subject, the owner of `own`, lets a connection with `peer` pass in a direction. */
+const AUDIT = 'weir.dev/policy-audit-mode';
+
+/** A side's say. `audit`: it passes, and would not if the policies in audit mode were enforced. */
+export type NaiveSide = 'allow' | 'deny' | 'audit';
+
+/**
+ * Policies in audit mode are left out for the verdict; with them in, a verdict that turns to deny is shown. A tier that ends
+ * in a pass is walked with the same question.
+ */
 function side(
+  state: ClusterState,
+  c: NaiveConnection,
+  direction: 'ingress' | 'egress',
+  options: NaiveOptions,
+): NaiveSide {
+  const shown = (policy: { annotations: ReadonlyMap<string, string> }): boolean =>
+    policy.annotations.get(AUDIT) === 'enabled';
+  const without = {
+    ...state,
+    networkPolicies: state.networkPolicies.filter((p) => !shown(p)),
+    adminPolicies: state.adminPolicies.filter((p) => !shown(p)),
+    ciliumPolicies: state.ciliumPolicies.filter((p) => !shown(p)),
+  };
+  if (!passes(without, c, direction, options)) return 'deny';
+  return passes(state, c, direction, options) ? 'allow' : 'audit';
+}
+
+/** Whether the subject, the owner of `own`, lets a connection with `peer` pass in a direction. */
+function passes(
   state: ClusterState,
   c: NaiveConnection,
   direction: 'ingress' | 'egress',
@@ -267,6 +357,9 @@ function side(
   const party = partyOf(state, subject, other);
   const destination = direction === 'ingress' ? subject : party.pod;
   if (party.kind === 'own-node' && (options.kubernetes || direction === 'ingress')) return true;
+
+  const first = adminTier(state, state.adminPolicies, 'admin', direction, subject, party, destination, c);
+  if (first !== undefined && first.action !== 'pass') return first.action === 'accept';
 
   let isolated = options.enforcement === 'always';
   let allowed = false;
@@ -314,7 +407,9 @@ function side(
     if (allows.some(hits)) allowed = true;
     if (denies.some(hits)) denied = true;
   }
-  return !denied && (allowed || !isolated);
+  if (denied || allowed || isolated) return !denied && allowed;
+  const last = adminTier(state, state.adminPolicies, 'baseline', direction, subject, party, destination, c);
+  return last?.action !== 'deny';
 }
 
 /** Both sides of a connection. */
@@ -322,6 +417,6 @@ export function naiveVerdict(
   state: ClusterState,
   c: NaiveConnection,
   options: NaiveOptions,
-): { egress: boolean; ingress: boolean } {
+): { egress: NaiveSide; ingress: NaiveSide } {
   return { egress: side(state, c, 'egress', options), ingress: side(state, c, 'ingress', options) };
 }

@@ -214,10 +214,86 @@ const ciliumPolicy = fc.oneof(
   })),
 );
 
-/** Policies with distinct names. */
-export const policies: fc.Arbitrary<readonly Record<string, unknown>[]> = fc
-  .array(fc.oneof(networkPolicy, ciliumPolicy), { minLength: 1, maxLength: 4 })
-  .map((list) => list.map((policy, i) => ({ ...policy, metadata: { ...policy.metadata, name: `p${i}` } })));
+// ---- the admin tiers ----
+
+const adminPods = fc.oneof(
+  namespaceSelector.map((namespaces) => ({ namespaces })),
+  fc.record({ namespaceSelector: optional(namespaceSelector), podSelector }).map((pods) => ({ pods: object(pods) })),
+);
+const networks = fc
+  .uniqueArray(prefixes, { minLength: 1, maxLength: 2, selector: ({ cidr }) => cidr })
+  .map((list) => ({ networks: list.map(({ cidr }) => cidr) }));
+const nodes = selector(fc.constant('pool'), fc.constantFrom('n1', 'n2')).map((s) => ({ nodes: s }));
+const adminPort = fc.oneof(
+  fc
+    .record({
+      protocol: fc.constantFrom('tcp', 'udp', 'sctp'),
+      port: fc.constantFrom(80, 81, 443),
+      span: fc.constantFrom(0, 0, 1, 400),
+    })
+    .map(({ protocol, port, span }) => ({
+      [protocol]: { destinationPort: span > 0 ? { range: { start: port, end: port + span } } : { number: port } },
+    })),
+  fc.constantFrom('http', 'dns').map((name) => ({ destinationNamedPort: name })),
+);
+const adminRule = (field: 'from' | 'to'): fc.Arbitrary<unknown> =>
+  fc
+    .record({
+      action: fc.constantFrom('Accept', 'Deny', 'Pass', 'Pass'),
+      peers: fc.array(
+        field === 'from'
+          ? fc.oneof({ weight: 9, arbitrary: adminPods }, { weight: 1, arbitrary: fc.constant({}) })
+          : fc.oneof(
+              { weight: 6, arbitrary: adminPods },
+              { weight: 3, arbitrary: networks },
+              { weight: 2, arbitrary: nodes },
+              { weight: 1, arbitrary: fc.constant({}) },
+            ),
+        { minLength: 1, maxLength: 2 },
+      ),
+      protocols: optional(fc.array(adminPort, { minLength: 1, maxLength: 2 })),
+    })
+    .map(({ action, peers, protocols }) => {
+      // Names are of pods: the API refuses them together with networks and nodes.
+      const others = peers.some((peer) => 'networks' in peer || 'nodes' in peer);
+      const ports = others ? protocols?.filter((port) => !('destinationNamedPort' in port)) : protocols;
+      return object({ action, [field]: peers, protocols: ports?.length === 0 ? undefined : ports });
+    });
+const adminPolicy = fc
+  .record({
+    tier: fc.constantFrom('Admin', 'Admin', 'Baseline'),
+    priority: fc.constantFrom(0, 7, 7, 1000),
+    subject: adminPods,
+    ingress: optional(fc.array(adminRule('from'), { maxLength: 3 })),
+    egress: optional(fc.array(adminRule('to'), { maxLength: 3 })),
+  })
+  .map((spec) => ({
+    apiVersion: 'policy.networking.k8s.io/v1alpha2',
+    kind: 'ClusterNetworkPolicy',
+    metadata: {},
+    spec: object(spec),
+  }));
+
+const annotations = fc.constantFrom(undefined, undefined, undefined, { 'weir.dev/policy-audit-mode': 'enabled' });
+
+const named = (
+  policy: fc.Arbitrary<Record<string, unknown> & { readonly metadata: object }>,
+): fc.Arbitrary<readonly Record<string, unknown>[]> =>
+  fc
+    .array(fc.tuple(policy, annotations), { minLength: 1, maxLength: 4 })
+    .map((list) =>
+      list.map(([p, notes], i) => ({ ...p, metadata: object({ ...p.metadata, name: `p${i}`, annotations: notes }) })),
+    );
+
+/** Policies with distinct names, of any kind, some in audit mode. */
+export const policies: fc.Arbitrary<readonly Record<string, unknown>[]> = named(
+  fc.oneof(networkPolicy, ciliumPolicy, adminPolicy),
+);
+
+/** The admin tiers above all, with passes, over policies of the other kinds. */
+export const tieredPolicies: fc.Arbitrary<readonly Record<string, unknown>[]> = named(
+  fc.oneof({ weight: 3, arbitrary: adminPolicy }, networkPolicy, ciliumPolicy),
+);
 
 interface PodPlan {
   readonly namespace: string;
@@ -256,7 +332,7 @@ const BASE = [
   ...['n1', 'n2'].map((name, i) => ({
     apiVersion: 'v1',
     kind: 'Node',
-    metadata: { name },
+    metadata: { name, labels: { pool: name } },
     status: { addresses: [{ type: 'InternalIP', address: `172.18.0.1${i + 1}` }] },
   })),
   ...NAMESPACES.map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: { ns: name } } })),

@@ -14,6 +14,7 @@ import {
   ipcacheKey4,
   ipcacheKey6,
   ipcacheValue,
+  POLICY_ENTRY,
   POLICY_FLAG,
   policyKey,
   policyMeta,
@@ -48,7 +49,7 @@ export interface Connection {
 
 /** What one side says. */
 export interface SideVerdict {
-  readonly verdict: 'allowed' | 'redirected' | 'denied';
+  readonly verdict: 'allowed' | 'redirected' | 'audited' | 'denied';
   /** Deny rule or default deny. */
   readonly reason: 'unenforced' | 'rule' | 'default' | 'no-endpoint';
   readonly cookie: number;
@@ -107,7 +108,8 @@ export function sideVerdict(
     return { verdict: 'denied', reason: 'default', cookie: egress ? meta.egressCookie : meta.ingressCookie };
   }
   const byte = best.precedence & 0xff;
-  const verdict = byte === 255 ? 'denied' : byte === 1 ? 'allowed' : 'redirected';
+  const denied = (best.flags & POLICY_ENTRY.AUDIT) !== 0 ? 'audited' : 'denied';
+  const verdict = byte === 255 ? denied : byte === 1 ? 'allowed' : 'redirected';
   return { verdict, reason: 'rule', cookie: best.cookie };
 }
 

@@ -97,3 +97,7 @@ export const ciliumPolicy = (spec: string, name = 'p'): string =>
 /** A CiliumClusterwideNetworkPolicy. */
 export const clusterPolicy = (spec: string, name = 'p'): string =>
   `{apiVersion: cilium.io/v2, kind: CiliumClusterwideNetworkPolicy, metadata: {name: ${name}}, spec: ${spec}}\n`;
+
+/** A ClusterNetworkPolicy. */
+export const tierPolicy = (spec: string, name = 'p'): string =>
+  `{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {name: ${name}}, spec: ${spec}}\n`;

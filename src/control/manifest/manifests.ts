@@ -3,6 +3,7 @@
 // Invariant: nothing is half applied, problems come in the order of the input, each input is read to its end.
 import type { Problem } from '../problem.ts';
 import { emptyFacts, type CiliumConfigMap, type ClusterObject, type ClusterState, type Origin } from '../state.ts';
+import { readAdminPolicy } from './admin-policy.ts';
 import { readCiliumPolicy } from './cilium-policy.ts';
 import { readCidrGroup, readCiliumEndpoint, readCiliumIdentity, readConfigMap } from './cilium-resources.ts';
 import { parseDocuments } from './documents.ts';
@@ -59,6 +60,18 @@ const kinds: ReadonlyMap<string, { readonly versions: readonly string[]; readonl
       versions: ['v2'],
       read: (reader, root, keep) => readCiliumPolicy(reader, root, 'CiliumClusterwideNetworkPolicy', keep),
     },
+  ],
+  [
+    'policy.networking.k8s.io/ClusterNetworkPolicy',
+    { versions: ['v1alpha2'], read: (reader, root) => readAdminPolicy(reader, root, 'ClusterNetworkPolicy') },
+  ],
+  [
+    'policy.networking.k8s.io/AdminNetworkPolicy',
+    { versions: ['v1alpha1'], read: (reader, root) => readAdminPolicy(reader, root, 'AdminNetworkPolicy') },
+  ],
+  [
+    'policy.networking.k8s.io/BaselineAdminNetworkPolicy',
+    { versions: ['v1alpha1'], read: (reader, root) => readAdminPolicy(reader, root, 'BaselineAdminNetworkPolicy') },
   ],
   ['cilium.io/CiliumEndpoint', { versions: ['v2'], read: readCiliumEndpoint }],
   ['cilium.io/CiliumIdentity', { versions: ['v2'], read: readCiliumIdentity }],
@@ -257,6 +270,7 @@ class StateBuilder {
       endpointSlices: of('EndpointSlice'),
       endpoints: of('Endpoints'),
       networkPolicies: of('NetworkPolicy'),
+      adminPolicies: of('ClusterNetworkPolicy', 'AdminNetworkPolicy', 'BaselineAdminNetworkPolicy'),
       ciliumPolicies: of('CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy'),
       ciliumEndpoints: of('CiliumEndpoint'),
       ciliumIdentities: of('CiliumIdentity'),

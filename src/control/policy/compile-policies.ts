@@ -1,7 +1,7 @@
 // Normal form → the policy of each endpoint. Input: policies, identities, the pods to compile for. Output: PolicyBlocks, which
 // pod has which, names that verdicts may depend on. Invariant: the result does not depend on the order of the input; what a
 // rule says about a peer is worked out once, however many subjects it selects.
-import { BOUND, IDENTITY, POLICY_TIER, PRECEDENCE } from '../../schema/index.ts';
+import { BOUND, IDENTITY, PRECEDENCE } from '../../schema/index.ts';
 import { type IdentityView, type PodIdentity, WHOLE_CLUSTER } from '../identity.ts';
 import { LabelSet, reservedLabel } from '../labels.ts';
 import type { Problem } from '../problem.ts';
@@ -10,10 +10,19 @@ import { LabelIndex, type Selector } from '../selector.ts';
 import type { CompileSettings } from '../settings.ts';
 import type { StickyIds } from '../sticky-ids.ts';
 import { EntrySet, type PolicyBlock, ShapeTable, withinProbeBudget } from './entries.ts';
+import { Ladder, type Layer, precedenceOf, priorityOf, type Rung } from './ladder.ts';
 import { NamedPortTable, podPorts } from './named-ports.ts';
 import { peerIdentities, peersHoldHost, requireAll } from './peers.ts';
 import { anyProtocolWord, portWords } from './ports.ts';
-import type { Direction, FqdnPeer, NormalPolicies, PolicyRule, RuleVerdict } from './rule.ts';
+import type { Region } from './region.ts';
+import {
+  compareRules,
+  type Direction,
+  type FqdnPeer,
+  type NormalPolicies,
+  type PolicyRule,
+  type RuleTier,
+} from './rule.ts';
 
 /** A rule about DNS names: what it grants depends on answers that may not be known. */
 export interface NamedRule extends FqdnPeer {
@@ -32,19 +41,8 @@ export interface CompiledPolicies {
   readonly names: readonly NamedRule[];
 }
 
-/** Precedence of a verdict in a tier (see weir_policy.precedence), u32. */
-export const precedenceOf = (tier: number, verdict: number): number => (POLICY_TIER.LOWEST - tier) * 256 + verdict;
-
-const VERDICT_BYTE: { readonly [V in RuleVerdict]: number } = {
-  allow: PRECEDENCE.ALLOW,
-  // Cilium gives listeners priorities within 2..254; Weir has no proxy of its own, and one number keeps redirects equal.
-  redirect: 128,
-  deny: PRECEDENCE.DENY,
-};
-
 /** Above every tier: recent Cilium lets a pod's own node in whatever policies say. */
 const TOP_ALLOW = precedenceOf(0, PRECEDENCE.ALLOW);
-const DEFAULT_ALLOW = precedenceOf(POLICY_TIER.DEFAULT, PRECEDENCE.ALLOW);
 
 const builtin = (name: string, direction: Direction): RuleRef => ({
   kind: 'builtin',
@@ -61,12 +59,11 @@ const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
 /** Everything that holds for all subjects with the same labels, in one direction. */
 interface SubjectSide {
   readonly rules: number[];
+  /** Provenance numbers of what isolates, and of what would if it were not in audit mode. */
   readonly isolations: number[];
+  readonly audited: number[];
   readonly requires: Selector[];
 }
-
-/** Identities and shapes for which a rule speaks. */
-type Pairs = readonly { readonly identities: readonly number[]; readonly shapes: readonly number[] }[];
 
 /** Compiles policies for a list of pods. One use. */
 export class PolicyCompiler {
@@ -78,7 +75,7 @@ export class PolicyCompiler {
   private readonly shapes = new ShapeTable();
   private readonly sets = new RuleSets();
   private readonly namedPorts: NamedPortTable;
-  private readonly pairs = new Map<string, Pairs>();
+  private readonly pairs = new Map<string, Region>();
   private readonly identities = new Map<string, readonly number[]>();
 
   constructor(
@@ -146,7 +143,9 @@ export class PolicyCompiler {
     };
     const { rules, isolations, requires } = this.normal;
     each(rules, (side, _, i) => side.rules.push(i));
-    each(isolations, (side, { ref }) => side.isolations.push(this.provenance.register(ref)));
+    each(isolations, (side, { ref, audited }) =>
+      (audited ? side.audited : side.isolations).push(this.provenance.register(ref)),
+    );
     each(requires, (side, { selector }) => side.requires.push(selector));
     this.isolateAlways(byText);
     return byText;
@@ -166,7 +165,7 @@ export class PolicyCompiler {
 
   /** Pods with the same key have the same policy; empty where nothing is enforced. */
   private policyKey(pod: PodIdentity, side: Record<Direction, SubjectSide>): string {
-    const enforced = DIRECTIONS.some((d) => side[d].rules.length + side[d].isolations.length > 0);
+    const enforced = DIRECTIONS.some((d) => isEnforced(side[d]));
     if (!enforced) return '';
     const named = side.ingress.rules.some((rule) => hasNames(this.normal.rules[rule]!)) ? pod.namedPorts : '';
     return `${pod.labels.text}\0${named}\0${(pod.node?.hostLabels ?? PLAIN_HOST).text}`;
@@ -183,12 +182,17 @@ export class PolicyCompiler {
     const cookies = { ingress: 0, egress: 0 };
     for (const direction of DIRECTIONS) {
       const side = sides[direction];
-      if (side.rules.length + side.isolations.length === 0) continue;
+      if (!isEnforced(side)) continue;
       enforced[direction] = true;
       cookies[direction] = this.provenance.cookieOf(side.isolations);
-      this.addBuiltins(entries, direction, side.isolations.length > 0);
-      const required = requireAll(side.requires);
-      for (const rule of side.rules) this.addRule(entries, rule, pod, required, policyId, names);
+      this.addOwnNode(entries, direction);
+      const ladder = new Ladder(this.rungsOf(side, direction, pod), (...entry) => {
+        entries.add(...entry);
+      });
+      if (!ladder.build()) {
+        this.complain(`pod ${pod.pod.namespace}/${pod.pod.name}: too many rules of the admin tiers at one priority`);
+      }
+      for (const index of side.rules) this.addNames(index, policyId, names);
     }
     const block = entries.finish(policyId, cookies, enforced, this.provenance);
     if (!withinProbeBudget(block)) {
@@ -199,57 +203,81 @@ export class PolicyCompiler {
     return block;
   }
 
-  private addBuiltins(entries: EntrySet, direction: Direction, isolated: boolean): void {
-    const every = [this.shapes.index(anyProtocolWord(direction))];
+  private addOwnNode(entries: EntrySet, direction: Direction): void {
     const { semantics, allowLocalhost } = this.settings;
     if (semantics === 'kubernetes' || (direction === 'ingress' && allowLocalhost !== 'policy')) {
       const name = semantics === 'kubernetes' ? 'allow-own-node' : 'allow-localhost';
-      entries.add([IDENTITY.HOST], every, TOP_ALLOW, this.provenance.register(builtin(name, direction)));
-    }
-    if (!isolated) {
-      entries.add(
-        [IDENTITY.UNKNOWN],
-        every,
-        DEFAULT_ALLOW,
-        this.provenance.register(builtin('no-default-deny', direction)),
-      );
+      const shapes = [anyProtocolWord(direction)];
+      const rules = [this.provenance.register(builtin(name, direction))];
+      entries.add([{ identities: [IDENTITY.HOST], shapes }], TOP_ALLOW, rules, 0);
     }
   }
 
-  private addRule(
-    entries: EntrySet,
-    index: number,
-    pod: PodIdentity,
-    required: Selector,
-    policyId: number,
-    names: NamedRule[],
-  ): void {
-    const rule = this.normal.rules[index]!;
-    const precedence = precedenceOf(POLICY_TIER.NORMAL, VERDICT_BYTE[rule.verdict]);
-    const number = this.provenance.register(rule.ref);
-    for (const { identities, shapes } of this.pairsOf(index, pod, required)) {
-      entries.add(identities, shapes, precedence, number);
+  /** The rules of a direction in the order in which they decide. */
+  private rungsOf(side: SubjectSide, direction: Direction, pod: PodIdentity): Rung[] {
+    const required = requireAll(side.requires);
+    const rules = side.rules.map((index) => ({
+      rule: this.normal.rules[index]!,
+      layer: this.layerOf(index, pod, required),
+    }));
+    const tier = (wanted: RuleTier): typeof rules => rules.filter(({ rule }) => rule.tier === wanted);
+    const ordered = (wanted: 'admin' | 'baseline', next: (rungs: number) => number): Rung[] => {
+      const list = tier(wanted).sort((a, b) => compareRules(a.rule, b.rule));
+      return list.map(({ rule, layer }) => ({
+        layers: [layer],
+        priority: priorityOf(wanted, rule.priority),
+        next: next(list.length),
+      }));
+    };
+    const everything: Region = [{ identities: [IDENTITY.UNKNOWN], shapes: [anyProtocolWord(direction)] }];
+    const isolated = side.isolations.length > 0;
+    const rungs = ordered('admin', (count) => count);
+    rungs.push(
+      ...normalRungs(
+        tier('normal').map(({ layer }) => layer),
+        isolated,
+      ),
+    );
+    if (isolated) {
+      rungs.push(normalRung([{ region: everything, verdict: 'deny', rules: side.isolations, audited: false }], true));
+      return rungs;
     }
-    const host = pod.node?.hostLabels ?? PLAIN_HOST;
-    if (peersHoldHost(rule.peers, required, host)) {
+    if (side.audited.length > 0) {
+      rungs.push(normalRung([{ region: everything, verdict: 'deny', rules: side.audited, audited: true }], false));
+    }
+    const before = rungs.length;
+    rungs.push(...ordered('baseline', (count) => before + count));
+    const open = [this.provenance.register(builtin('no-default-deny', direction))];
+    const layer: Layer = { region: everything, verdict: 'allow', rules: open, audited: false };
+    rungs.push({ layers: [layer], priority: priorityOf('default'), next: 0 });
+    return rungs;
+  }
+
+  private layerOf(index: number, pod: PodIdentity, required: Selector): Layer {
+    const rule = this.normal.rules[index]!;
+    const region = [...this.pairsOf(index, pod, required)];
+    if (peersHoldHost(rule.peers, required, pod.node?.hostLabels ?? PLAIN_HOST)) {
       // The node itself has no container ports: names mean nothing to it on egress.
       const shapes = this.shapesOf(rule, rule.direction === 'ingress' ? pod : undefined);
-      entries.add([IDENTITY.HOST], shapes, precedence, number);
+      region.push({ identities: [IDENTITY.HOST], shapes });
     }
+    return { region, verdict: rule.verdict, rules: [this.provenance.register(rule.ref)], audited: rule.audited };
+  }
+
+  private addNames(index: number, policyId: number, names: NamedRule[]): void {
+    const rule = this.normal.rules[index]!;
     for (const fqdn of rule.fqdns) {
-      const shapes = this.shapesOf(rule, undefined).map((shape) => this.shapes.words[shape]!);
-      names.push({ ...fqdn, policyId, rule: rule.ref, shapes });
+      names.push({ ...fqdn, policyId, rule: rule.ref, shapes: this.shapesOf(rule, undefined) });
     }
   }
 
-  /** Shape indices of a rule; names as on `pod`, or as nothing. */
+  /** Shape words of a rule; names as on `pod`, or as nothing. */
   private shapesOf(rule: PolicyRule, pod: PodIdentity | undefined): number[] {
     const named = pod === undefined ? (): number[] => [] : podPorts(pod.pod);
-    const words = rule.ports.flatMap((match) => portWords(match, rule.direction, named));
-    return [...new Set(words)].map((word) => this.shapes.index(word));
+    return [...new Set(rule.ports.flatMap((match) => portWords(match, rule.direction, named)))];
   }
 
-  private pairsOf(index: number, pod: PodIdentity, required: Selector): Pairs {
+  private pairsOf(index: number, pod: PodIdentity, required: Selector): Region {
     const rule = this.normal.rules[index]!;
     const named = hasNames(rule);
     const key = `${index}\0${required.text}\0${named && rule.direction === 'ingress' ? pod.namedPorts : ''}`;
@@ -276,7 +304,7 @@ export class PolicyCompiler {
   }
 
   /** On egress a name is the destination's: numbered ports for every peer, named ones for each peer's own. */
-  private egressNamedPairs(rule: PolicyRule, identities: readonly number[]): Pairs {
+  private egressNamedPairs(rule: PolicyRule, identities: readonly number[]): Region {
     const numbered = { ...rule, ports: rule.ports.filter(({ kind }) => kind !== 'named') };
     const pairs = [{ identities, shapes: this.shapesOf(numbered, undefined) }];
     for (const identity of this.namedPorts.candidates(identities)) {
@@ -285,7 +313,7 @@ export class PolicyCompiler {
         .filter(({ kind }) => kind === 'named')
         .flatMap((match) => portWords(match, 'egress', (name, protocol) => ports.get(`${name}/${protocol}`) ?? []));
       if (words.length > 0) {
-        pairs.push({ identities: [identity], shapes: [...new Set(words)].map((word) => this.shapes.index(word)) });
+        pairs.push({ identities: [identity], shapes: [...new Set(words)] });
       }
     }
     this.warnAboutAmbiguousNames(rule, identities);
@@ -304,6 +332,34 @@ export class PolicyCompiler {
   }
 }
 
-const emptySide = (): SubjectSide => ({ rules: [], isolations: [], requires: [] });
+const emptySide = (): SubjectSide => ({ rules: [], isolations: [], audited: [], requires: [] });
+
+const isEnforced = ({ rules, isolations, audited }: SubjectSide): boolean =>
+  rules.length + isolations.length + audited.length > 0;
+
+const normalRung = (layers: readonly Layer[], implicit: boolean): Rung => ({
+  layers,
+  priority: priorityOf('normal'),
+  next: 0,
+  implicit,
+});
+
+/**
+ * The tier of NetworkPolicies and Cilium's: one rung where deny wins. What policies in audit mode say stands on rungs of its
+ * own, denials before what is allowed; what they allow changes nothing where an enforced policy isolates.
+ */
+function normalRungs(layers: readonly Layer[], isolated: boolean): Rung[] {
+  const audited = layers.filter((layer) => layer.audited);
+  if (audited.length === 0) return [normalRung(layers, false)];
+  const of = (list: readonly Layer[], denies: boolean): Layer[] =>
+    list.filter(({ verdict }) => (verdict === 'deny') === denies);
+  const enforced = layers.filter((layer) => !layer.audited);
+  return [
+    normalRung(of(enforced, true), false),
+    ...of(audited, true).map((layer) => normalRung([layer], false)),
+    normalRung(of(enforced, false), false),
+    ...of(audited, false).map((layer) => normalRung([layer], isolated)),
+  ];
+}
 
 const hasNames = (rule: PolicyRule): boolean => rule.ports.some(({ kind }) => kind === 'named');

@@ -4,6 +4,7 @@
 import { BOUND, POLICY_FLAG, PRECEDENCE, PROXY_PORT } from '../../schema/index.ts';
 import type { Provenance, RuleSets } from '../provenance.ts';
 import { isEgressWord, shapeOfWord } from './ports.ts';
+import type { Region } from './region.ts';
 
 /** What a policy's meta entry says, besides padding. */
 export interface PolicyMeta {
@@ -51,37 +52,49 @@ export class EntrySet {
   private readonly shapes: number[] = [];
   private readonly precedences: number[] = [];
   private readonly rules: number[] = [];
+  private readonly flags: number[] = [];
   private readonly table: ShapeTable;
   private readonly sets: RuleSets;
+  private readonly only: number | undefined;
 
-  constructor(table: ShapeTable, sets: RuleSets) {
+  /** `only`: entries of other identities are left out. */
+  constructor(table: ShapeTable, sets: RuleSets, only?: number) {
     this.table = table;
     this.sets = sets;
+    this.only = only;
   }
 
   get size(): number {
     return this.identities.length;
   }
 
-  /** One rule's say about every pair of an identity and a shape (an index of the table). `rule`: its provenance number. */
-  add(identities: readonly number[], shapes: readonly number[], precedence: number, rule: number): void {
-    for (const identity of identities) {
-      for (const shape of shapes) {
-        const key = identity * SHAPE_RADIX + shape;
-        const slot = this.slots.get(key);
-        if (slot === undefined) {
-          this.slots.set(key, this.identities.length);
-          this.identities.push(identity);
-          this.shapes.push(shape);
-          this.precedences.push(precedence);
-          this.rules.push(this.sets.add(0, rule));
-        } else if (precedence > this.precedences[slot]!) {
-          this.precedences[slot] = precedence;
-          this.rules[slot] = this.sets.add(0, rule);
-        } else if (precedence === this.precedences[slot]!) {
-          this.rules[slot] = this.sets.add(this.rules[slot]!, rule);
-        }
+  /** What rules (by provenance number) say about a region. */
+  add(region: Region, precedence: number, rules: readonly number[], flags: number): void {
+    for (const { identities, shapes } of region) {
+      if (this.only !== undefined && !holds(identities, this.only)) continue;
+      const indices = shapes.map((word) => this.table.index(word));
+      for (const identity of this.only === undefined ? identities : [this.only]) {
+        for (const shape of indices) for (const rule of rules) this.merge(identity, shape, precedence, rule, flags);
       }
+    }
+  }
+
+  private merge(identity: number, shape: number, precedence: number, rule: number, flags: number): void {
+    const key = identity * SHAPE_RADIX + shape;
+    const slot = this.slots.get(key);
+    if (slot === undefined) {
+      this.slots.set(key, this.identities.length);
+      this.identities.push(identity);
+      this.shapes.push(shape);
+      this.precedences.push(precedence);
+      this.rules.push(this.sets.add(0, rule));
+      this.flags.push(flags);
+    } else if (precedence > this.precedences[slot]!) {
+      this.precedences[slot] = precedence;
+      this.rules[slot] = this.sets.add(0, rule);
+      this.flags[slot] = flags;
+    } else if (precedence === this.precedences[slot]!) {
+      this.rules[slot] = this.sets.add(this.rules[slot]!, rule);
     }
   }
 
@@ -107,8 +120,8 @@ export class EntrySet {
       words[at + 2] = shape;
       words[at + 3] = this.precedences[slot]!;
       words[at + 4] = provenance.cookieOf(this.sets.members(this.rules[slot]!));
-      // Flags stay 0: authentication is not enforced.
-      words[at + 5] = proxyPort(this.precedences[slot]!, shape);
+      // No authentication type, since authentication is not enforced.
+      words[at + 5] = proxyPort(this.precedences[slot]!, shape) | (this.flags[slot]! << 16);
       at += ENTRY_WORDS;
       const bitmaps = isEgressWord(shape) ? egressShapes : ingressShapes;
       bitmaps[identityClass(identity)]! |= 1 << shapeOfWord(shape);
@@ -130,6 +143,20 @@ function proxyPort(precedence: number, word: number): number {
   if (verdict < PRECEDENCE.REDIRECT_LOWEST || verdict > PRECEDENCE.REDIRECT_HIGHEST) return 0;
   const port = isEgressWord(word) ? PROXY_PORT.EGRESS : PROXY_PORT.INGRESS;
   return (port >>> 8) | ((port & 0xff) << 8);
+}
+
+/** True when an ascending list holds a number. */
+function holds(list: readonly number[], wanted: number): boolean {
+  let low = 0;
+  let high = list.length - 1;
+  while (low <= high) {
+    const middle = (low + high) >>> 1;
+    const found = list[middle]!;
+    if (found === wanted) return true;
+    if (found < wanted) low = middle + 1;
+    else high = middle - 1;
+  }
+  return false;
 }
 
 /** Which bitmap of the meta entry an identity of a key belongs to: 0 identities, 1 aggregates, 2 everybody. */

@@ -6,6 +6,7 @@ import type { Problem } from '../problem.ts';
 import type { RuleRef } from '../provenance.ts';
 import { bothSelectors, ciliumSelector, inNamespace, type Selector } from '../selector.ts';
 import type { CiliumPolicy, CiliumRule, CiliumRuleItem, LabelRequirement, Labels, Origin } from '../state.ts';
+import { isAudited } from './audit.ts';
 import { type CiliumReferences, referencedPeers } from './cilium-peers.ts';
 import { portGroups } from './cilium-ports.ts';
 import { peerSelector } from './cilium-scope.ts';
@@ -17,6 +18,7 @@ export interface NormalSink {
   readonly isolations: Isolation[];
   readonly requires: Requires[];
   readonly problems: Problem[];
+  nodeLabels: boolean;
 }
 
 const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
@@ -93,7 +95,12 @@ function normaliseDirection(
   });
   const isolates = (direction === 'ingress' ? rule.defaultDenyIngress : rule.defaultDenyEgress) !== false;
   if (isolates) {
-    sink.isolations.push({ ref: ref(`${rule.path}.${direction}`, policy.origin.line), subject, direction });
+    sink.isolations.push({
+      ref: ref(`${rule.path}.${direction}`, policy.origin.line),
+      subject,
+      direction,
+      audited: isAudited(policy),
+    });
   }
   for (const item of [...allows, ...denies]) {
     for (const required of item.requires ?? []) {
@@ -119,8 +126,12 @@ function normaliseItem(
   }
   const groups = portGroups(item, complain);
   const { peers, fqdns } = peersOf(policy, item, references, complain);
-  const { origin, direction } = item;
-  for (const group of groups) sink.rules.push({ ref, origin, subject, direction, peers, fqdns, ...group });
+  const { origin, direction, index: position } = item;
+  const audited = isAudited(policy);
+  for (const group of groups) {
+    const standing = { tier: 'normal', priority: 0, audited, position } as const;
+    sink.rules.push({ ref, origin, subject, direction, ...standing, peers, fqdns, ...group });
+  }
 }
 
 /** The peers of an item. Without any peer field: everybody where ports or ICMP types are named, else nobody. */

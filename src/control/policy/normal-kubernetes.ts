@@ -4,6 +4,7 @@ import { NAMESPACE_LABEL_PREFIX } from '../labels.ts';
 import type { RuleRef } from '../provenance.ts';
 import { ANY_POD, bothSelectors, inNamespace, kubernetesSelector } from '../selector.ts';
 import type { NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicyRule } from '../state.ts';
+import { isAudited } from './audit.ts';
 import { type Direction, type Isolation, type Peer, type PolicyRule, type PortMatch, PROTOCOL_NUMBER } from './rule.ts';
 
 /** The directions that a policy isolates: Ingress always when nothing is listed, Egress then only with an egress rule. */
@@ -23,10 +24,11 @@ export function normaliseNetworkPolicy(
   out: { rules: PolicyRule[]; isolations: Isolation[] },
 ): void {
   const { kind, namespace, name, origin } = policy;
+  const audited = isAudited(policy);
   const subject = bothSelectors(inNamespace(namespace), kubernetesSelector(policy.podSelector));
   for (const direction of isolatedDirections(policy)) {
     const ref = (rule: string, line: number): RuleRef => ({ kind, namespace, name, rule, file: origin.file, line });
-    out.isolations.push({ ref: ref(direction, origin.line), subject, direction });
+    out.isolations.push({ ref: ref(direction, origin.line), subject, direction, audited });
     for (const rule of policy[direction] ?? []) {
       out.rules.push({
         ref: ref(`${direction}[${rule.index}]`, rule.origin.line),
@@ -34,6 +36,10 @@ export function normaliseNetworkPolicy(
         subject,
         direction,
         verdict: 'allow',
+        tier: 'normal',
+        priority: 0,
+        audited,
+        position: rule.index,
         peers: peersOf(rule, namespace, blocksMatchPods),
         ports: portsOf(rule),
         fqdns: [],

@@ -7,16 +7,21 @@ import type { Problem } from '../problem.ts';
 import type { Requirement, Selector } from '../selector.ts';
 import type { CompileSettings } from '../settings.ts';
 import type { ClusterState, Origin } from '../state.ts';
+import { auditProblem } from './audit.ts';
 import { ciliumReferences } from './cilium-peers.ts';
+import { normaliseAdminPolicy } from './normal-admin.ts';
 import { type NormalSink, normaliseCiliumPolicy } from './normal-cilium.ts';
 import { normaliseNetworkPolicy } from './normal-kubernetes.ts';
 import type { NormalPolicies, PolicyRule } from './rule.ts';
 
 /** The normal form of a state's policies. */
 export function normalisePolicies(state: ClusterState, settings: CompileSettings, problems: Problem[]): NormalPolicies {
-  const sink: NormalSink = { rules: [], isolations: [], requires: [], problems };
+  const sink: NormalSink = { rules: [], isolations: [], requires: [], problems, nodeLabels: false };
   const blocksMatchPods = settings.semantics === 'kubernetes';
   for (const policy of [...state.networkPolicies].sort(byName)) normaliseNetworkPolicy(policy, blocksMatchPods, sink);
+  for (const policy of [...state.adminPolicies].sort(byName)) normaliseAdminPolicy(policy, state.facts, sink);
+  warnAboutEqualPriorities(state, sink);
+  warnAboutAudit(state, sink);
   const references = ciliumReferences(state, settings.nodeSelectorLabels);
   for (const policy of [...state.ciliumPolicies].sort(byName)) normaliseCiliumPolicy(policy, references, sink);
   if (settings.semantics === 'cilium') warnAboutFilteredLabels(sink);
@@ -33,18 +38,45 @@ function byName(
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
-/** Every prefix that rules name, `except` included. */
-export function policyPrefixes({ rules }: NormalPolicies): PrefixSet {
-  const prefixes = new PrefixSet();
+/** Every prefix that rules name, `except` included; `blocks`: those that also tell pods and nodes apart. */
+export function policyPrefixes({ rules }: NormalPolicies): { readonly all: PrefixSet; readonly blocks: PrefixSet } {
+  const all = new PrefixSet();
+  const blocks = new PrefixSet();
   for (const { peers } of rules) {
     if (peers === 'everybody') continue;
     for (const peer of peers) {
       if (peer.kind !== 'cidr') continue;
-      prefixes.add(peer.prefix);
-      for (const prefix of peer.except) prefixes.add(prefix);
+      for (const prefix of [peer.prefix, ...peer.except]) {
+        all.add(prefix);
+        if (peer.block) blocks.add(prefix);
+      }
     }
   }
-  return prefixes;
+  return { all, blocks };
+}
+
+function warnAboutAudit(state: ClusterState, { problems }: NormalSink): void {
+  for (const policy of [...state.networkPolicies, ...state.adminPolicies, ...state.ciliumPolicies]) {
+    const message = auditProblem(policy);
+    if (message === undefined) continue;
+    const { file, line, column } = policy.origin;
+    problems.push({ severity: 'warning', file, line, column, message: `${policy.kind} ${policy.name}: ${message}` });
+  }
+}
+
+/** Policies of one tier with one priority: the API leaves their order open, so Weir's choice is said. */
+function warnAboutEqualPriorities({ adminPolicies }: ClusterState, { problems }: NormalSink): void {
+  const first = new Map<string, string>();
+  for (const { kind, name, tier, priority, origin } of [...adminPolicies].sort(byName)) {
+    const place = `${tier} ${priority}`;
+    const other = first.get(place);
+    if (other === undefined) {
+      first.set(place, `${kind} ${name}`);
+      continue;
+    }
+    const message = `${kind} ${name}: priority ${priority} is that of ${other}, too; which decides first is undefined, Weir goes by kind and name`;
+    problems.push({ severity: 'warning', file: origin.file, line: origin.line, column: origin.column, message });
+  }
 }
 
 /** A policy that selects by a label which is no part of identities selects nobody by it: said once for each rule and label. */

@@ -6,13 +6,16 @@ import type { CiliumEntity, CiliumPortRule, IpPrefix, Origin } from '../state.ts
 
 /** Seen from the subject: who may reach it, or whom it may reach. */
 export type Direction = 'ingress' | 'egress';
-export type RuleVerdict = 'allow' | 'deny' | 'redirect';
+/** `pass` leaves the tier to the next one. */
+export type RuleVerdict = 'allow' | 'deny' | 'redirect' | 'pass';
+/** Tiers in the order of evaluation; `normal` holds NetworkPolicies and Cilium's policies. */
+export type RuleTier = 'admin' | 'normal' | 'baseline';
 
 /** Who is on the other side. */
 export type Peer =
   /** Identities by label. `required`: the subject's `fromRequires` / `toRequires` narrow it. */
   | { readonly kind: 'selector'; readonly selector: Selector; readonly required: boolean }
-  /** Addresses outside the cluster. `block`: an ipBlock, which may match pods and nodes in Kubernetes' semantics. */
+  /** Addresses outside the cluster. `block`: also pods and nodes (an ipBlock in Kubernetes' semantics, `networks` of the admin tiers). */
   | { readonly kind: 'cidr'; readonly prefix: IpPrefix; readonly except: readonly IpPrefix[]; readonly block: boolean }
   | { readonly kind: 'entity'; readonly entity: CiliumEntity };
 
@@ -46,6 +49,13 @@ export interface PolicyRule {
   readonly subject: Selector;
   readonly direction: Direction;
   readonly verdict: RuleVerdict;
+  readonly tier: RuleTier;
+  /** Within `admin` and `baseline`: 0..1000, the lowest decides first; then the order of `compareRules`. 0 in `normal`. */
+  readonly priority: number;
+  /** The policy is in audit mode: what it denies is shown, not dropped. */
+  readonly audited: boolean;
+  /** Index in its policy's list of this direction. */
+  readonly position: number;
   /** `everybody`, or any of these; an empty list is nobody. */
   readonly peers: 'everybody' | readonly Peer[];
   /** Any of these; never empty. */
@@ -60,6 +70,8 @@ export interface Isolation {
   readonly ref: RuleRef;
   readonly subject: Selector;
   readonly direction: Direction;
+  /** The policy is in audit mode. */
+  readonly audited: boolean;
 }
 
 /** `fromRequires` / `toRequires`: narrows the endpoint peers of every rule that selects the subject. */
@@ -69,9 +81,20 @@ export interface Requires {
   readonly selector: Selector;
 }
 
+/** Rules as the tiers order them: by priority, policy name and position. In `normal` the order says nothing. */
+export const compareRules = (a: PolicyRule, b: PolicyRule): number =>
+  a.priority - b.priority ||
+  compareText(a.ref.kind, b.ref.kind) ||
+  compareText(a.ref.name, b.ref.name) ||
+  a.position - b.position;
+
+const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
 /** All policies in one form. Lists are in a deterministic order: by kind, namespace, name, position. */
 export interface NormalPolicies {
   readonly rules: readonly PolicyRule[];
   readonly isolations: readonly Isolation[];
   readonly requires: readonly Requires[];
+  /** Some rule selects nodes by their labels whatever the configuration says. */
+  readonly nodeLabels: boolean;
 }

@@ -10,6 +10,7 @@ import {
   DROP,
   FEATURE,
   POLICY_DIRECTION,
+  POLICY_ENTRY,
   POLICY_FLAG,
   POLICY_MATCH,
   policyMeta,
@@ -56,6 +57,7 @@ const COOKIE = policyValue.at.cookie >>> 2;
 const PROXY = policyValue.at.proxyPort >>> 2;
 const VALUE_WORDS = policyValue.bytes >>> 2;
 const AUTHENTICATION = 0x7f << 16;
+const AUDIT_ENTRY = POLICY_ENTRY.AUDIT << 16;
 const ANY_BIT = 1 << SHAPE_ANY_PROTOCOL;
 const ANY_SHAPE = SHAPE_ANY_PROTOCOL;
 /** Shapes that do not look at the port: any protocol, and an exact protocol with a prefix of 0 bits. */
@@ -243,7 +245,10 @@ const decide = (cx: Context, tables: Tables, best: number, flags: number): numbe
   const precedence = words[best + PRECEDENCE]!;
   const cookie = words[best + COOKIE]!;
   const proxy = words[best + PROXY]!;
-  if ((precedence & 0xff) === DENY) return refuse(cx, DROP.POLICY_DENY, flags, cookie, precedence);
+  if ((precedence & 0xff) === DENY) {
+    if ((proxy & AUDIT_ENTRY) !== 0) flags |= AUDIT_POLICY;
+    return refuse(cx, DROP.POLICY_DENY, flags, cookie, precedence);
+  }
   if ((proxy & AUTHENTICATION) !== 0) return refuse(cx, DROP.POLICY_AUTH_REQUIRED, flags, cookie, precedence);
   const port = proxy & 0xffff;
   const { protocol } = cx.headers;

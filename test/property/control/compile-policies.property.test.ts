@@ -5,9 +5,9 @@ import fc from 'fast-check';
 import { Compiler } from '../../../src/control/compile.ts';
 import { readManifests } from '../../../src/control/manifest/manifests.ts';
 import type { ClusterState } from '../../../src/control/state.ts';
-import { naiveVerdict, type NaiveConnection } from '../../support/naive-policy.ts';
-import { asText, cluster, OUTSIDE, policies } from '../../support/policy-arbitraries.ts';
-import { address, configWith, sideVerdict } from '../../support/policy-world.ts';
+import { naiveVerdict, type NaiveConnection, type NaiveSide } from '../../support/naive-policy.ts';
+import { asText, cluster, OUTSIDE, policies, tieredPolicies } from '../../support/policy-arbitraries.ts';
+import { address, configWith, sideVerdict, type SideVerdict } from '../../support/policy-world.ts';
 
 const NUMBERS = { TCP: 6, UDP: 17, SCTP: 132, ICMP: 1, ICMPv6: 58 } as const;
 const PORTS: readonly (readonly [NaiveConnection['protocol'], number])[] = [
@@ -35,6 +35,9 @@ function load(documents: readonly unknown[]): ClusterState {
   };
 }
 
+const said = ({ verdict }: SideVerdict): NaiveSide =>
+  verdict === 'denied' ? 'deny' : verdict === 'audited' ? 'audit' : 'allow';
+
 function agree(state: ClusterState, kubernetes: boolean, enforcement: 'default' | 'always' | 'never'): void {
   const config = configWith({ policyEnforcementMode: enforcement });
   const compiled = new Compiler(config, { semantics: kubernetes ? 'kubernetes' : 'cilium' }).compile(state);
@@ -55,8 +58,8 @@ function agree(state: ClusterState, kubernetes: boolean, enforcement: 'default' 
           { source: address(source), destination: address(destination), protocol, port },
           { kubernetes, enforcement },
         );
-        const egress = sideVerdict(compiled, source, destination, true, NUMBERS[protocol], port).verdict !== 'denied';
-        const ingress = sideVerdict(compiled, destination, source, false, NUMBERS[protocol], port).verdict !== 'denied';
+        const egress = said(sideVerdict(compiled, source, destination, true, NUMBERS[protocol], port));
+        const ingress = said(sideVerdict(compiled, destination, source, false, NUMBERS[protocol], port));
         assert.deepEqual({ egress, ingress }, expected, `${source} -> ${destination} ${protocol} ${port}`);
       }
     }
@@ -67,7 +70,7 @@ test('compiled policies say what the naive evaluator says', () => {
   fc.assert(
     fc.property(
       cluster,
-      policies,
+      fc.oneof(policies, tieredPolicies),
       fc.boolean(),
       fc.constantFrom('default' as const, 'default' as const, 'default' as const, 'always' as const, 'never' as const),
       (world, rules, kubernetes, enforcement) => {
@@ -82,7 +85,9 @@ test('the order of policies, rules and pods does not change a verdict', () => {
   fc.assert(
     fc.property(
       cluster,
-      policies.chain((list) => fc.tuple(fc.constant(list), fc.shuffledSubarray([...list], { minLength: list.length }))),
+      fc
+        .oneof(policies, tieredPolicies)
+        .chain((list) => fc.tuple(fc.constant(list), fc.shuffledSubarray([...list], { minLength: list.length }))),
       (world, [rules, shuffled]) => {
         const first = new Compiler(configWith()).compile(load([...world, ...rules]));
         const second = new Compiler(configWith()).compile(load([...shuffled, ...[...world].reverse()]));
