@@ -111,10 +111,7 @@ test('the admin tiers: nodes by label, domain names, an accept ends its own dire
   ]);
   const world = new TrapWorld(names, {}, {}, { dnsNames });
   assert.equal(world.reachedBy('x/a', '443', ['y/a', 'world', 'elsewhere']), 'world');
-  assert.deepEqual(
-    [...new Set(world.compiled.namedRules.map(({ pattern }) => pattern))],
-    ['**.example.org'],
-  );
+  assert.deepEqual([...new Set(world.compiled.namedRules.map(({ pattern }) => pattern))], ['**.example.org']);
   const accept = tierPolicy(`{tier: Admin, priority: 1, ${ALL}, egress: [{action: Accept, to: [{namespaces: {}}]}]}`);
   const isolated = networkPolicy('{podSelector: {}, policyTypes: [Ingress, Egress]}', 'n');
   assert.equal(new TrapWorld(join(accept, isolated)).reachedBy('x/a'), 'y/a y/b');
