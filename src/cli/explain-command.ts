@@ -66,6 +66,7 @@ async function explain(path: string, options: ExplainOptions): Promise<void> {
         state: world.state,
         rulesOf: world.rulesOf,
         masquerade: world.masquerade,
+        ...world.payloads,
         at: options.at,
         explain: { number, afterHook: (hook, purpose) => story.tell(hook, purpose) },
       },

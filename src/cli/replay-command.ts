@@ -7,6 +7,7 @@ import { CaptureOpenError, openCapture } from '../capture/file/index.ts';
 import { FLOW_VERDICTS, type FlowPrinter, type FlowRecord, type FlowVerdict, safeText } from '../flow/index.ts';
 import { type JudgedPacket, replay, type ReplayResult, type ReplaySink } from '../replay/index.ts';
 import { AnnotatedCapture } from './annotated-capture.ts';
+import { addFactOptions, type FactOptions, readFacts } from './fact-files.ts';
 import { CommandFailure, EXIT, messageOf } from './failure.ts';
 import { dumpMaps } from './map-dump.ts';
 import { printerFor, RECORD_FORMATS, type RecordFormat } from './printers.ts';
@@ -16,10 +17,10 @@ import { ReplayProgress } from './progress.ts';
 import { summaryJson, summaryText } from './replay-summary.ts';
 import { addClusterOptions, addColourOption, type ClusterOptions, wholeNumber } from './shared-options.ts';
 import { type ColourChoice, DataOutput, tell, wantsColour } from './terminal.ts';
-import { loadInto, loadWorld, type World } from './world.ts';
+import { type CompileChoices, loadInto, loadWorld, type World } from './world.ts';
 
 /** Options of `weir replay`. */
-interface ReplayCommandOptions extends ClusterOptions {
+interface ReplayCommandOptions extends ClusterOptions, FactOptions {
   readonly at: string;
   readonly dataplane: 'sim' | 'xdp';
   readonly merge?: boolean;
@@ -40,7 +41,7 @@ export function addReplayCommand(program: Command, setExitCode: SetExitCode): vo
     .command('replay')
     .description('replay captures through a cluster’s services and policies')
     .argument('<capture...>', 'pcap or pcapng files, plain or gzip; - is standard input');
-  addClusterOptions(command)
+  addFactOptions(addClusterOptions(command))
     .option('--at <place>', 'where the captures were taken: auto, pod:NS/NAME, node:NAME, edge, any', 'auto')
     .addOption(
       new Option('--dataplane <engine>', 'what runs the packets: the simulator, or the programs in the kernel (root)')
@@ -71,7 +72,8 @@ async function run(paths: readonly string[], options: ReplayCommandOptions): Pro
   const readers = await openAll(paths);
   let world: World | undefined;
   try {
-    world = options.dataplane === 'xdp' ? await loadKernelWorld(options) : await loadWorld(options);
+    const choices = { amend: await readFacts(options) };
+    world = options.dataplane === 'xdp' ? await loadKernelWorld(options, choices) : await loadWorld(options, choices);
     for (const warning of world.warnings) tell(safeText(`weir: warning: ${warning}`));
     // Files are made before the replay, so that what cannot be written is known at once.
     if (options.summary !== undefined) preparePrivateFile(options.summary);
@@ -87,6 +89,7 @@ async function run(paths: readonly string[], options: ReplayCommandOptions): Pro
           state: world.state,
           rulesOf: world.rulesOf,
           masquerade: world.masquerade,
+          ...world.payloads,
           at: options.at,
           merge: options.merge ?? false,
           // Whoever asks for the kernel wants each packet to go through it.
@@ -118,7 +121,7 @@ async function run(paths: readonly string[], options: ReplayCommandOptions): Pro
 }
 
 /** A cluster in the kernel's maps; a CommandFailure that says what is missing where the engine cannot run. */
-async function loadKernelWorld(options: ClusterOptions): Promise<World> {
+async function loadKernelWorld(options: ClusterOptions, choices: CompileChoices): Promise<World> {
   const { BpfError, createXdp, FramedDataplane, kernelUnavailable } = await import('../dataplane/xdp/index.ts');
   const missing = kernelUnavailable();
   if (missing !== undefined) {
@@ -126,7 +129,7 @@ async function loadKernelWorld(options: ClusterOptions): Promise<World> {
     throw new CommandFailure(`--dataplane xdp: ${missing.reason}${remedy} (weir doctor tells more)`);
   }
   try {
-    return await loadInto(options, (sizes) => new FramedDataplane(createXdp(sizes)));
+    return await loadInto(options, (sizes) => new FramedDataplane(createXdp(sizes)), choices);
   } catch (cause) {
     if (cause instanceof BpfError) throw new CommandFailure(safeText(`--dataplane xdp: ${cause.message}`));
     throw cause;

@@ -28,6 +28,7 @@ export function summaryJson(result: ReplayResult, seconds: number): Record<strin
     flows: result.flows,
     seconds,
     unknown,
+    requests: result.requests,
     counterfactual: counts.counterfactual,
     backendsAdopted: result.adoptions,
     flowsForgotten: result.forgotten,
@@ -61,6 +62,8 @@ export function summaryText(result: ReplayResult, seconds: number): string {
     const by = rules.length === 0 ? '' : `  by ${rules.slice(0, MOST_RULES).join(', ')}${more}`;
     lines.push(`  dropped: ${dropName(drop)} (${drop}): ${count(packets)}${safeText(by)}`);
   }
+  const requests = Object.entries(result.requests).map(([verdict, number]) => `${count(number)} ${verdict}`);
+  if (requests.length > 0) lines.push(`  requests: ${requests.join(', ')}`);
   if (counts.counterfactual > 0)
     lines.push(`  ${count(counts.counterfactual)} of the drops are answers within dropped connections`);
   if (result.adoptions > 0)

@@ -14,7 +14,8 @@ import {
 import { safeText } from '../flow/index.ts';
 import { CommandFailure, EXIT } from './failure.ts';
 import type { SetExitCode } from './program.ts';
-import { addQuestionOptions, loadQuestionWorld, type QuestionOptions, readJson } from './question-world.ts';
+import { readJson } from './fact-files.ts';
+import { addQuestionOptions, loadQuestionWorld, type QuestionOptions } from './question-world.ts';
 import { addColourOption } from './shared-options.ts';
 import { type ColourChoice, DataOutput, wantsColour } from './terminal.ts';
 

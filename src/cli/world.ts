@@ -18,6 +18,7 @@ import { createSim } from '../dataplane/sim/index.ts';
 import type { SizeOverrides } from '../datapath/index.ts';
 import { safeText } from '../flow/index.ts';
 import { CommandFailure } from './failure.ts';
+import { inspectedProblems, type Payloads, readPayloads } from './payloads.ts';
 import type { ClusterOptions } from './shared-options.ts';
 
 /** A cluster in a dataplane. */
@@ -29,6 +30,8 @@ export interface World<D extends Dataplane = Dataplane> {
   /** Labels of an identity, as `source:key=value` joined; undefined for one that is not known. */
   readonly identityName: (identity: number) => string | undefined;
   readonly masquerade: { readonly ipv4: boolean; readonly ipv6: boolean };
+  /** What looks into redirected connections, and what takes up DNS answers; where policies ask for either. */
+  readonly payloads: Payloads;
   /** Lines for stderr. */
   readonly warnings: readonly string[];
 }
@@ -45,8 +48,10 @@ function settle(problems: readonly Problem[]): string[] {
 export type MakeDataplane<D extends Dataplane> = (options: { readonly specs?: SizeOverrides }) => D;
 
 /** Loads a cluster into a simulator: see {@link loadInto}. */
-export const loadWorld = (options: ClusterOptions): ReturnType<typeof loadInto<ReturnType<typeof createSim>>> =>
-  loadInto(options, createSim);
+export const loadWorld = (
+  options: ClusterOptions,
+  choices: CompileChoices = {},
+): ReturnType<typeof loadInto<ReturnType<typeof createSim>>> => loadInto(options, createSim, choices);
 
 /**
  * Loads; rejects with a CommandFailure that lists every problem. Every pod of the cluster is an endpoint, whatever `--node` says:
@@ -55,8 +60,10 @@ export const loadWorld = (options: ClusterOptions): ReturnType<typeof loadInto<R
 export async function loadInto<D extends Dataplane>(
   options: ClusterOptions,
   make: MakeDataplane<D>,
+  choices: CompileChoices = {},
 ): Promise<World<D>> {
-  const { state, config, compiled, warnings } = await compileCluster(options);
+  const cluster = await compileCluster(options, choices);
+  const { state, config, compiled, warnings } = cluster;
   const masquerade = { ipv4: config.enableIPv4Masquerade, ipv6: config.enableIPv6Masquerade };
   if (state === undefined || compiled === undefined)
     return {
@@ -65,6 +72,7 @@ export async function loadInto<D extends Dataplane>(
       rulesOf: () => [],
       identityName: () => undefined,
       masquerade,
+      payloads: {},
       warnings,
     };
   const specs = Object.fromEntries(
@@ -91,6 +99,7 @@ export async function loadInto<D extends Dataplane>(
     rulesOf: (cookie) => compiled.provenance.rulesOf(cookie),
     identityName: (identity) => compiled.names.identities.get(identity)?.join(', '),
     masquerade,
+    payloads: await readPayloads(state, compiled, cluster.compile, dataplane),
     warnings,
   };
 }
@@ -99,6 +108,8 @@ export async function loadInto<D extends Dataplane>(
 export interface CompiledCluster {
   readonly state: ClusterState | undefined;
   readonly compiled: Compiled | undefined;
+  /** Compiles another state of the same cluster; numbers stay. */
+  readonly compile: (state: ClusterState) => Compiled;
   readonly config: Config;
   /** Warnings of everything that was read, as lines for stderr. */
   readonly warnings: string[];
@@ -125,15 +136,18 @@ export async function compileCluster(options: ClusterOptions, choices: CompileCh
   const read = 'state' in loaded ? loaded.state : undefined;
   const config = await readConfig(options, read, problems);
   const warnings = settle(problems);
-  if (read === undefined) return { state: undefined, compiled: undefined, config, warnings, problems };
+  const compiler = new Compiler(config, { semantics: options.semantics });
+  const compile = (other: ClusterState): Compiled => compiler.compile(other);
+  if (read === undefined) return { state: undefined, compiled: undefined, compile, config, warnings, problems };
   if (options.node !== undefined && !read.nodes.some(({ name }) => name === options.node)) {
     throw new CommandFailure(`--node ${options.node}: the manifests hold no such node`);
   }
   const state = choices.amend === undefined ? read : choices.amend(read);
-  const compiled = new Compiler(config, { semantics: options.semantics }).compile(state);
-  problems.push(...compiled.problems);
-  if (choices.tolerant !== true) warnings.push(...settle(compiled.problems));
-  return { state, compiled, config, warnings, problems };
+  const compiled = compile(state);
+  const found = [...compiled.problems, ...(await inspectedProblems(compiled))];
+  problems.push(...found);
+  if (choices.tolerant !== true) warnings.push(...settle(found));
+  return { state, compiled, compile, config, warnings, problems };
 }
 
 async function readConfig(

@@ -2,7 +2,7 @@
 // Input: a record. Output: texts already safe for a terminal. Shared by compact and table.
 import { identityText } from './identity-name.ts';
 import { l4Summary } from './l4-summary.ts';
-import { type FlowEnd, type FlowRecord, isConnection, ruleText } from './record.ts';
+import { type FlowEnd, type FlowRecord, type FlowRule, isConnection, ruleText } from './record.ts';
 import { safeText } from './terminal-text.ts';
 
 /** The words of one line; `left` and `right` are as Hubble places them: a reply has its ends swapped. */
@@ -55,15 +55,28 @@ function verdictText(record: FlowRecord): string {
 
 function summaryText(record: FlowRecord): string {
   if (!isConnection(record)) return l4Summary(record.protocol, record.l4);
-  const { packets, bytes } = record;
-  return `${record.protocol}; ${packets.forward}+${packets.reply} packets, ${bytes.forward}+${bytes.reply} bytes`;
+  const { packets, bytes, requests } = record;
+  const asked = requests === undefined ? '' : `; requests: ${countsText(requests)}`;
+  return `${record.protocol}; ${packets.forward}+${packets.reply} packets, ${bytes.forward}+${bytes.reply} bytes${asked}`;
 }
+
+const countsText = (counts: Readonly<Partial<Record<string, number>>>): string =>
+  Object.entries(counts)
+    .map(([verdict, count]) => `${count} ${verdict}`)
+    .join(', ');
 
 function arrowOf(record: FlowRecord): EventText['arrow'] {
   if (isConnection(record)) return '->';
   if (record.policy !== undefined && record.counterfactual !== true) return '->';
   if (record.drop !== undefined || record.reply === undefined) return '<>';
   return record.reply ? '<-' : '->';
+}
+
+/** `by RULE, RULE and 2 more`; empty without rules. */
+export function rulesText(by: readonly FlowRule[]): string {
+  if (by.length === 0) return '';
+  const more = by.length - MOST_RULES;
+  return safeText(`by ${by.slice(0, MOST_RULES).map(ruleText).join(', ')}${more > 0 ? ` and ${more} more` : ''}`);
 }
 
 function extrasOf(record: FlowRecord): string[] {
@@ -73,11 +86,7 @@ function extrasOf(record: FlowRecord): string[] {
     const name = service.name === undefined ? '' : `${service.namespace ?? ''}/${service.name} `;
     extras.push(safeText(`via ${name}${service.frontend}`));
   }
-  if (record.by.length > 0) {
-    const named = record.by.slice(0, MOST_RULES).map(ruleText).join(', ');
-    const more = record.by.length - MOST_RULES;
-    extras.push(safeText(`by ${named}${more > 0 ? ` and ${more} more` : ''}`));
-  }
+  if (record.by.length > 0) extras.push(rulesText(record.by));
   if (record.counterfactual === true) extras.push('counterfactual');
   return extras;
 }

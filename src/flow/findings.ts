@@ -1,6 +1,7 @@
 // Records gathered by who speaks to whom and what became of it: what reports list once instead of packet by packet.
 // Input: records. Output: findings in the order first seen. Invariant: bounded; further kinds are counted, not kept.
 import { type FlowEnd, type FlowRecord, type FlowRule, isConnection, ruleText, socketText } from './record.ts';
+import { requestSummary } from './request-text.ts';
 
 /** A kind of traffic and its verdict. */
 export interface Finding {
@@ -25,12 +26,27 @@ export class Findings {
   beyond = 0;
   private readonly kinds = new Map<string, Finding>();
 
-  /** Takes in a record; OBSERVED ones are no finding. */
+  /** Takes in a record and its requests; OBSERVED ones are no finding. */
   add(record: FlowRecord): void {
     if (record.verdict === 'OBSERVED') return;
-    const subject = `${endName(record.source, false)} -> ${endName(record.destination, true)}/${record.protocol}`;
     const reason = record.drop === undefined ? (record.unknown ?? '') : `${record.drop.name} (${record.drop.code})`;
-    const key = `${record.verdict} ${subject} ${reason} ${record.by.map(ruleText).join()}`;
+    this.keep(record, '', record.verdict, reason, record.by);
+    if (isConnection(record)) return;
+    for (const request of record.l7 ?? []) {
+      const denied = request.verdict === 'DROPPED' ? (request.reason ?? 'Layer-7 policy denied') : request.reason;
+      this.keep(record, ` ${requestSummary(request)}`, request.verdict, denied ?? '', request.by);
+    }
+  }
+
+  private keep(
+    record: FlowRecord,
+    request: string,
+    verdict: FlowRecord['verdict'],
+    reason: string,
+    by: readonly FlowRule[],
+  ): void {
+    const subject = `${endName(record.source, false)} -> ${endName(record.destination, true)}/${record.protocol}${request}`;
+    const key = `${verdict} ${subject} ${reason} ${by.map(ruleText).join()}`;
     const known = this.kinds.get(key);
     if (known !== undefined) {
       known.count++;
@@ -42,11 +58,11 @@ export class Findings {
     }
     const number = isConnection(record) ? record.first : record.number;
     this.kinds.set(key, {
-      verdict: record.verdict,
+      verdict,
       subject,
       reason,
       hook: record.hook,
-      by: record.by,
+      by,
       first: `${record.capture} packet ${number}`,
       count: 1,
     });

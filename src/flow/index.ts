@@ -8,6 +8,7 @@ export { jsonpbPrinter } from './jsonpb.ts';
 export { etherTypeName, ipProtocolName, l4Summary, tcpFlagsText } from './l4-summary.ts';
 export { type FlowPrinter, linePrinter } from './printer.ts';
 export * from './record.ts';
+export { requestSummary, requestType, requestUrl } from './request-text.ts';
 export { githubPrinter } from './github.ts';
 export { junitPrinter } from './junit.ts';
 export { sarifPrinter } from './sarif.ts';

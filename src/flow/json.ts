@@ -3,7 +3,7 @@
 // piece by piece: building objects for JSON.stringify takes five times as long, and this runs for every packet.
 import { isoTime } from './flow-time.ts';
 import { type FlowPrinter, linePrinter } from './printer.ts';
-import { type FlowEnd, type FlowRecord, type FlowRule, isConnection } from './record.ts';
+import { type FlowEnd, type FlowRecord, type FlowRequest, type FlowRule, isConnection } from './record.ts';
 import { jsonLine } from './terminal-text.ts';
 
 /** The `-o json` printer. */
@@ -63,10 +63,17 @@ function jsonText(record: FlowRecord, texts: JsonTexts): string {
   const { drop } = record;
   t += drop === undefined ? ',"drop":null' : `,"drop":{"code":${drop.code},"name":${texts.string(drop.name)}}`;
   t += `,"by":${texts.list(record.by)}`;
-  if (!flow) return `${t},"bytes":${record.bytes}}`;
-  const { packets, bytes, verdicts } = record;
+  if (!flow) {
+    if (record.l7 !== undefined) t += `,"l7":[${record.l7.map(requestText).join(',')}]`;
+    return `${t},"bytes":${record.bytes}}`;
+  }
+  const { packets, bytes, verdicts, requests } = record;
+  if (requests !== undefined) t += `,"requests":${JSON.stringify(requests)}`;
   return `${t},"packets":${JSON.stringify(packets)},"bytes":${JSON.stringify(bytes)},"verdicts":${JSON.stringify(verdicts)}}`;
 }
+
+/** Header lists become pairs of name and value, as they stand. */
+const requestText = (request: FlowRequest): string => jsonLine(request);
 
 function endText(name: string, end: FlowEnd, texts: JsonTexts): string {
   if (end.ip === undefined) return end.mac === undefined ? '' : `,"${name}":{"mac":"${end.mac}"}`;

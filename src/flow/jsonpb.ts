@@ -5,7 +5,8 @@ import { isoTime, protobufTime } from './flow-time.ts';
 import { l4Summary, TCP_FLAGS } from './l4-summary.ts';
 import { reservedIdentityName } from './identity-name.ts';
 import { type FlowPrinter, linePrinter } from './printer.ts';
-import { type FlowEnd, type FlowRecord, type FlowRule, isConnection } from './record.ts';
+import { type FlowEnd, type FlowRecord, type FlowRequest, type FlowRule, isConnection } from './record.ts';
+import { requestSummary, requestUrl } from './request-text.ts';
 import { jsonLine } from './terminal-text.ts';
 
 /** Names of flow.DropReason where they are not the printed name in capitals. Codes as Cilium's. */
@@ -93,15 +94,59 @@ const MATCHES: readonly string[] = ['none', 'L3-Only', 'L3-L4', 'L4-Only', 'all'
 const POLICY_VERDICT_EVENT = 5;
 const DROP_EVENT = 1;
 const TRACE_EVENT = 4;
+const L7_EVENT = 129;
 
 /** The `-o jsonpb` printer. */
 export const jsonpbPrinter = (): FlowPrinter =>
   linePrinter((record) => {
     const node = record.node === undefined ? undefined : `default/${record.node}`;
-    const line = jsonLine({ flow: flowOf(record, node), node_name: node, time: timeOf(record) });
-    // Go's encoder escapes these for HTML; readers do not care, comparisons do.
-    return line.replace(/[<>&]/g, (c) => `\\u00${c.charCodeAt(0).toString(16)}`);
+    const response = (flow: unknown): string =>
+      // Go's encoder escapes these for HTML; readers do not care, comparisons do.
+      jsonLine({ flow, node_name: node, time: timeOf(record) }).replace(
+        /[<>&]/g,
+        (c) => `\\u00${c.charCodeAt(0).toString(16)}`,
+      );
+    const line = response(flowOf(record, node));
+    if (isConnection(record) || record.l7 === undefined) return line;
+    return [line, ...record.l7.map((request) => response(requestFlow(record, request, node)))].join('\n');
   });
+
+/** A request as Hubble tells it: a flow of its own, of type L7. */
+function requestFlow(record: FlowRecord, request: FlowRequest, node: string | undefined): Record<string, unknown> {
+  const { http, dns, kafka } = request;
+  return {
+    time: timeOf(record),
+    verdict: request.verdict === 'UNKNOWN' ? undefined : request.verdict,
+    IP: ipOf(record),
+    l4: l4Of(record),
+    source: endpointOf(record.source),
+    destination: endpointOf(record.destination),
+    Type: 'L7',
+    node_name: node,
+    l7: {
+      type: 'REQUEST',
+      dns: dns === undefined ? undefined : { query: `${dns.name}.`, observation_source: 'proxy', qtypes: [dns.type] },
+      http:
+        http === undefined
+          ? undefined
+          : {
+              method: http.method,
+              url: requestUrl(http),
+              protocol: http.version,
+              headers: http.headers.map(([key, value]) => ({ key, value })),
+            },
+      kafka:
+        kafka === undefined
+          ? undefined
+          : { api_version: kafka.apiVersion, api_key: kafka.api, topic: kafka.topics?.join(',') },
+    },
+    event_type: { type: L7_EVENT },
+    destination_service: serviceOf(record, false),
+    traffic_direction: directionOf(record),
+    is_reply: false,
+    Summary: requestSummary(request),
+  };
+}
 
 /** protojson refuses times that RFC 3339 cannot hold: they are left out. */
 const timeOf = (record: FlowRecord): string | undefined =>

@@ -67,6 +67,31 @@ export interface FlowL4 {
   readonly icmpCode?: number;
 }
 
+/** A request within a connection that policy hands to a proxy. At most one of `http`, `dns`, `kafka`, `tls` is there. */
+export interface FlowRequest {
+  readonly verdict: 'FORWARDED' | 'DROPPED' | 'UNKNOWN';
+  /** Of UNKNOWN the missing fact; of bytes that a proxy refuses what is wrong with them. */
+  readonly reason?: string;
+  /** Header names lower case, in order. */
+  readonly http?: {
+    readonly method: string;
+    readonly path: string;
+    readonly host: string;
+    readonly version: string;
+    readonly headers: readonly (readonly [string, string])[];
+  };
+  readonly dns?: { readonly name: string; readonly type: string };
+  /** `topics` is absent where they could not be read. */
+  readonly kafka?: {
+    readonly api: string;
+    readonly apiVersion: number;
+    readonly clientId: string;
+    readonly topics?: readonly string[];
+  };
+  readonly tls?: { readonly serverName?: string };
+  readonly by: readonly FlowRule[];
+}
+
 /** What packets and connections have in common. */
 export interface FlowFacts {
   /** The capture's path as given. */
@@ -112,6 +137,8 @@ export interface PacketRecord extends FlowFacts {
   readonly number: number;
   /** Bytes on the wire. */
   readonly bytes: number;
+  /** Requests that this packet completes. */
+  readonly l7?: readonly FlowRequest[];
 }
 
 /** One connection: `source` opened it. Facts are those of the first packet that has the connection's verdict. */
@@ -127,6 +154,8 @@ export interface ConnectionRecord extends FlowFacts {
   readonly bytes: { readonly forward: number; readonly reply: number };
   /** Packets by verdict; those without packets are absent. */
   readonly verdicts: Readonly<Partial<Record<FlowVerdict, number>>>;
+  /** Requests by verdict, where a proxy was asked; those without requests are absent. */
+  readonly requests?: Readonly<Partial<Record<FlowRequest['verdict'], number>>>;
 }
 
 /** What a printer prints. */

@@ -1,5 +1,6 @@
 // The door of l7/: what connections carry that policy hands to a proxy, read and judged.
 export * from './request.ts';
+export { ConnectionInspection, type ConnectionEnds } from './connection-inspection.ts';
 export { type DnsAnswer, dnsName, type DnsMessage, readDns } from './dns.ts';
 export {
   type InspectedPacket,

@@ -4,7 +4,15 @@ export { Counts, type Denied } from './counts.ts';
 export { Describer, type PacketFacts, unknownText } from './describe.ts';
 export { covers, Directory, type Owner } from './directory.ts';
 export { Judge, type JudgeOptions } from './judge.ts';
+export { NamedDoubt, type NameCompiler, NameLearning } from './name-learning.ts';
 export { OBSERVED_AS, OUTCOME, Outcome, WAY } from './outcome.ts';
+export type {
+  Inspected,
+  InspectedEnds,
+  InspectedPayload,
+  NameAnswer,
+  PayloadInspection,
+} from './payload-inspection.ts';
 export {
   type InterfaceVantage,
   type JudgedPacket,

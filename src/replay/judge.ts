@@ -15,6 +15,7 @@ import { isEcho, isIcmpError, isNeighbourDiscovery } from './icmp-kind.ts';
 import { Openings } from './openings.ts';
 import { Originals } from './originals.ts';
 import { Settled } from './settled.ts';
+import type { NamedDoubt } from './name-learning.ts';
 import { OBSERVED_AS, OUTCOME, Outcome, WAY, WEIGHT } from './outcome.ts';
 import { Stations } from './stations.ts';
 import type { Vantage } from './vantage.ts';
@@ -54,6 +55,8 @@ export interface JudgeOptions {
   readonly onForgotten?: (number: number) => void;
   /** Seed of the tables' hashes. */
   readonly seed?: number;
+  /** Tells drops that hang on a name which was never resolved. */
+  readonly doubt?: NamedDoubt;
 }
 
 /** See the head of this file. */
@@ -74,6 +77,7 @@ export class Judge {
   private readonly inner = new Headers();
   private readonly originals: Originals;
   private readonly settled: Settled;
+  private readonly doubt: NamedDoubt | undefined;
   /**
    * Whether packets that cannot change anything are counted without running their hooks again (settled.ts). Only where nobody
    * looks at single packets or connections, and while no conntrack map has evicted anything.
@@ -107,6 +111,7 @@ export class Judge {
     this.openings = new Openings(this.way, this.connections, this.entry, directory, maps);
     this.originals = new Originals(this.way, this.connections, this.entry);
     this.settled = new Settled(this.connections, reportsEvents(dataplane));
+    this.doubt = options.doubt;
   }
 
   /** Connections whose backend in the capture was another one than the simulator's. */
@@ -307,7 +312,10 @@ export class Judge {
     if (!forward && (state & STATE.DROPPED) !== 0) return this.asTheOpening(connection);
     if (this.isCopy()) return;
     if ((state & STATE.UNKNOWN) !== 0) {
-      return this.cannotTell(connections.int[connection * INT_STRIDE + AT.DECISION]! >>> 24);
+      const reason = connections.int[connection * INT_STRIDE + AT.DECISION]! >>> 24;
+      // A name may have been resolved since.
+      if (!forward || reason !== UNKNOWN_REASON.DNS_NAME) return this.cannotTell(reason);
+      connections.int[connection * INT_STRIDE + AT.STATE]! &= ~(STATE.UNKNOWN | STATE.DECIDED);
     }
     this.input(connection, forward);
   }
@@ -372,6 +380,7 @@ export class Judge {
     if (forward) {
       const run = RUN_OF[(entry >>> 16) & 0xff]!;
       this.way.run((entry & 0xff) as Hook, packet, run, out);
+      if (this.doubt !== undefined && out.drop === DROP.POLICY && this.hangsOnName(connection, this.doubt)) return;
       this.openings.learn(connection, entry & 0xff, out, packet, this.headers.l3, this.headers.l4, this.vantage);
       if ((connections.int[base + AT.STATE]! & STATE.TRANSLATED) !== 0) {
         connections.real[connection * REAL_STRIDE + REAL.FORWARD_INPUT] = this.now;
@@ -382,6 +391,23 @@ export class Judge {
     this.way.run(((entry >>> 8) & 0xff) as Hook, packet, run, out);
     connections.int[base + AT.STATE]! |= STATE.ANSWERED;
     if ((state & STATE.TRANSLATED) !== 0) connections.real[connection * REAL_STRIDE + REAL.REPLY_INPUT] = this.now;
+  }
+
+  /** Whether the drop on the way out of a pod hangs on a name that was never resolved: the verdict is UNKNOWN then. */
+  private hangsOnName(connection: number, doubt: NamedDoubt): boolean {
+    const { outcome: out } = this;
+    if (out.hook !== HOOK.FROM_CONTAINER) return false;
+    const cookie = doubt.cookie(this.headers, out.destinationIdentity);
+    if (cookie === 0) return false;
+    const { hook, path } = out;
+    this.openings.give(connection, UNKNOWN_REASON.DNS_NAME);
+    this.cannotTell(UNKNOWN_REASON.DNS_NAME);
+    out.drop = 0;
+    out.hook = hook;
+    out.path = path;
+    out.egressCookie = cookie;
+    this.openings.keep(connection, out);
+    return true;
   }
 
   /** Works out by which hooks the connection's packets enter at this interface. */

@@ -6,7 +6,7 @@ import type { ClusterState } from '../control/index.ts';
 import type { RuleRef } from '../control/provenance.ts';
 import { Packet } from '../datapath/index.ts';
 import type { Dataplane } from '../dataplane/index.ts';
-import type { ConnectionRecord, PacketRecord } from '../flow/index.ts';
+import type { ConnectionRecord, FlowRequest, PacketRecord } from '../flow/index.ts';
 import type { ByteMap } from '../maps/index.ts';
 import type { Headers } from '../wire/index.ts';
 import { backendTexts } from './backend-text.ts';
@@ -14,7 +14,10 @@ import { Counts } from './counts.ts';
 import { Describer, type PacketFacts } from './describe.ts';
 import { Directory } from './directory.ts';
 import { Judge } from './judge.ts';
+import type { PayloadInspection } from './payload-inspection.ts';
+import { NamedDoubt, type NameLearning } from './name-learning.ts';
 import type { Outcome } from './outcome.ts';
+import { Requests } from './requests.ts';
 import { ServiceNames } from './service-names.ts';
 import { parseVantage, type Vantage } from './vantage.ts';
 import { VantageSource } from './vantage-source.ts';
@@ -52,6 +55,10 @@ export interface ReplayOptions {
    * datapath's own metrics and accounting: for those who read the dataplane's maps afterwards.
    */
   readonly everyPacket?: boolean;
+  /** Looks into connections that policy hands to a proxy. */
+  readonly inspection?: PayloadInspection;
+  /** Takes up what DNS answers teach. */
+  readonly learning?: NameLearning;
   /** Connections held at once; 1,000,000 unless told. */
   readonly maxConnections?: number;
   /** Seed of the replay's own tables. */
@@ -113,6 +120,8 @@ export interface ReplayResult {
   readonly errors: readonly (CaptureError & { readonly path: string })[];
   readonly directory: Directory;
   readonly describer: Describer;
+  /** Requests within connections that policy hands to a proxy, by verdict. */
+  readonly requests: Readonly<Partial<Record<FlowRequest['verdict'], number>>>;
 }
 
 const LINK_BYTES = 20;
@@ -158,6 +167,7 @@ class Run implements JudgedPacket {
   private readonly told: Vantage | undefined;
   private readonly judge: Judge;
   private readonly describer: Describer;
+  private readonly requests: Requests | undefined;
   private readonly counts = new Counts();
   private readonly packet = new Packet();
   private readonly vantages: InterfaceVantage[] = [];
@@ -180,10 +190,10 @@ class Run implements JudgedPacket {
     this.sink = sink;
     this.directory = directory;
     this.told = told;
+    const { inspection, learning } = options;
+    this.requests = inspection === undefined ? undefined : new Requests(inspection, learning);
     const forgotten =
-      sink.connection === undefined
-        ? undefined
-        : (number: number) => sink.connection!(this.describer.connection(number));
+      sink.connection === undefined && inspection === undefined ? undefined : (number: number) => this.forget(number);
     this.judge = new Judge({
       dataplane: options.dataplane,
       maps,
@@ -193,6 +203,7 @@ class Run implements JudgedPacket {
       ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
       ...(options.seed === undefined ? {} : { seed: options.seed }),
       ...(forgotten === undefined ? {} : { onForgotten: forgotten }),
+      ...(learning === undefined ? {} : { doubt: new NamedDoubt(learning, options.dataplane) }),
     });
     this.outcome = this.judge.outcome;
     this.headers = this.judge.headers;
@@ -209,7 +220,20 @@ class Run implements JudgedPacket {
   }
 
   record(): PacketRecord {
-    return this.describer.packet(this.outcome, this.headers, this.facts, this.vantage);
+    const record = this.describer.packet(this.outcome, this.headers, this.facts, this.vantage);
+    const found = this.requests?.found ?? [];
+    return found.length === 0 ? record : { ...record, l7: found };
+  }
+
+  private connectionRecord(number: number): ConnectionRecord {
+    const record = this.describer.connection(number);
+    const requests = this.requests?.of(number);
+    return requests === undefined ? record : { ...record, requests };
+  }
+
+  private forget(number: number): void {
+    this.sink.connection?.(this.connectionRecord(number));
+    this.requests?.forget(number);
   }
 
   async all(): Promise<ReplayResult> {
@@ -229,7 +253,7 @@ class Run implements JudgedPacket {
     const { connections } = this.judge;
     if (this.sink.connection !== undefined) {
       for (const number of connections.numbers()) {
-        this.sink.connection(this.describer.connection(number));
+        this.sink.connection(this.connectionRecord(number));
         const wait = this.sink.pause?.();
         if (wait !== undefined) await wait;
       }
@@ -244,6 +268,7 @@ class Run implements JudgedPacket {
       errors: this.errors,
       directory: this.directory,
       describer: this.describer,
+      requests: this.requests?.counts ?? {},
     };
   }
 
@@ -285,7 +310,8 @@ class Run implements JudgedPacket {
   private maySettle(): boolean {
     const { sink, options } = this;
     if (sink.packet !== undefined || sink.connection !== undefined || options.explain !== undefined) return false;
-    if (options.everyPacket === true) return false;
+    if (options.everyPacket === true || options.inspection !== undefined || options.learning !== undefined)
+      return false;
     const { maps } = options.dataplane;
     return ![
       maps.ctTcp4,
@@ -328,7 +354,7 @@ class Run implements JudgedPacket {
     }
     const wireEnd = Math.min(offset + wireBytes, MAX_SECONDS);
     this.packet.view(bytes, offset, offset + capturedBytes, wireEnd, linkType, this.lastSeconds, this.lastNanoseconds);
-    const { sink } = this;
+    const { sink, options } = this;
     if (sink.packet !== undefined) this.keep(bytes, offset, capturedBytes);
     // Cooked captures of version 2 say in each packet on which interface it was.
     const cooked = linkType === 276 && capturedBytes >= 20;
@@ -339,7 +365,9 @@ class Run implements JudgedPacket {
     const { vantage } = from;
     const explained = this.options.explain?.number === number && capture === 0;
     if (explained) this.watch(true);
+    options.learning?.clock(this.lastSeconds);
     judge.judge(this.packet, vantage, interfaceNumber, copyInterface, blind, capture, number);
+    this.requests?.look(judge, this.packet, this.describer, this.lastSeconds);
     if (explained) this.watch(false);
     this.counts.add(judge.outcome, wireBytes);
     if (sink.packet === undefined) return;

@@ -123,6 +123,8 @@ export interface TestWorld {
   readonly state: ClusterState;
   readonly sim: Sim;
   readonly compiled: ReturnType<Compiler['compile']>;
+  /** Compiles the cluster with other facts; numbers stay. */
+  readonly compile: (state: ClusterState) => ReturnType<Compiler['compile']>;
 }
 
 /** Compiles manifests; kube-proxy replacement and Maglev are on unless `sets` says otherwise. */
@@ -133,7 +135,8 @@ export function makeWorld(options: { readonly policies?: string; readonly sets?:
   ]);
   if (state === undefined) throw new Error(JSON.stringify(problems));
   const sets = ['kubeProxyReplacement=true', 'loadBalancer.algorithm=maglev', ...(options.sets ?? [])];
-  const compiled = new Compiler(resolveConfig({ sets }).config).compile(state);
+  const compiler = new Compiler(resolveConfig({ sets }).config);
+  const compiled = compiler.compile(state);
   const specs = Object.fromEntries(
     Object.entries(compiled.maps).map(([name, { spec }]) => [
       name,
@@ -143,7 +146,7 @@ export function makeWorld(options: { readonly policies?: string; readonly sets?:
   const sim = createSim({ specs, seed: 1 });
   const applied = sim.apply(diff(undefined, compiled.maps));
   if (applied.failed !== undefined) throw new Error(JSON.stringify(applied));
-  return { state, sim, compiled };
+  return { state, sim, compiled, compile: (other) => compiler.compile(other) };
 }
 
 /** One packet of a hand-made capture. */
@@ -198,7 +201,9 @@ export interface Replayed {
 export async function replayed(
   world: TestWorld | undefined,
   captures: readonly (readonly Step[])[],
-  options: Partial<Pick<ReplayOptions, 'at' | 'merge' | 'maxConnections' | 'masquerade'>> = {},
+  options: Partial<
+    Pick<ReplayOptions, 'at' | 'merge' | 'maxConnections' | 'masquerade' | 'inspection' | 'learning'>
+  > = {},
 ): Promise<Replayed> {
   const packets: PacketRecord[] = [];
   const connections: ConnectionRecord[] = [];
