@@ -10,3 +10,9 @@ export {
   type AnswerFormat,
   type AnswerPrinter,
 } from './print-verdict.ts';
+export { reach, type Reach, type ReachRow, type ReachScope } from './reach.ts';
+export { diffWorlds, MIRROR, type Change, type ChangeRow, type Example, type PolicyDiff } from './diff.ts';
+export { EndNames, type EndSet } from './end-names.ts';
+export { namedRows, REACH_FORMATS, reachCsv, reachDot, type ReachFormat, reachJson, reachText } from './print-reach.ts';
+export { reachSvg } from './reach-svg.ts';
+export { DIFF_FORMATS, type DiffFormat, diffLines, diffSummary } from './print-diff.ts';

@@ -13,8 +13,8 @@ export const PROTOCOLS = [
   { name: 'ICMPv6', number: 58, last: 255, families: 2 },
 ] as const;
 
-/** Answers: of a side, and of a connection. */
-export const ANSWER = { DENIED: 0, ALLOWED: 1, REDIRECTED: 2, AUDITED: 3 } as const;
+/** Answers: of a side, and of a connection. UNKNOWN: it waits for a DNS name to be resolved. */
+export const ANSWER = { DENIED: 0, ALLOWED: 1, REDIRECTED: 2, AUDITED: 3, UNKNOWN: 4 } as const;
 
 /** Ports (or ICMP types) `first`..`last` with one answer. */
 export interface Interval {

@@ -6,6 +6,8 @@ import { addDoctorCommand } from './doctor-command.ts';
 import { addExplainCommand } from './explain-command.ts';
 import { CommandFailure, EXIT, messageOf } from './failure.ts';
 import { addMaglevCommand } from './maglev-command.ts';
+import { addDiffCommand } from './diff-command.ts';
+import { addReachCommand } from './reach-command.ts';
 import { addReplayCommand } from './replay-command.ts';
 import { tell } from './terminal.ts';
 import { addVerdictCommand } from './verdict-command.ts';
@@ -28,6 +30,8 @@ export function makeProgram(setExitCode: SetExitCode): Command {
   addReplayCommand(program, setExitCode);
   addExplainCommand(program);
   addVerdictCommand(program, setExitCode);
+  addReachCommand(program);
+  addDiffCommand(program, setExitCode);
   addMaglevCommand(program);
   addDoctorCommand(program, setExitCode);
   addVersionCommand(program);

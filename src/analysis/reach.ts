@@ -1,0 +1,233 @@
+// All connections that policies allow, exactly: classes of sources, classes of destinations, protocols, port ranges. Input: one
+// world. Output: rows. Invariant: rows partition the pairs: every pair of ends that can connect is in exactly one row, which
+// says the same about it as `verdict` would, port for port.
+import type { IpAddress } from '../control/index.ts';
+import { canConnect, type EndClass, endClasses } from './end-classes.ts';
+import { addressUnit, type EndUnit, endUnits } from './end-units.ts';
+import { Ends } from './ends.ts';
+import type { PolicyWorld } from './policy-world.ts';
+import { ANSWER, type PlainFunction, PlainFunctions, PROTOCOLS, SideFunctions } from './side-functions.ts';
+import { covers } from './verdict.ts';
+
+/** Sources and destinations with one fate. */
+export interface ReachRow {
+  readonly from: readonly EndClass[];
+  readonly to: readonly EndClass[];
+  /** Bit 0: IPv4, bit 1: IPv6: which of ICMP and ICMPv6 can be meant. */
+  readonly families: number;
+  /** Answers by protocol (PROTOCOLS) and port. */
+  readonly ports: PlainFunction;
+}
+
+/** What a reach is restricted to, as `--from` and `--to` have it. */
+export interface ReachScope {
+  readonly from?: string;
+  readonly to?: string;
+}
+
+/** Rows, and the units that they are about. */
+export interface Reach {
+  readonly rows: readonly ReachRow[];
+  /** Every end of the cluster, for names of sets. */
+  readonly units: readonly EndUnit[];
+}
+
+/** Computes a reach; a problem names the end that means nothing. */
+export function reach(world: PolicyWorld, scope: ReachScope = {}): Reach | { readonly problem: string } {
+  const units = endUnits([world]);
+  const sources = scopedClasses(world, units, scope.from);
+  if ('problem' in sources) return sources;
+  const destinations = scopedClasses(world, units, scope.to);
+  if ('problem' in destinations) return destinations;
+  const plain = new PlainFunctions();
+  const pair = pairFunction(world, new SideFunctions(world, plain), plain);
+  const rows = gather(sources.classes, destinations.classes, (from, to) => pair(from, to, 0)).map(
+    ({ from, to, value, families }) => ({ from, to, families, ports: plain.functions[value]! }),
+  );
+  return { rows, units };
+}
+
+/** Classes of the ends that a text means, or of all. */
+export function scopedClasses(
+  world: PolicyWorld,
+  units: readonly EndUnit[],
+  text: string | undefined,
+): { readonly classes: EndClass[] } | { readonly problem: string } {
+  const nodes = units.filter(({ kind }) => kind === 'node');
+  if (text === undefined) return { classes: endClasses(units, nodes) };
+  if (text.startsWith('namespace:')) {
+    const prefix = `${text.slice('namespace:'.length)}/`;
+    const inside = units.filter(({ kind, name }) => kind === 'pod' && name.startsWith(prefix));
+    if (inside.length === 0) return { problem: `${text}: no pod with an address is in this namespace` };
+    return { classes: endClasses(inside, []) };
+  }
+  const chosen = chooseUnits(world, units, text);
+  return 'problem' in chosen ? chosen : { classes: endClasses(chosen.units, chosen.own) };
+}
+
+function chooseUnits(
+  world: PolicyWorld,
+  units: readonly EndUnit[],
+  text: string,
+): { readonly units: readonly EndUnit[]; readonly own: readonly EndUnit[] } | { readonly problem: string } {
+  const of = (kind: EndUnit['kind']): EndUnit[] => units.filter((unit) => unit.kind === kind);
+  switch (text) {
+    case 'entity:all':
+      return { units, own: of('node') };
+    case 'entity:cluster':
+      return { units: units.filter(({ kind }) => kind !== 'world' && kind !== 'name'), own: of('node') };
+    case 'entity:world':
+      return { units: [...of('world'), ...of('name')], own: [] };
+    case 'entity:world-ipv4':
+    case 'entity:world-ipv6':
+      return { units: of('world').filter(({ families }) => families === (text.endsWith('4') ? 1 : 2)), own: [] };
+    case 'entity:host':
+      return { units: [], own: of('node') };
+    case 'entity:remote-node':
+      return { units: of('node'), own: [] };
+  }
+  const result = text.startsWith('service:') ? serviceEnds(world, text) : new Ends(world).resolve(text, 'TCP', 0);
+  if ('problem' in result) return result;
+  const found = new Map<EndUnit | string, EndUnit>();
+  const own: EndUnit[] = [];
+  for (const { address, identity } of result.end.points) {
+    if (address === undefined) {
+      for (const unit of units) if (unit.facts[0]?.identity === identity) found.set(unit, unit);
+      continue;
+    }
+    const unit = unitOf(world, units, address);
+    if (unit === undefined) continue;
+    found.set(unit.kind === 'world' ? unit.name : unit, unit);
+    if (unit.kind === 'node') own.push(unit);
+  }
+  if (found.size === 0) return { problem: `${text}: ${result.end.missing ?? 'nobody has this identity'}` };
+  return { units: [...found.values()], own };
+}
+
+/** A Service in a reach is its backends, at their own ports. */
+function serviceEnds(world: PolicyWorld, text: string): ReturnType<Ends['resolve']> {
+  const name = text.slice('service:'.length);
+  const service = world.state.services.find((s) => `${s.namespace}/${s.name}` === name);
+  const [first] = service?.ports ?? [];
+  return new Ends(world).resolve(text, first?.protocol ?? 'TCP', first?.port ?? 0);
+}
+
+function unitOf(world: PolicyWorld, units: readonly EndUnit[], address: IpAddress): EndUnit | undefined {
+  const pod = world.compiled.names.pods.get(address.text);
+  const bit = address.family === 4 ? 1 : 2;
+  if (pod !== undefined) {
+    const name = `${pod.namespace}/${pod.pod}`;
+    return units.find((unit) => unit.kind === 'pod' && unit.name === name && (unit.families & bit) !== 0);
+  }
+  const node = world.view.nodes.find(({ addresses }) => addresses.some((a) => a.address.text === address.text));
+  if (node !== undefined) return units.find((unit) => unit.kind === 'node' && unit.name === node.name);
+  const reserved = units.find(({ kind, name }) => kind === 'reserved' && name === address.text);
+  return reserved ?? addressUnit(address, units);
+}
+
+/** Number of the plain function of a pair in one world. A side that does not exist there refuses everything. */
+export function pairFunction(
+  world: PolicyWorld,
+  sides: SideFunctions,
+  plain: PlainFunctions,
+): (from: EndClass, to: EndClass, w: number) => number {
+  const nothing = plain.number(PROTOCOLS.map(({ last }) => [{ first: 0, last, answer: ANSWER.DENIED }]));
+  const names = new Map<string, number>();
+  return (from, to, w) => {
+    const source = from.facts[w];
+    const destination = to.facts[w];
+    if (source === undefined || destination === undefined) return nothing;
+    if (to.kind === 'name') {
+      const pattern = to.members[0]!.name;
+      const key = `${source.policyId} ${pattern}`;
+      let number = names.get(key);
+      if (number === undefined) names.set(key, (number = nameFunction(world, source.policyId, pattern, plain)));
+      return number;
+    }
+    const egress = sides.plain[sides.of(source.policyId, true, destination.identity)]!;
+    const ingress = sides.plain[sides.of(destination.policyId, false, source.identity)]!;
+    return plain.both(egress, ingress);
+  };
+}
+
+/** What rules grant to a DNS name whose addresses are not known: "unknown" on their ports, denied on all others. */
+function nameFunction(world: PolicyWorld, policyId: number, pattern: string, plain: PlainFunctions): number {
+  const words = world.compiled.namedRules
+    .filter((rule) => rule.policyId === policyId && rule.pattern === pattern)
+    .flatMap(({ shapes }) => shapes);
+  return plain.number(
+    PROTOCOLS.map(({ number, last }) => {
+      const starts = new Set([0]);
+      for (const word of words) {
+        const bits = (word >>> 24) & 0x7f;
+        if (bits > 16 || ((word >>> 16) & 0xff) !== number) continue;
+        const first = ((word & 0xff) << 8) | ((word >>> 8) & 0xff);
+        starts.add(first);
+        starts.add(first + 2 ** (16 - bits));
+      }
+      const sorted = [...starts].filter((start) => start <= last).sort((a, b) => a - b);
+      return sorted.map((first, i) => ({
+        first,
+        last: (sorted[i + 1] ?? last + 1) - 1,
+        answer: words.some((word) => covers(word, number, first)) ? ANSWER.UNKNOWN : ANSWER.DENIED,
+      }));
+    }),
+  );
+}
+
+/** One cell of the partition. */
+export interface Gathered {
+  readonly from: readonly EndClass[];
+  readonly to: readonly EndClass[];
+  readonly value: number;
+  readonly families: number;
+}
+
+/**
+ * Pairs of classes with equal values as few rows: for each destination the sources by value, then destinations that share a set
+ * of sources and its value. `valueOf` undefined: the pair is left out.
+ */
+export function gather(
+  sources: readonly EndClass[],
+  destinations: readonly EndClass[],
+  valueOf: (from: EndClass, to: EndClass) => number | undefined,
+): Gathered[] {
+  const sets = new Map<string, number>();
+  const lists: number[][] = [];
+  const rows = new Map<string, { set: number; to: number[]; value: number; families: number }>();
+  destinations.forEach((to, d) => {
+    const byValue = new Map<number, number[]>();
+    sources.forEach((from, s) => {
+      if (!canConnect(from, to)) return;
+      const value = valueOf(from, to);
+      if (value === undefined) return;
+      const key = value * 4 + (from.families & to.families);
+      const list = byValue.get(key);
+      if (list === undefined) byValue.set(key, [s]);
+      else list.push(s);
+    });
+    for (const [key, list] of byValue) {
+      const text = list.join();
+      let set = sets.get(text);
+      if (set === undefined) {
+        set = lists.length;
+        sets.set(text, set);
+        lists.push(list);
+      }
+      const name = `${key} ${set}`;
+      const row = rows.get(name);
+      if (row === undefined) rows.set(name, { set, to: [d], value: Math.floor(key / 4), families: key & 3 });
+      else row.to.push(d);
+    }
+  });
+  return [...rows.values()].map(({ set, to, value, families }) => ({
+    from: lists[set]!.map((s) => sources[s]!),
+    to: to.map((d) => destinations[d]!),
+    value,
+    families,
+  }));
+}
+
+/** Whether anything is let through. */
+export const allowsAnything = (ports: PlainFunction): boolean =>
+  ports.some((list) => list.some(({ answer }) => answer !== ANSWER.DENIED));
