@@ -17,7 +17,6 @@ const COLOUR = {
   proxy: '#bf8700',
   mixed: '#a475f9',
   none: '#f6f8fa',
-  self: '#ffffff',
 } as const;
 
 interface Cell {
@@ -93,15 +92,15 @@ class Matrix {
         out.push(this.cell(name, destination, left + column * CELL, y, tunnelPort));
       });
     });
-    out.push(...legend(left > 240 ? 16 : 16, height - 22), '</svg>');
+    out.push(...legend(16, height - 22), '</svg>');
     return `${out.join('\n')}\n`;
   }
 
   private cell(source: string, destination: string, x: number, y: number, tunnelPort: number): string {
     const cell = this.cells.get(`${source}\0${destination}`);
     const box = (fill: string, title: string, mark = ''): string =>
-      `<g><title>${xml(title)}</title><rect x="${x + 1}" y="${y + 1}" width="${CELL - 2}" height="${CELL - 2}" rx="4" fill="${fill}" stroke="#d1d9e0" stroke-width="${fill === COLOUR.none || fill === COLOUR.self ? 1 : 0}"/>${mark}</g>`;
-    if (cell === undefined) return box(COLOUR.self, `${source} → ${destination}: no such connection`);
+      `<g><title>${xml(title)}</title><rect x="${x + 1}" y="${y + 1}" width="${CELL - 2}" height="${CELL - 2}" rx="4" fill="${fill}" stroke="#d1d9e0" stroke-width="${fill === COLOUR.none ? 1 : 0}"/>${mark}</g>`;
+    if (cell === undefined) return '';
     if (cell.kinds.size === 0) return box(COLOUR.none, `${source} → ${destination}: nothing`);
     const texts = [...cell.kinds].map((ports) => portsText(ports, cell.families, tunnelPort));
     const title = `${source} → ${destination}: ${[...new Set(texts)].join(' or ')}${cell.denied ? ' (some of them only)' : ''}`;
@@ -110,7 +109,7 @@ class Matrix {
     const proxy = [...cell.kinds].some((ports) =>
       ports.some((list) => list.some((i) => i.answer === ANSWER.REDIRECTED)),
     );
-    const port = /^TCP (\d{1,5})\b[^,\d-]*$/.exec(texts[0]!)?.[1];
+    const port = /^(?:TCP|UDP) (\d{1,5})(?: \(.*)?$/.exec(texts[0]!)?.[1];
     const mark =
       port === undefined
         ? ''

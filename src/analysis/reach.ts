@@ -2,11 +2,12 @@
 // world. Output: rows. Invariant: rows partition the pairs: every pair of ends that can connect is in exactly one row, which
 // says the same about it as `verdict` would, port for port.
 import type { IpAddress } from '../control/index.ts';
+import { worldIdentity } from '../control/identity.ts';
 import { canConnect, type EndClass, endClasses } from './end-classes.ts';
 import { addressUnit, type EndUnit, endUnits } from './end-units.ts';
 import { Ends } from './ends.ts';
 import type { PolicyWorld } from './policy-world.ts';
-import { ANSWER, type PlainFunction, PlainFunctions, PROTOCOLS, SideFunctions } from './side-functions.ts';
+import { ANSWER, merge, type PlainFunction, PlainFunctions, PROTOCOLS, SideFunctions } from './side-functions.ts';
 import { covers } from './verdict.ts';
 
 /** Sources and destinations with one fate. */
@@ -41,9 +42,18 @@ export function reach(world: PolicyWorld, scope: ReachScope = {}): Reach | { rea
   if ('problem' in destinations) return destinations;
   const plain = new PlainFunctions();
   const pair = pairFunction(world, new SideFunctions(world, plain), plain);
-  const rows = gather(sources.classes, destinations.classes, (from, to) => pair(from, to, 0)).map(
-    ({ from, to, value, families }) => ({ from, to, families, ports: plain.functions[value]! }),
-  );
+  // A name stands beside the world only for those who have a rule about it.
+  const speaks = new Set(world.compiled.namedRules.map(({ policyId, pattern }) => `${policyId} ${pattern}`));
+  const valueOf = (from: EndClass, to: EndClass): number | undefined =>
+    to.kind === 'name' && !speaks.has(`${from.facts[0]?.policyId} ${to.members[0]!.name}`)
+      ? undefined
+      : pair(from, to, 0);
+  const rows = gather(sources.classes, destinations.classes, valueOf).map(({ from, to, value, families }) => ({
+    from,
+    to,
+    families,
+    ports: plain.functions[value]!,
+  }));
   return { rows, units };
 }
 
@@ -141,7 +151,10 @@ export function pairFunction(
       const pattern = to.members[0]!.name;
       const key = `${source.policyId} ${pattern}`;
       let number = names.get(key);
-      if (number === undefined) names.set(key, (number = nameFunction(world, source.policyId, pattern, plain)));
+      if (number === undefined) {
+        const open = sides.plain[sides.of(source.policyId, true, worldIdentity(4, world.settings))]!;
+        names.set(key, (number = nameFunction(world, source.policyId, pattern, plain, open)));
+      }
       return number;
     }
     const egress = sides.plain[sides.of(source.policyId, true, destination.identity)]!;
@@ -150,12 +163,21 @@ export function pairFunction(
   };
 }
 
-/** What rules grant to a DNS name whose addresses are not known: "unknown" on their ports, denied on all others. */
-function nameFunction(world: PolicyWorld, policyId: number, pattern: string, plain: PlainFunctions): number {
+/**
+ * What rules grant to a DNS name whose addresses are not known: "unknown" on their ports; what the rest of the world may be
+ * asked for (`open`, a number) may be asked of it, too.
+ */
+function nameFunction(
+  world: PolicyWorld,
+  policyId: number,
+  pattern: string,
+  plain: PlainFunctions,
+  open: number,
+): number {
   const words = world.compiled.namedRules
     .filter((rule) => rule.policyId === policyId && rule.pattern === pattern)
     .flatMap(({ shapes }) => shapes);
-  return plain.number(
+  const own = plain.number(
     PROTOCOLS.map(({ number, last }) => {
       const starts = new Set([0]);
       for (const word of words) {
@@ -173,6 +195,8 @@ function nameFunction(world: PolicyWorld, policyId: number, pattern: string, pla
       }));
     }),
   );
+  const either = (a: number, b: number): number => (b === ANSWER.DENIED ? a : b);
+  return plain.number(PROTOCOLS.map((_, i) => merge(plain.functions[own]![i]!, plain.functions[open]![i]!, either)));
 }
 
 /** One cell of the partition. */

@@ -39,6 +39,14 @@ interface EntryShape {
   readonly last: number;
 }
 
+/** What is known of one policy in one direction. */
+interface KnownSide {
+  /** Identities with entries of their own → function number, -1 where it was not asked for yet. */
+  readonly explicit: Map<number, number>;
+  /** By aggregate. */
+  readonly shared: number[];
+}
+
 /** The functions of one world. */
 export class SideFunctions {
   /** By number. */
@@ -47,7 +55,8 @@ export class SideFunctions {
   readonly plain: number[] = [];
   private readonly world: PolicyWorld;
   private readonly entries = new Map<string, EntryShape[]>();
-  private readonly known = new Map<string, number>();
+  /** By policy and direction. */
+  private readonly sides: (KnownSide | undefined)[] = [];
   private readonly byText = new Map<string, number>();
   private readonly plainStore: PlainFunctions;
 
@@ -62,14 +71,17 @@ export class SideFunctions {
   /** Number of the function of a policy (-1: no endpoint) for an identity as its endpoints see it. */
   of(policyId: number, egress: boolean, identity: number): number {
     if (policyId < 0) return OPEN;
-    const group = this.entries.has(groupKey(policyId, egress, identity)) ? `${identity}` : `a${aggregateOf(identity)}`;
-    const key = `${policyId} ${egress ? 1 : 0} ${group}`;
-    let number = this.known.get(key);
-    if (number === undefined) {
-      number = this.compute(policyId, egress, identity);
-      this.known.set(key, number);
+    const at = policyId * 2 + (egress ? 1 : 0);
+    const side = (this.sides[at] ??= { explicit: new Map(), shared: [] });
+    const explicit = side.explicit.get(identity);
+    if (explicit !== undefined) {
+      if (explicit >= 0) return explicit;
+      const number = this.compute(policyId, egress, identity);
+      side.explicit.set(identity, number);
+      return number;
     }
-    return number;
+    // Identities without entries of their own share what is said of their aggregate.
+    return (side.shared[aggregateOf(identity)] ??= this.compute(policyId, egress, identity));
   }
 
   private index(): void {
@@ -80,7 +92,11 @@ export class SideFunctions {
       const shape = bytes[11]!;
       const key = groupKey(view.getUint32(0, true), (shape & 0x80) !== 0, view.getUint32(4, true));
       let list = this.entries.get(key);
-      if (list === undefined) this.entries.set(key, (list = []));
+      if (list === undefined) {
+        this.entries.set(key, (list = []));
+        const at = view.getUint32(0, true) * 2 + (shape >>> 7);
+        (this.sides[at] ??= { explicit: new Map(), shared: [] }).explicit.set(view.getUint32(4, true), -1);
+      }
       const bits = shape & 0x7f;
       if (bits === SHAPE_ANY_PROTOCOL) continue;
       const first = view.getUint16(8, false);

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { diffWorlds, Judge, MIRROR, type PolicyWorld, reach } from '../../../src/analysis/index.ts';
 import { canConnect, type EndClass } from '../../../src/analysis/end-classes.ts';
-import { endUnits } from '../../../src/analysis/end-units.ts';
+import { type EndUnit, endUnits } from '../../../src/analysis/end-units.ts';
 import { scopedClasses } from '../../../src/analysis/reach.ts';
 import { ANSWER, intervalAt, PROTOCOLS } from '../../../src/analysis/side-functions.ts';
 import { cluster, policies } from '../../support/policy-arbitraries.ts';
@@ -109,9 +109,10 @@ test('reach from one pod is what reach of the whole says about it', () => {
             from
               .flatMap(({ kind, members }) => members.filter((m) => kind === 'pods' && m.name === name))
               .flatMap((m) =>
+                // Another node is relative: for a class of pods it is any node that is not every member's own.
                 to.flatMap(({ kind, members }) =>
                   members
-                    .filter((other) => other.name !== name)
+                    .filter((other) => other.name !== name && kind !== 'nodes')
                     .map((other) => JSON.stringify([m.families, kind, other.name, other.families, ports])),
                 ),
               ),
@@ -184,7 +185,7 @@ test('diff: itself empty; mirrored the other way round; exactly what changes its
                 const [before, after] = [a, b].map((world, i) =>
                   verdictAt(judges[i]!, world, x.example, y.example, family, index, port),
                 ) as [boolean, boolean];
-                const told = rows(x.name, y.name, PROTOCOLS[index].name, port);
+                const told = rows(x, y, family, PROTOCOLS[index].name, port);
                 const expected = before === after ? undefined : after ? 'newly-allowed' : 'newly-denied';
                 assert.equal(told, expected, `${x.name} -> ${y.name} ${PROTOCOLS[index].name} ${port}`);
               }
@@ -197,22 +198,25 @@ test('diff: itself empty; mirrored the other way round; exactly what changes its
   );
 });
 
-/** What rows say about a pair at a port, redirects aside. */
+/** What rows say about a pair at a port, redirects aside. A pod's families may have different fates. */
 function flatPairs(
   rows: ReturnType<typeof diffWorlds>['rows'],
-): (from: string, to: string, protocol: string, port: number) => string | undefined {
-  return (from, to, protocol, port) =>
+): (from: EndUnit, to: EndUnit, family: 4 | 6, protocol: string, port: number) => string | undefined {
+  const holds = (classes: readonly EndClass[], unit: EndUnit, family: 4 | 6): boolean =>
+    classes.some(
+      ({ kind, members, families }) =>
+        (kind === 'pods' || kind === 'world') &&
+        (families & (family === 4 ? 1 : 2)) !== 0 &&
+        members.some(({ name }) => name === unit.name),
+    );
+  return (from, to, family, protocol, port) =>
     rows.find(
       (row) =>
         (row.change === 'newly-allowed' || row.change === 'newly-denied') &&
         row.protocol === protocol &&
         port >= row.first &&
         port <= row.last &&
-        row.from.some(
-          ({ kind, members }) => kind !== 'own-node' && kind !== 'nodes' && members.some((m) => m.name === from),
-        ) &&
-        row.to.some(
-          ({ kind, members }) => kind !== 'own-node' && kind !== 'nodes' && members.some((m) => m.name === to),
-        ),
+        holds(row.from, from, family) &&
+        holds(row.to, to, family),
     )?.change;
 }
