@@ -9,8 +9,6 @@ import { POLICY_CASES } from '../support/repository.ts';
 import { scratchFolder } from '../support/run-cli.ts';
 import { runInProcess } from '../support/run-program.ts';
 
-/** Cases of API kinds that Weir does not read yet. */
-const UNREAD_KINDS = /^\d+-tier-/;
 const NAMES: Readonly<Record<number, string>> = { 6: 'TCP', 17: 'UDP', 132: 'SCTP', 1: 'ICMP', 58: 'ICMPv6' };
 
 const folders = caseFolders(POLICY_CASES);
@@ -18,8 +16,7 @@ if (folders.length === 0) {
   test('policy truth tables through weir verdict', { skip: `no cases in ${POLICY_CASES}` }, () => undefined);
 }
 for (const folder of folders) {
-  const skip = UNREAD_KINDS.test(folder) ? 'policy.networking.k8s.io tiers are not read' : false;
-  test(`weir verdict on ${folder}`, { skip }, async (t) => {
+  test(`weir verdict on ${folder}`, async (t) => {
     const { state, options, probes } = readCase(join(POLICY_CASES, folder));
     const scratch = scratchFolder(t);
     const put = (name: string, value: unknown): string => {

@@ -2,11 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Judge } from '../../../src/analysis/index.ts';
-import { naiveVerdict } from '../../support/naive-policy.ts';
+import { Judge, type SideAnswer } from '../../../src/analysis/index.ts';
+import { naiveVerdict, type NaiveSide } from '../../support/naive-policy.ts';
 import { cluster, OUTSIDE, policies } from '../../support/policy-arbitraries.ts';
 import { address } from '../../support/policy-world.ts';
 import { CONNECTION_PORTS, loadDocuments, worldOf } from '../../support/question-world.ts';
+
+const sideOf = ({ verdict, audit }: SideAnswer): NaiveSide =>
+  audit === true ? 'audit' : verdict === 'allowed' ? 'allow' : 'deny';
 
 test('weir verdict says what the naive evaluator says', () => {
   fc.assert(
@@ -34,7 +37,7 @@ test('weir verdict says what the naive evaluator says', () => {
             assert.ok('answer' in result, 'problem' in result ? result.problem : '');
             const { egress, ingress } = result.answer;
             assert.deepEqual(
-              { egress: egress.verdict === 'allowed', ingress: ingress.verdict === 'allowed' },
+              { egress: sideOf(egress), ingress: sideOf(ingress) },
               expected,
               `${source} -> ${destination} ${protocol} ${port}`,
             );
