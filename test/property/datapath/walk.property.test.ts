@@ -89,7 +89,7 @@ function go(
   assert.deepEqual(real.record, probed.record, 'a probe answers like the packet');
   assert.deepEqual(real.bytes, probed.bytes);
   const cx = w.sim.context;
-  assert.ok(cx.probesConntrack <= BOUND.CT_PROBES + BOUND.CT_SERVICE_PROBES);
+  assert.ok(cx.probesConntrack <= BOUND.CT_PROBES + BOUND.CT_SERVICE_PROBES + BOUND.CT_MISS_PROBES);
   assert.ok(cx.probesSourceIdentity <= BOUND.IPCACHE_PROBES && cx.probesDestinationIdentity <= BOUND.IPCACHE_PROBES);
   assert.ok(cx.probesPolicy <= BOUND.POLICY_PROBES && cx.probesService <= 3 && cx.probesEndpoint <= 3);
   assert.ok(real.checksumsRight, 'checksums stay right');
