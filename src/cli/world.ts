@@ -75,13 +75,7 @@ export async function loadInto<D extends Dataplane>(
       payloads: {},
       warnings,
     };
-  const specs = Object.fromEntries(
-    Object.entries(compiled.maps).map(([name, { spec }]) => [
-      name,
-      { maxEntries: spec.maxEntries, ...(spec.innerEntries === undefined ? {} : { innerEntries: spec.innerEntries }) },
-    ]),
-  );
-  const dataplane = make({ specs });
+  const dataplane = make({ specs: compiled.sizes });
   const writes = [...diff(undefined, compiled.maps)];
   const { failed } = dataplane.apply(writes);
   if (failed !== undefined) {

@@ -5,6 +5,7 @@ import { configKey, configValue, MAPS } from '../schema/index.ts';
 import type { Config } from './config/index.ts';
 import { type DesiredMap, MapBuilder } from './desired-map.ts';
 import { buildEndpoints, buildIpcache, buildPolicies, EndpointNumbers, localPods } from './endpoint-tables.ts';
+import { type MapSizes, mapSizes, sizeProblems } from './map-sizes.ts';
 import { buildIdentities, IdentityNumbers, type IdentityView, WHOLE_CLUSTER } from './identity.ts';
 import { type MaglevSeed, maglevSizeProblem, parseMaglevSeed } from './maglev/index.ts';
 import { type NamedRule, PolicyCompiler } from './policy/compile-policies.ts';
@@ -68,6 +69,8 @@ export interface CompileSummary {
 /** The outcome of a compile. With an error among the problems the maps must not be applied. */
 export interface Compiled {
   readonly maps: DesiredMaps;
+  /** Sizes that the configuration asks for: for the engine that the maps are applied to. */
+  readonly sizes: MapSizes;
   readonly problems: readonly Problem[];
   readonly provenance: Provenance;
   readonly names: CompiledNames;
@@ -91,13 +94,16 @@ export class Compiler {
   private readonly options: CompileOptions;
   private readonly identityNumbers = new IdentityNumbers();
   private readonly endpointNumbers = new EndpointNumbers();
-  private readonly serviceNumbers = new ServiceNumbers();
+  private readonly serviceNumbers: ServiceNumbers;
+  private readonly sizes: MapSizes;
 
   /** `provenance`: a table persisted beside pinned maps, whose cookies must not be given out again. */
   constructor(config: Config, options: CompileOptions = {}, provenance: Provenance = new Provenance()) {
     this.config = config;
     this.options = options;
     this.provenance = provenance;
+    this.sizes = mapSizes(config);
+    this.serviceNumbers = new ServiceNumbers(this.sizes);
   }
 
   compile(state: ClusterState): Compiled {
@@ -135,7 +141,10 @@ export class Compiler {
     const seeds: MaglevSeed = typeof seed === 'string' ? { murmur: 0, hash4: 0, hash6: 0 } : seed;
     const frontends = readFrontends(state, settings, view.nodes, problems);
     const services = this.services(frontends, settings, seeds, view);
-    if (services.refused.length > 0) complain(`no room for ${services.refused.length} more frontends or backends`);
+    if (services.refused.length > 0) {
+      complain(`no room for ${services.refused.length} more frontends or backends (bpf.lbMapMax)`);
+    }
+    for (const message of sizeProblems(this.config)) complain(message);
 
     const maps: DesiredMaps = {
       ...buildIpcache(view.addresses, this.endpointNumbers),
@@ -148,6 +157,7 @@ export class Compiler {
     problems.push(...capacityProblems(Object.values(maps)));
     return {
       maps,
+      sizes: this.sizes,
       problems,
       provenance: this.provenance,
       names: namesOf(view, services),
@@ -178,7 +188,7 @@ export class Compiler {
       byAddress.get(`${address.text}/${address.bytes.length * 8}`) ??
       0;
     const maglev = { size: settings.maglevSize, seed: seeds.murmur };
-    return buildServiceTables(frontends, this.serviceNumbers, maglev, nodeOf);
+    return buildServiceTables(frontends, this.serviceNumbers, maglev, this.sizes, nodeOf);
   }
 }
 

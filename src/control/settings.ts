@@ -11,6 +11,8 @@ export interface CompileSettings {
   readonly semantics: 'cilium' | 'kubernetes';
   /** The node that is compiled for; undefined: every pod of the cluster is an endpoint. */
   readonly node: string | undefined;
+  /** Most entries that the policy of one endpoint may have. */
+  readonly policyMapMax: number;
   /** `cluster.name` */
   readonly clusterName: string;
   /** `ipv4.enabled`, `ipv6.enabled` */
@@ -84,6 +86,7 @@ export function settingsOf(config: Config, state: ClusterState, options: Compile
   return {
     semantics: options.semantics ?? 'cilium',
     node: options.node,
+    policyMapMax: config['bpf.policyMapMax'],
     clusterName: config['cluster.name'],
     ipv4: config['ipv4.enabled'],
     ipv6: ipv6Enabled(config, state),

@@ -1,6 +1,8 @@
 // The kernel engine over small programs that say what they were given: runs, meta, records, events, metrics, writes, close.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { resolveConfig } from '../../src/control/index.ts';
+import { mapSizes } from '../../src/control/map-sizes.ts';
 import { Meta, Packet } from '../../src/dataplane/index.ts';
 import { createXdp, FRAME_BOUNDS, type Xdp, type XdpOptions } from '../../src/dataplane/xdp/index.ts';
 import { applyWrites, createMap, type MapWrite } from '../../src/maps/index.ts';
@@ -292,5 +294,28 @@ describe('kernel engine: writes', { skip }, () => {
         assert.deepEqual(out, value((4000 + n) >>> 4));
       }
     });
+  });
+
+  test('the configuration’s map sizes are the kernel’s', () => {
+    const { config } = resolveConfig({ sets: ['bpf.lbMapMax=5', 'bpf.ctTcpMax=2048', 'bpf.ctAnyMax=1024'] });
+    void withEngine(
+      ({ maps }) => {
+        const { services4, ctAny4, ctTcpNew4 } = maps;
+        assert.equal(ctTcpNew4.spec.maxEntries, 512);
+        const value = new Uint8Array(services4.spec.value.bytes);
+        const key = new Uint8Array(services4.spec.key.bytes);
+        for (let i = 1; i <= 6; i++) assert.equal(services4.update(key.fill(i), value), i === 6 ? ERRNO.E2BIG : 0);
+        // A hash for connections evicts instead.
+        const tuple = new Uint8Array(ctAny4.spec.key.bytes);
+        const entry = new Uint8Array(ctAny4.spec.value.bytes);
+        for (let i = 0; i < 2000; i++) {
+          new DataView(tuple.buffer).setUint32(0, i);
+          assert.equal(ctAny4.update(tuple, entry), 0);
+        }
+        const { size } = ctAny4;
+        assert.ok(size > 256 && size <= 1024, `${size} entries`);
+      },
+      { specs: { ...specs, ...mapSizes(config), maglev4: specs['maglev4']!, maglev6: specs['maglev6']! } },
+    );
   });
 });

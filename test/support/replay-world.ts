@@ -137,13 +137,7 @@ export function makeWorld(options: { readonly policies?: string; readonly sets?:
   const sets = ['kubeProxyReplacement=true', 'loadBalancer.algorithm=maglev', ...(options.sets ?? [])];
   const compiler = new Compiler(resolveConfig({ sets }).config);
   const compiled = compiler.compile(state);
-  const specs = Object.fromEntries(
-    Object.entries(compiled.maps).map(([name, { spec }]) => [
-      name,
-      { maxEntries: spec.maxEntries, ...(spec.innerEntries === undefined ? {} : { innerEntries: spec.innerEntries }) },
-    ]),
-  );
-  const sim = createSim({ specs, seed: 1 });
+  const sim = createSim({ specs: compiled.sizes, seed: 1 });
   const applied = sim.apply(diff(undefined, compiled.maps));
   if (applied.failed !== undefined) throw new Error(JSON.stringify(applied));
   return { state, sim, compiled, compile: (other) => compiler.compile(other) };

@@ -20,6 +20,9 @@ import {
 } from './option-types.ts';
 
 const MAX = 0x7fffffff;
+/** Entries of a conntrack or NAT table. Cilium's bounds, but one entry less at the top: an entry's number has 24 bits. */
+const TABLE_MIN = 1 << 10;
+const TABLE_MAX = (1 << 24) - 1;
 
 /** Every option, by its key. */
 export const options = {
@@ -79,16 +82,23 @@ export const options = {
   serviceNoBackendResponse: word('service-no-backend-response', 'honoured', 'reject', ['reject', 'drop']),
 
   // Map sizes (entries)
-  'bpf.lbMapMax': integer('bpf-lb-map-max', 'not-yet', 65536, 1, MAX),
-  'bpf.ctTcpMax': integer('bpf-ct-global-tcp-max', 'not-yet', 524288, 1, MAX),
-  'bpf.ctAnyMax': integer('bpf-ct-global-any-max', 'not-yet', 262144, 1, MAX),
-  'bpf.natMax': integer('bpf-nat-global-max', 'not-yet', 524288, 1, MAX),
-  'bpf.neighMax': integer('bpf-neigh-global-max', 'not-yet', 524288, 1, MAX),
-  'bpf.nodeMapMax': integer('bpf-node-map-max', 'not-yet', 16384, 1, MAX),
-  'bpf.policyMapMax': integer('bpf-policy-map-max', 'not-yet', 16384, 256, 65536),
+  'bpf.lbMapMax': integer('bpf-lb-map-max', 'honoured', 65536, 1, TABLE_MAX),
+  // 0: as bpf.lbMapMax.
+  'bpf-lb-service-map-max': integer('bpf-lb-service-map-max', 'honoured', 0, 0, TABLE_MAX),
+  'bpf-lb-service-backend-map-max': integer('bpf-lb-service-backend-map-max', 'honoured', 0, 0, TABLE_MAX),
+  'bpf-lb-rev-nat-map-max': integer('bpf-lb-rev-nat-map-max', 'honoured', 0, 0, TABLE_MAX),
+  'bpf-lb-affinity-map-max': integer('bpf-lb-affinity-map-max', 'honoured', 0, 0, TABLE_MAX),
+  'bpf-lb-source-range-map-max': integer('bpf-lb-source-range-map-max', 'honoured', 0, 0, TABLE_MAX),
+  'bpf-lb-maglev-map-max': integer('bpf-lb-maglev-map-max', 'honoured', 0, 0, TABLE_MAX),
+  'bpf.ctTcpMax': integer('bpf-ct-global-tcp-max', 'honoured', 524288, TABLE_MIN, TABLE_MAX),
+  'bpf.ctAnyMax': integer('bpf-ct-global-any-max', 'honoured', 262144, TABLE_MIN, TABLE_MAX),
+  'bpf.natMax': integer('bpf-nat-global-max', 'honoured', 524288, TABLE_MIN, TABLE_MAX),
+  'bpf.neighMax': integer('bpf-neigh-global-max', 'honoured', 524288, 1, TABLE_MAX),
+  'bpf.nodeMapMax': integer('bpf-node-map-max', 'neutral', 16384, 1, MAX),
+  'bpf.policyMapMax': integer('bpf-policy-map-max', 'honoured', 16384, 256, 65536),
   'bpf.policyStatsMapMax': integer('bpf-policy-stats-map-max', 'neutral', 65536, 1, MAX),
   'bpf.authMapMax': integer('bpf-auth-map-max', 'neutral', 524288, 1, MAX),
-  'bpf-fragments-map-max': integer('bpf-fragments-map-max', 'not-yet', 8192, 1, MAX),
+  'bpf-fragments-map-max': integer('bpf-fragments-map-max', 'honoured', 8192, 256, 65536),
   'bpf-sock-rev-map-max': integer('bpf-sock-rev-map-max', 'not-yet', 262144, 1, MAX),
   'bpf.mapDynamicSizeRatio': ratio('bpf-map-dynamic-size-ratio', 'neutral', 0.0025),
   'bpf.preallocateMaps': flag('preallocate-bpf-maps', 'neutral', false),

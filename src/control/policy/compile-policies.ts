@@ -9,7 +9,7 @@ import { type Provenance, type RuleRef, RuleSets } from '../provenance.ts';
 import { LabelIndex, type Selector } from '../selector.ts';
 import type { CompileSettings } from '../settings.ts';
 import type { StickyIds } from '../sticky-ids.ts';
-import { EntrySet, type PolicyBlock, ShapeTable, withinProbeBudget } from './entries.ts';
+import { ENTRY_WORDS, EntrySet, type PolicyBlock, ShapeTable, withinProbeBudget } from './entries.ts';
 import { Ladder, type Layer, precedenceOf, priorityOf, type Rung } from './ladder.ts';
 import { NamedPortTable, podPorts } from './named-ports.ts';
 import { peerIdentities, peersHoldHost, requireAll } from './peers.ts';
@@ -198,6 +198,13 @@ export class PolicyCompiler {
     if (!withinProbeBudget(block)) {
       this.complain(
         `the policy of pod ${pod.pod.namespace}/${pod.pod.name} needs more than ${BOUND.POLICY_PROBES} probes`,
+      );
+    }
+    const count = block.words.length / ENTRY_WORDS;
+    const { policyMapMax } = this.settings;
+    if (count > policyMapMax) {
+      this.complain(
+        `the policy of pod ${pod.pod.namespace}/${pod.pod.name} has ${count} entries, more than bpf.policyMapMax (${policyMapMax})`,
       );
     }
     return block;

@@ -8,8 +8,6 @@ import {
   backendValue4,
   backendValue6,
   maglevKey,
-  MAPS,
-  type MapSpec,
   presence,
   reverseNatKey,
   reverseNatValue4,
@@ -24,6 +22,7 @@ import {
 } from '../../schema/index.ts';
 import { MapBuilder } from '../desired-map.ts';
 import { maglevTable } from '../maglev/index.ts';
+import { type MapSizes, sizedSpec } from '../map-sizes.ts';
 import { PROTOCOL_NUMBER } from '../policy/rule.ts';
 import type { IpAddress } from '../state.ts';
 import { StickyIds } from '../sticky-ids.ts';
@@ -32,10 +31,16 @@ import type { Frontend, Frontends } from './frontends.ts';
 
 /** The numbers that stay from compile to compile, and tables worth keeping. */
 export class ServiceNumbers {
-  readonly frontends = new StickyIds(1, 65535);
-  readonly backends = new StickyIds(1, MAPS.backends4.maxEntries - 1);
+  readonly frontends: StickyIds;
+  readonly backends: StickyIds;
   /** Maglev tables of the last compile, by what they were made of. */
   tables: ReadonlyMap<string, Uint8Array> = new Map();
+
+  /** Numbers are places in arrays, whose first one is nobody's. */
+  constructor(sizes: MapSizes = {}) {
+    this.frontends = new StickyIds(1, sizedSpec('reverseNat4', sizes).maxEntries - 1);
+    this.backends = new StickyIds(1, sizedSpec('backends4', sizes).maxEntries - 1);
+  }
 }
 
 /** What a reverse NAT index stands for. */
@@ -89,10 +94,11 @@ export function buildServiceTables(
   { frontends, wildcards }: Frontends,
   numbers: ServiceNumbers,
   maglev: { readonly size: number; readonly seed: number },
+  sizes: MapSizes,
   nodeOf: NodeOf,
 ): ServiceTables {
   const builders = Object.fromEntries(
-    SERVICE_MAPS.map((map) => [map, new MapBuilder(withTableSize(MAPS[map], maglev.size))]),
+    SERVICE_MAPS.map((map) => [map, new MapBuilder(sizedSpec(map, sizes))]),
   ) as ServiceBuilders;
   const backends = usedBackends(frontends);
   const frontendIds = numbers.frontends.assign(frontends.map(({ key }) => key));
@@ -112,10 +118,6 @@ export function buildServiceTables(
     refused: [...frontendIds.refused, ...backendIds.refused],
   };
 }
-
-/** A Maglev map's spec with the configured table size; others as they are. */
-const withTableSize = (spec: MapSpec, size: number): MapSpec =>
-  spec.kind === 'array-of-arrays' ? { ...spec, innerEntries: size } : spec;
 
 /** Backends that some frontend uses, by key; of several readings of one the best state counts. */
 function usedBackends(frontends: readonly Frontend[]): Map<string, ServiceBackend> {

@@ -221,7 +221,6 @@ test('a ConfigMap: agent keys, everything is text', () => {
       problems: [
         'warning cm.yaml:15:17: enable-polcy: unknown key, ignored (did you mean enable-policy?)',
         'error cm.yaml:16:22: policy-audit-mode: expected a boolean, got "maybe"',
-        'warning cm.yaml:7:19: bpf-lb-map-max: "1000" is not honoured yet, Weir behaves as with 65536',
         'warning cm.yaml:8:20: vlan-bpf-bypass: "1 2" is not honoured yet, Weir behaves as with [0]',
       ],
     },

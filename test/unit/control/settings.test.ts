@@ -10,6 +10,7 @@ import {
   type OptionKey,
 } from '../../../src/control/config/index.ts';
 import type { OptionSpec, RawValue } from '../../../src/control/config/option-types.ts';
+import { mapSizes } from '../../../src/control/map-sizes.ts';
 import { defaultAlgorithm, featureBits, settingsOf } from '../../../src/control/settings.ts';
 import { emptyState } from '../../../src/control/state.ts';
 import { ALGORITHM, FEATURE } from '../../../src/schema/index.ts';
@@ -25,6 +26,7 @@ const samples: readonly RawValue[] = [
     251,
     300,
     509,
+    2048,
     0.5,
     '7s',
     'other',
@@ -55,7 +57,7 @@ const samples: readonly RawValue[] = [
 
 const settings = (config: Config) => {
   const made = settingsOf(config, emptyState());
-  return { ...made, bits: featureBits(made), default: defaultAlgorithm(made) };
+  return { ...made, bits: featureBits(made), default: defaultAlgorithm(made), sizes: mapSizes(config) };
 };
 
 /** Honoured, but by the replay and not by the compiler. */
