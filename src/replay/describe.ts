@@ -29,7 +29,8 @@ import {
 import { type Headers, WIRE } from '../wire/index.ts';
 import type { BackendText } from './backend-text.ts';
 import { addressText, portNumber, stationText } from './address-text.ts';
-import { AT, type Connections, INT_STRIDE, REAL, REAL_STRIDE, STATE } from './connections.ts';
+import { AT, INT_STRIDE, REAL, REAL_STRIDE, STATE } from './connection-record.ts';
+import type { Connections } from './connections.ts';
 import type { Directory } from './directory.ts';
 import { OBSERVED_AS, OUTCOME, type Outcome, WAY } from './outcome.ts';
 import type { ServiceNames } from './service-names.ts';

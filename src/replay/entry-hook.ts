@@ -2,6 +2,7 @@
 // Input: a vantage point and a tuple (raw words). Output: `hook`, how to run it, or the reason why nothing can be said.
 // Invariant: replay.md, "Each packet", rule 4; allocates nothing but for addresses that nobody owns.
 import { HOOK, type Hook, UNKNOWN_REASON } from '../schema/index.ts';
+import type { Headers } from '../wire/index.ts';
 import type { Directory, Owner } from './directory.ts';
 import type { Vantage } from './vantage.ts';
 import { RUN } from './way.ts';
@@ -86,6 +87,29 @@ export class EntryHook {
       directory.inPodNetwork(family, d0, d1, d2, d3) ||
       directory.inPodNetwork(family, s0, s1, s2, s3);
     if (!ours) this.unknown = UNKNOWN_REASON.NOT_OURS;
+  }
+
+  /** The same for a packet's own tuple. */
+  chooseOf(at: Vantage, h: Headers, ports: number): void {
+    this.choose(at, h.family, h.s0, h.s1, h.s2, h.s3, h.d0, h.d1, h.d2, h.d3, ports, h.protocol);
+  }
+
+  /** The same for a tuple among other words: `s` and `d` are the offsets of its ends in `int`, four words each. */
+  chooseAt(at: Vantage, family: number, int: Int32Array, s: number, d: number, ports: number, protocol: number): void {
+    this.choose(
+      at,
+      family,
+      int[s]!,
+      int[s + 1]!,
+      int[s + 2]!,
+      int[s + 3]!,
+      int[d]!,
+      int[d + 1]!,
+      int[d + 2]!,
+      int[d + 3]!,
+      ports,
+      protocol,
+    );
   }
 
   /** Whether a pod's hooks are this dataplane's. */

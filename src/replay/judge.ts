@@ -6,7 +6,8 @@ import { type Dataplane, reportsEvents } from '../dataplane/index.ts';
 import type { ByteMap } from '../maps/index.ts';
 import { DROP, HOOK, type Hook, UNKNOWN_REASON } from '../schema/index.ts';
 import { FRAGMENT, Headers, parseFrame, parseIp, WIRE } from '../wire/index.ts';
-import { AT, Connections, INT_STRIDE, REAL, REAL_STRIDE, ROLE, STATE } from './connections.ts';
+import { AT, INT_STRIDE, REAL, REAL_STRIDE, ROLE, STATE } from './connection-record.ts';
+import { Connections } from './connections.ts';
 import { Copies } from './copies.ts';
 import type { Directory } from './directory.ts';
 import { EntryHook } from './entry-hook.ts';
@@ -217,8 +218,7 @@ export class Judge {
 
   /** Takes the hook for this packet from its addresses. */
   private chooseEntry(): void {
-    const h = this.headers;
-    this.entry.choose(this.vantage, h.family, h.s0, h.s1, h.s2, h.s3, h.d0, h.d1, h.d2, h.d3, this.ports, h.protocol);
+    this.entry.chooseOf(this.vantage, this.headers, this.ports);
   }
 
   private find(h: Headers, ports: number): number {
@@ -417,43 +417,14 @@ export class Judge {
     const base = connection * INT_STRIDE;
     const family = (int[base + AT.STATE]! & STATE.IPV6) === 0 ? 4 : 6;
     const protocol = int[base + AT.PROTOCOL]!;
-    const s = base + AT.SOURCE;
-    const d = base + AT.DESTINATION;
-    const p = int[base + AT.PORTS]!;
-    entry.choose(
-      vantage,
-      family,
-      int[s]!,
-      int[s + 1]!,
-      int[s + 2]!,
-      int[s + 3]!,
-      int[d]!,
-      int[d + 1]!,
-      int[d + 2]!,
-      int[d + 3]!,
-      p,
-      protocol,
-    );
+    const ports = int[base + AT.PORTS]!;
+    entry.chooseAt(vantage, family, int, base + AT.SOURCE, base + AT.DESTINATION, ports, protocol);
     let packed = entry.hook | (packRun(entry.run) << 16);
     if (entry.unknown !== 0) this.openings.give(connection, entry.unknown);
     // A reply comes from the backend, translated or not, to whom the translated packet was from.
-    const os = base + AT.OUT_SOURCE;
-    const od = base + AT.OUT_DESTINATION;
-    const op = int[base + AT.OUT_PORTS]!;
-    entry.choose(
-      vantage,
-      family,
-      int[od]!,
-      int[od + 1]!,
-      int[od + 2]!,
-      int[od + 3]!,
-      int[os]!,
-      int[os + 1]!,
-      int[os + 2]!,
-      int[os + 3]!,
-      (op << 16) | (op >>> 16),
-      protocol,
-    );
+    const out = int[base + AT.OUT_PORTS]!;
+    const turned = (out << 16) | (out >>> 16);
+    entry.chooseAt(vantage, family, int, base + AT.OUT_DESTINATION, base + AT.OUT_SOURCE, turned, protocol);
     packed |= (entry.hook << 8) | (packRun(entry.run) << 24);
     int[base + AT.ENTRY] = packed;
     int[base + AT.INTERFACE] = this.interfaceNumber + 1;

@@ -6,7 +6,8 @@ import { be32, bytes, struct, u32 } from '../layout/index.ts';
 import { type ByteMap, Lru2, Lru5 } from '../maps/index.ts';
 import { HOOK, type MapSpec, RECORD_FLAG, UNKNOWN_REASON } from '../schema/index.ts';
 import { type Headers, readRaw16, readRaw32 } from '../wire/index.ts';
-import { AT, type Connections, INT_STRIDE, STATE } from './connections.ts';
+import { AT, INT_STRIDE, STATE } from './connection-record.ts';
+import type { Connections } from './connections.ts';
 import type { Directory } from './directory.ts';
 import type { EntryHook } from './entry-hook.ts';
 import { Opening } from './opening.ts';
@@ -199,7 +200,7 @@ export class Openings {
       : this.clients4.insert(int[s]!, port);
     if (at < 0) return;
     table.words[at] = connection;
-    table.words[at + 1] = int[base]!;
+    table.words[at + 1] = int[base + AT.GENERATION]!;
   }
 
   /** Fills in the tuple, the initiator first. */
@@ -245,7 +246,7 @@ export class Openings {
   /** What is missing where neither orientation was better: the packet may not be the cluster's at all. */
   private whyNobody(h: Headers, ports: number, vantage: Vantage): number {
     const { entry } = this;
-    entry.choose(vantage, h.family, h.s0, h.s1, h.s2, h.s3, h.d0, h.d1, h.d2, h.d3, ports, h.protocol);
+    entry.chooseOf(vantage, h, ports);
     return entry.unknown !== 0 ? entry.unknown : UNKNOWN_REASON.BEGAN_BEFORE;
   }
 
@@ -281,20 +282,7 @@ export class Openings {
     const s = base + AT.SOURCE;
     const d = base + AT.DESTINATION;
     const ports = int[base + AT.PORTS]!;
-    entry.choose(
-      vantage,
-      family,
-      int[s]!,
-      int[s + 1]!,
-      int[s + 2]!,
-      int[s + 3]!,
-      int[d]!,
-      int[d + 1]!,
-      int[d + 2]!,
-      int[d + 3]!,
-      ports,
-      protocol,
-    );
+    entry.chooseAt(vantage, family, int, s, d, ports, protocol);
     if (entry.unknown !== 0) return this.give(connection, entry.unknown);
     const made = opening.make(
       family,
@@ -347,7 +335,7 @@ export class Openings {
     const connection = words[at]!;
     const { int } = connections;
     const base = connection * INT_STRIDE;
-    if (int[base] !== words[at + 1] || (int[base + AT.STATE]! & STATE.TRANSLATED) === 0) return false;
+    if (int[base + AT.GENERATION] !== words[at + 1] || (int[base + AT.STATE]! & STATE.TRANSLATED) === 0) return false;
     const address = clientIsSource ? [h.d0, h.d1, h.d2, h.d3] : [h.s0, h.s1, h.s2, h.s3];
     const port = clientIsSource ? ports >>> 16 : ports & 0xffff;
     const family = six ? 6 : 4;

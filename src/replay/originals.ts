@@ -4,7 +4,8 @@
 import { Packet } from '../datapath/index.ts';
 import { HOOK, type Hook } from '../schema/index.ts';
 import type { Headers } from '../wire/index.ts';
-import { AT, type Connections, INT_STRIDE, REAL, REAL_STRIDE, STATE } from './connections.ts';
+import { AT, INT_STRIDE, REAL, REAL_STRIDE, STATE } from './connection-record.ts';
+import type { Connections } from './connections.ts';
 import type { EntryHook } from './entry-hook.ts';
 import { OUTCOME, Outcome } from './outcome.ts';
 import type { Vantage } from './vantage.ts';
@@ -82,22 +83,8 @@ export class Originals {
       hook = (known & 0xff) as Hook;
       run = RUN_OF[(known >>> 16) & 0xff]!;
     } else {
-      const s = base + source;
-      const d = base + destination;
-      entry.choose(
-        vantage.kind === 'pod' ? ANYWHERE : vantage,
-        h.family,
-        int[s]!,
-        int[s + 1]!,
-        int[s + 2]!,
-        int[s + 3]!,
-        int[d]!,
-        int[d + 1]!,
-        int[d + 2]!,
-        int[d + 3]!,
-        ports,
-        h.protocol,
-      );
+      const where = vantage.kind === 'pod' ? ANYWHERE : vantage;
+      entry.chooseAt(where, h.family, int, base + source, base + destination, ports, h.protocol);
       ({ hook, run } = entry);
     }
     run &= ~RUN.SKIP_SERVICE;

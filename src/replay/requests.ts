@@ -5,7 +5,7 @@ import type { Packet } from '../datapath/index.ts';
 import type { FlowRequest } from '../flow/index.ts';
 import { HOOK } from '../schema/index.ts';
 import { FRAGMENT, type Headers, readTcpSequence } from '../wire/index.ts';
-import { AT, INT_STRIDE } from './connections.ts';
+import { AT, INT_STRIDE } from './connection-record.ts';
 import type { Describer } from './describe.ts';
 import type { Judge } from './judge.ts';
 import type { NameLearning } from './name-learning.ts';

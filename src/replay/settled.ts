@@ -3,7 +3,8 @@
 // Invariants: such a packet's hooks would find the same entries, refresh them to the same second and say the same; only where
 // nobody looks at single packets or connections; a property compares every counter and entry with a replay without it.
 import * as wire from '../wire/index.ts';
-import { AT, type Connections, INT_STRIDE, REAL, REAL_STRIDE, ROLE, STATE } from './connections.ts';
+import { AT, INT_STRIDE, REAL, REAL_STRIDE, ROLE, STATE } from './connection-record.ts';
+import type { Connections } from './connections.ts';
 import { OUTCOME } from './outcome.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.

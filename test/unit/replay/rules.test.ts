@@ -143,6 +143,31 @@ describe('rule 1: the datapath’s own output', () => {
     assert.equal(packets[4]!.service!.backend, `${other}:8080`);
   });
 
+  it('adopts it whatever became of the connection recorded before', async () => {
+    // The record of c's datagram, whose denial names a rule, comes to mean d's, which no rule of d denies.
+    const chosen = await backendOf(40001);
+    const other = chosen === WEB1 ? WEB2 : WEB1;
+    const { result } = await replayed(
+      makeWorld(),
+      [
+        [
+          {
+            frame: frame({ protocol: 'udp', source: C, destination: D, sourcePort: 5000, destinationPort: 6000 }),
+            ms: 0,
+          },
+          { frame: tcp(`${A}:40001`, `${VIP}:80`, 'S'), ms: 30_000 },
+          {
+            frame: frame({ protocol: 'udp', source: D, destination: C, sourcePort: 6000, destinationPort: 5000 }),
+            ms: 70_000,
+          },
+          { frame: tcp(`${A}:40001`, `${other}:8080`, 'S'), ms: 70_001, on: 'eth1' },
+        ],
+      ],
+      { at: 'any' },
+    );
+    assert.equal(result.adoptions, 1);
+  });
+
   it('adopts no stranger: a packet to a pod that is no backend is an input of its own', async () => {
     const { packets, result } = await replayed(
       makeWorld(),
