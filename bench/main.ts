@@ -1,5 +1,5 @@
 // npm run bench: every suite, each figure beside its peer, results as JSON in build/bench.json.
-// npm run bench -- map|pipeline|policy|capture|replay …: only these. --save makes the result the committed baseline;
+// npm run bench -- map|pipeline|policy|cluster|capture|replay …: only these. --save makes the result the committed baseline;
 // npm run bench:compare shows how far the ratios moved from it.
 import './v8-flags.ts';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -8,6 +8,7 @@ import os from 'node:os';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { runCaptureBench } from './capture.ts';
+import { runClusterBench } from './cluster-change.ts';
 import { type BenchResult, formatResult, runSuites } from './harness.ts';
 import { makeInputs } from './make-capture.ts';
 import { suites as mapSuites } from './map.ts';
@@ -23,7 +24,7 @@ interface Report {
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const BASELINE = join(root, 'bench', 'baseline.json');
-const PARTS = ['map', 'pipeline', 'policy', 'capture', 'replay'] as const;
+const PARTS = ['map', 'pipeline', 'policy', 'cluster', 'capture', 'replay'] as const;
 
 const args = process.argv.slice(2);
 const asked = args.filter((arg) => !arg.startsWith('--'));
@@ -44,6 +45,7 @@ process.stdout.write(`${machine}\n\n`);
 if (wanted('map')) results.push(...runSuites(mapSuites()).results);
 if (wanted('pipeline')) results.push(...runSuites(pipelineSuites()).results);
 if (wanted('policy')) for (const result of runPolicyBench(9)) say(result);
+if (wanted('cluster')) say(runClusterBench(5));
 if (wanted('capture') || wanted('replay')) {
   const folder = process.env['WEIR_BENCH_FOLDER'] ?? join(root, 'build', 'bench');
   process.stdout.write(`writing the capture into ${folder} (1 GB, once)\n`);

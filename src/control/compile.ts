@@ -2,6 +2,7 @@
 // Output: Compiled. Invariant: pure; equal states give equal content in any input order; what is allocated (identities,
 // numbers, cookies, epochs) is kept by the Compiler from one compile to the next.
 import { configKey, configValue, MAPS } from '../schema/index.ts';
+import { ClusterPlane, type ClusterParts } from './cluster-plane.ts';
 import type { Config } from './config/index.ts';
 import { type DesiredMap, MapBuilder } from './desired-map.ts';
 import { buildEndpoints, buildIpcache, buildPolicies, EndpointNumbers, localPods } from './endpoint-tables.ts';
@@ -11,7 +12,7 @@ import { type MaglevSeed, maglevSizeProblem, parseMaglevSeed } from './maglev/in
 import { type NamedRule, PolicyCompiler } from './policy/compile-policies.ts';
 import { normalisePolicies, policyPrefixes } from './policy/normalise.ts';
 import type { NormalPolicies } from './policy/rule.ts';
-import type { Problem } from './problem.ts';
+import { hasErrors, type Problem } from './problem.ts';
 import { Provenance } from './provenance.ts';
 import type { ServiceBackend } from './service/backends.ts';
 import { type Frontends, readFrontends } from './service/frontends.ts';
@@ -96,6 +97,7 @@ export class Compiler {
   private readonly endpointNumbers = new EndpointNumbers();
   private readonly serviceNumbers: ServiceNumbers;
   private readonly sizes: MapSizes;
+  private parts: ClusterParts | undefined;
 
   /** `provenance`: a table persisted beside pinned maps, whose cookies must not be given out again. */
   constructor(config: Config, options: CompileOptions = {}, provenance: Provenance = new Provenance()) {
@@ -131,7 +133,7 @@ export class Compiler {
     const pods = localPods(view, settings.node);
     const compiler = new PolicyCompiler(view, normal, settings, this.provenance, problems);
     const policies = compiler.compile(pods, this.endpointNumbers.policies);
-    const endpoints = buildEndpoints(pods, policies, this.endpointNumbers);
+    const endpoints = buildEndpoints(pods, policies, view.labels, this.endpointNumbers);
     if (endpoints.refused > 0) complain(`no room for ${endpoints.refused} more endpoints: at most 65535`);
 
     const seed = parseMaglevSeed(settings.maglevSeed);
@@ -155,6 +157,11 @@ export class Compiler {
       config: configMap(settings, seeds, this.endpointNumbers.globalEpoch, node?.id ?? 0),
     };
     problems.push(...capacityProblems(Object.values(maps)));
+    const { identityNumbers, endpointNumbers } = this;
+    const config = maps.config.valueAt(0);
+    this.parts = hasErrors(problems)
+      ? undefined
+      : { state, settings, view, demand, compiler, policies, local: pods, identityNumbers, endpointNumbers, config };
     return {
       maps,
       sizes: this.sizes,
@@ -173,6 +180,14 @@ export class Compiler {
         backends: maps.backends4.size + maps.backends6.size,
       },
     };
+  }
+
+  /**
+   * A plane that goes on from the last compile, pod by pod; undefined where pods depend on each other or the compile had errors.
+   * It shares this compiler's numbers: the next compile ends it.
+   */
+  plane(): ClusterPlane | undefined {
+    return this.parts && ClusterPlane.over(this.parts);
   }
 
   private services(

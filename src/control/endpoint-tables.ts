@@ -31,9 +31,14 @@ export class EndpointNumbers {
   generation = 0;
   /** Bumped when an address changes identity. */
   globalEpoch = 0;
-  blocks: ReadonlyMap<number, PolicyBlock> = new Map();
-  epochs: ReadonlyMap<string, { readonly policyId: number; readonly epoch: number }> = new Map();
-  identities: ReadonlyMap<string, string> = new Map();
+  /** By policy id. */
+  blocks = new Map<number, PolicyBlock>();
+  /** By `namespace/name` of the pod. */
+  epochs = new Map<string, { readonly policyId: number; readonly epoch: number }>();
+  /** What each prefix is, by its text. */
+  identities = new Map<string, string>();
+  /** Texts of the labels of every identity that was there. */
+  live = new Map<number, string>();
 }
 
 /** The ipcache maps; bumps the global epoch when an address changed identity. */
@@ -45,15 +50,9 @@ export function buildIpcache(
   const six = new MapBuilder(MAPS.ipcache6);
   const identities = new Map<string, string>();
   for (const { prefix, identity, nodeId } of addresses) {
-    const value = ipcacheValue.encode({ identity, nodeId, flags: 0, key: 0, tunnelEndpoint: NO_ADDRESS });
-    const prefixLength = 32 + prefix.prefixLen;
-    if (prefix.family === 4) {
-      four.set(ipcacheKey4.encode({ prefixLength, clusterId: 0, address: be32Of(prefix.bytes) }), value);
-    } else {
-      six.set(ipcacheKey6.encode({ prefixLength, clusterId: 0, address: prefix.bytes }), value);
-    }
-    // The node counts, too: it decides whether an address is the endpoint's own host.
-    identities.set(prefix.text, `${identity} ${nodeId}`);
+    const { key, value } = ipcacheRow({ prefix, identity, nodeId });
+    (prefix.family === 4 ? four : six).set(key, value);
+    identities.set(prefix.text, placeText(identity, nodeId));
   }
   const before = numbers.identities;
   const same =
@@ -63,6 +62,53 @@ export function buildIpcache(
   return { ipcache4: four.finish(), ipcache6: six.finish() };
 }
 
+/** What an address is, for comparison. The node counts, too: it decides whether an address is the endpoint's own host. */
+export const placeText = (identity: number, nodeId: number): string => `${identity} ${nodeId}`;
+
+/** Key and value of an ipcache entry. */
+export function ipcacheRow({ prefix, identity, nodeId }: AddressIdentity): MapRow {
+  const value = ipcacheValue.encode({ identity, nodeId, flags: 0, key: 0, tunnelEndpoint: NO_ADDRESS });
+  const common = { prefixLength: 32 + prefix.prefixLen, clusterId: 0 };
+  const key =
+    prefix.family === 4
+      ? ipcacheKey4.encode({ ...common, address: be32Of(prefix.bytes) })
+      : ipcacheKey6.encode({ ...common, address: prefix.bytes });
+  return { key, value };
+}
+
+/** One entry of a map as bytes. */
+export interface MapRow {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+/** Rows of a pod's addresses in the endpoint maps. */
+export function endpointRows(
+  pod: PodIdentity,
+  endpointId: number,
+  policyId: number,
+  epoch: number,
+): (MapRow & { readonly family: 4 | 6 })[] {
+  return pod.identities.map(({ address, identity }) => ({
+    family: address.family,
+    key:
+      address.family === 4
+        ? endpointKey4.encode({ address: be32Of(address.bytes) })
+        : endpointKey6.encode({ address: address.bytes }),
+    value: endpointValue.encode({
+      ifindex: FIRST_IFINDEX + endpointId,
+      endpointId,
+      nodeId: pod.nodeId,
+      identity,
+      policyId,
+      epoch,
+      flags: 0,
+      mac: NO_MAC,
+      nodeMac: NO_MAC,
+    }),
+  }));
+}
+
 const NO_ADDRESS = new Uint8Array(16);
 const NO_MAC = new Uint8Array(6);
 
@@ -70,10 +116,13 @@ const NO_MAC = new Uint8Array(6);
 export function buildEndpoints(
   pods: readonly PodIdentity[],
   policies: CompiledPolicies,
+  labels: IdentityView['labels'],
   numbers: EndpointNumbers,
 ): { readonly endpoints4: DesiredMap; readonly endpoints6: DesiredMap; readonly refused: number } {
   const generation = ++numbers.generation;
-  const changed = changedPolicies(policies.blocks, numbers.blocks);
+  const live = new Map([...labels].map(([identity, { text }]) => [identity, text]));
+  const stays = (identity: number): boolean => numbers.live.get(identity) === live.get(identity);
+  const changed = changedPolicies(policies.blocks, numbers.blocks, stays);
   const { ids, refused } = numbers.ids.assign(pods.map(({ pod }) => objectKey(pod)));
   const epochs = new Map<string, { policyId: number; epoch: number }>();
   const four = new MapBuilder(MAPS.endpoints4);
@@ -87,41 +136,49 @@ export function buildEndpoints(
     const kept = before !== undefined && before.policyId === policyId && !changed.has(policyId);
     const epoch = kept ? before.epoch : generation;
     epochs.set(key, { policyId, epoch });
-    for (const { address, identity } of pod.identities) {
-      const value = endpointValue.encode({
-        ifindex: FIRST_IFINDEX + endpointId,
-        endpointId,
-        nodeId: pod.nodeId,
-        identity,
-        policyId,
-        epoch,
-        flags: 0,
-        mac: NO_MAC,
-        nodeMac: NO_MAC,
-      });
-      if (address.family === 4) four.set(endpointKey4.encode({ address: be32Of(address.bytes) }), value);
-      else six.set(endpointKey6.encode({ address: address.bytes }), value);
+    for (const { family, key: row, value } of endpointRows(pod, endpointId, policyId, epoch)) {
+      (family === 4 ? four : six).set(row, value);
     }
   });
   numbers.epochs = epochs;
+  numbers.live = live;
   numbers.blocks = new Map(policies.blocks.map((block) => [block.policyId, block]));
   return { endpoints4: four.finish(), endpoints6: six.finish(), refused: refused.length };
 }
 
-/** Policies whose entries or meta entry are not what they were. */
-function changedPolicies(blocks: readonly PolicyBlock[], before: ReadonlyMap<number, PolicyBlock>): Set<number> {
+/**
+ * Policies that decide differently about an identity that was there before and still is, or whose meta entry is not what it was.
+ * Of identities that come or go no connection has kept a decision: their addresses have moved the global epoch.
+ */
+function changedPolicies(
+  blocks: readonly PolicyBlock[],
+  before: ReadonlyMap<number, PolicyBlock>,
+  stays: (identity: number) => boolean,
+): Set<number> {
   const changed = new Set<number>();
   for (const block of blocks) {
     const old = before.get(block.policyId);
-    if (old === undefined || !sameWords(old.words, block.words) || !sameMeta(old, block)) changed.add(block.policyId);
+    if (old === undefined || !sameWords(old.words, block.words, stays) || !sameMeta(old, block)) {
+      changed.add(block.policyId);
+    }
   }
   return changed;
 }
 
-function sameWords(a: Uint32Array, b: Uint32Array): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
+function sameWords(a: Uint32Array, b: Uint32Array, stays: (identity: number) => boolean): boolean {
+  const next = (words: Uint32Array, from: number): number => {
+    let at = from;
+    while (at < words.length && !stays(words[at + 1]!)) at += ENTRY_WORDS;
+    return at;
+  };
+  let i = next(a, 0);
+  let j = next(b, 0);
+  while (i < a.length && j < b.length) {
+    for (let k = 0; k < ENTRY_WORDS; k++) if (a[i + k] !== b[j + k]) return false;
+    i = next(a, i + ENTRY_WORDS);
+    j = next(b, j + ENTRY_WORDS);
+  }
+  return i >= a.length && j >= b.length;
 }
 
 const sameMeta = (a: PolicyBlock, b: PolicyBlock): boolean =>

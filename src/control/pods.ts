@@ -26,8 +26,8 @@ export interface PodView {
 export const objectKey = (object: { readonly namespace?: string; readonly name: string }): string =>
   `${object.namespace ?? ''}/${object.name}`;
 
-/** `name/PROTO=port;` of each named port of a pod. */
-function namedPortsText(pod: Pod): string {
+/** `name/PROTO=port;` of each named port of a pod, sorted. */
+export function namedPortsText(pod: Pod): string {
   const names = new Set<string>();
   for (const { name, protocol, containerPort } of pod.ports) {
     if (name !== undefined) names.add(`${name.toLowerCase()}/${protocol}=${containerPort};`);

@@ -128,23 +128,30 @@ export class LabelIndex {
   private readonly postings = new Map<string, number[]>();
   private readonly answers = new Map<string, readonly number[]>();
 
-  /** Adds a set under an id; ids must be added in ascending order. */
+  /** Adds a set under an id that is not in use; cheapest in ascending order. Answers given before stay as they were. */
   add(id: number, labels: LabelSet): void {
-    this.ids.push(id);
+    insert(this.ids, id);
     this.sets.set(id, labels);
-    for (const label of labels.labels) {
-      for (const source of [label.source, 'any']) {
-        this.post(`${source}\0${label.key}`, id);
-        this.post(valuePosting(source, label), id);
-      }
+    for (const name of postingNames(labels)) {
+      const list = this.postings.get(name);
+      if (list === undefined) this.postings.set(name, [id]);
+      else insert(list, id);
     }
     this.answers.clear();
   }
 
-  private post(name: string, id: number): void {
-    const list = this.postings.get(name);
-    if (list === undefined) this.postings.set(name, [id]);
-    else if (list[list.length - 1] !== id) list.push(id);
+  /** Takes a set away. Nothing happens if it is not there. */
+  remove(id: number): void {
+    const labels = this.sets.get(id);
+    if (labels === undefined) return;
+    this.sets.delete(id);
+    drop(this.ids, id);
+    for (const name of postingNames(labels)) {
+      const list = this.postings.get(name)!;
+      drop(list, id);
+      if (list.length === 0) this.postings.delete(name);
+    }
+    this.answers.clear();
   }
 
   /** Ids of the sets that the selector selects, ascending. The array is shared: do not change it. */
@@ -171,6 +178,39 @@ export class LabelIndex {
     }
     return best;
   }
+}
+
+/** Names of the lists that a set belongs to, each once. */
+function postingNames(labels: LabelSet): Set<string> {
+  const names = new Set<string>();
+  for (const label of labels.labels) {
+    for (const source of [label.source, 'any']) {
+      names.add(`${source}\0${label.key}`);
+      names.add(valuePosting(source, label));
+    }
+  }
+  return names;
+}
+
+/** Place of a number in an ascending list, or of the first one above it. */
+export function placeIn(list: readonly number[], wanted: number): number {
+  let low = 0;
+  let high = list.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (list[middle]! < wanted) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function insert(list: number[], id: number): void {
+  if (list.length === 0 || list[list.length - 1]! < id) list.push(id);
+  else list.splice(placeIn(list, id), 0, id);
+}
+
+function drop(list: number[], id: number): void {
+  list.splice(placeIn(list, id), 1);
 }
 
 const valuePosting = (source: string, label: Label): string => `${source}\0${label.key}\0${label.value}`;

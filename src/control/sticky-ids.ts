@@ -53,6 +53,24 @@ export class StickyIds {
     return { ids, refused };
   }
 
+  /** The number of one more name, as {@link assign} would give it; undefined when the range is full. */
+  claim(name: string): number | undefined {
+    const known = this.current.get(name);
+    if (known !== undefined) return known;
+    if (this.current.size > this.last - this.first) return undefined;
+    const taken = new Set(this.current.values());
+    while (taken.has(this.next)) this.advance();
+    const number = this.next;
+    this.current.set(name, number);
+    this.advance();
+    return number;
+  }
+
+  /** Takes the number of a name that is gone. */
+  release(name: string): void {
+    this.current.delete(name);
+  }
+
   private advance(): void {
     this.next = this.next === this.last ? this.first : this.next + 1;
   }
@@ -66,6 +84,8 @@ export class HashedIds {
   private readonly first: number;
   private readonly last: number;
   private readonly known = new Map<string, number>();
+  /** Names in use, by number. */
+  private readonly used = new Map<number, string>();
 
   constructor(first: number, last: number) {
     this.first = first;
@@ -102,8 +122,33 @@ export class HashedIds {
       taken.add(number);
     }
     for (const [name, number] of this.known) if (!ids.has(name) && taken.has(number)) this.known.delete(name);
-    for (const [name, number] of ids) this.known.set(name, number);
+    this.used.clear();
+    for (const [name, number] of ids) {
+      this.known.set(name, number);
+      this.used.set(number, name);
+    }
     return { ids, refused };
+  }
+
+  /** The number of one more name, as {@link assign} would give it; undefined when the range is full. */
+  claim(name: string): number | undefined {
+    const own = this.known.get(name);
+    if (own !== undefined && this.used.get(own) === name) return own;
+    const taken = new Set(this.used.keys());
+    const free = own !== undefined && !taken.has(own) ? own : undefined;
+    const resting = new Set(this.known.values());
+    const number = free ?? this.probe(name, taken, resting) ?? this.probe(name, taken, new Set());
+    if (number === undefined) return undefined;
+    for (const [other, id] of this.known) if (id === number && other !== name) this.known.delete(other);
+    this.known.set(name, number);
+    this.used.set(number, name);
+    return number;
+  }
+
+  /** Takes the number of a name that is gone; the name keeps it in mind until somebody else needs it. */
+  release(name: string): void {
+    const number = this.known.get(name);
+    if (number !== undefined && this.used.get(number) === name) this.used.delete(number);
   }
 
   private probe(name: string, taken: ReadonlySet<number>, resting: ReadonlySet<number>): number | undefined {

@@ -12,7 +12,7 @@ import type { StickyIds } from '../sticky-ids.ts';
 import { ENTRY_WORDS, EntrySet, type PolicyBlock, ShapeTable, withinProbeBudget } from './entries.ts';
 import { Ladder, type Layer, precedenceOf, priorityOf, type Rung } from './ladder.ts';
 import { NamedPortTable, podPorts } from './named-ports.ts';
-import { peerIdentities, peersHoldHost, requireAll } from './peers.ts';
+import { peerIdentities, peersHoldHost, peersSelect, requireAll } from './peers.ts';
 import { anyProtocolWord, portWords } from './ports.ts';
 import type { Region } from './region.ts';
 import {
@@ -57,7 +57,7 @@ const INIT_TEXT = new LabelSet([reservedLabel('init')]).text;
 const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
 
 /** Everything that holds for all subjects with the same labels, in one direction. */
-interface SubjectSide {
+export interface SubjectSide {
   readonly rules: number[];
   /** Provenance numbers of what isolates, and of what would if it were not in audit mode. */
   readonly isolations: number[];
@@ -65,7 +65,10 @@ interface SubjectSide {
   readonly requires: Selector[];
 }
 
-/** Compiles policies for a list of pods. One use. */
+/** Sides by the text of the subject's labels. */
+export type Sides = Record<Direction, SubjectSide>;
+
+/** Compiles policies for a list of pods. */
 export class PolicyCompiler {
   private readonly view: IdentityView;
   private readonly normal: NormalPolicies;
@@ -75,8 +78,9 @@ export class PolicyCompiler {
   private readonly shapes = new ShapeTable();
   private readonly sets = new RuleSets();
   private readonly namedPorts: NamedPortTable;
-  private readonly pairs = new Map<string, Region>();
-  private readonly identities = new Map<string, readonly number[]>();
+  /** By rule: regions and identities that were worked out, which a new identity may change. */
+  private readonly pairs = new Map<number, Map<string, Region>>();
+  private readonly identities = new Map<number, Map<string, readonly number[]>>();
 
   constructor(
     view: IdentityView,
@@ -117,15 +121,39 @@ export class PolicyCompiler {
     return { blocks, policyIds: keys.map((key) => ids.get(key) ?? 0), names };
   }
 
+  /**
+   * Takes up an identity that the view has got, or has lost, since. Returns the rules that may speak about it; what was worked
+   * out for them is forgotten.
+   */
+  touch(identity: number, labels: LabelSet, pod: PodIdentity | undefined): readonly number[] {
+    const namesPorts = this.namedPorts.of(identity).size > 0 || (pod?.namedPorts ?? '') !== '';
+    if (pod === undefined) this.namedPorts.forget(identity);
+    else this.namedPorts.note(identity, pod.pod, pod.namedPorts);
+    const touched: number[] = [];
+    this.normal.rules.forEach((rule, index) => {
+      const byName = namesPorts && rule.direction === 'egress' && hasNames(rule);
+      if (!byName && !peersSelect(rule.peers, labels)) return;
+      touched.push(index);
+      this.pairs.delete(index);
+      this.identities.delete(index);
+    });
+    return touched;
+  }
+
+  /** True when a pod names its ports as the others of its identity do, or nobody asks. */
+  knowsPorts(identity: number, pod: PodIdentity): boolean {
+    return this.namedPorts.knows(identity, pod.namedPorts) || !this.normal.rules.some(hasNames);
+  }
+
   private complain(message: string): void {
     this.problems.push({ severity: 'error', file: WHOLE_CLUSTER, line: 0, column: 0, message });
   }
 
   /** Which rules select which label sets. */
-  private selectSubjects(pods: readonly PodIdentity[]): Map<string, Record<Direction, SubjectSide>> {
+  selectSubjects(pods: readonly PodIdentity[]): Map<string, Sides> {
     const index = new LabelIndex();
-    const sides: Record<Direction, SubjectSide>[] = [];
-    const byText = new Map<string, Record<Direction, SubjectSide>>();
+    const sides: Sides[] = [];
+    const byText = new Map<string, Sides>();
     for (const { labels } of pods) {
       if (byText.has(labels.text)) continue;
       const side = { ingress: emptySide(), egress: emptySide() };
@@ -152,7 +180,7 @@ export class PolicyCompiler {
   }
 
   /** Isolation that no policy asks for: enforcement mode `always`, and `init` endpoints, which are enforced in any mode. */
-  private isolateAlways(byText: ReadonlyMap<string, Record<Direction, SubjectSide>>): void {
+  private isolateAlways(byText: ReadonlyMap<string, Sides>): void {
     for (const [text, side] of byText) {
       const name =
         this.settings.policyEnforcement === 'always' ? 'enforcement-always' : text === INIT_TEXT ? 'init' : undefined;
@@ -164,20 +192,16 @@ export class PolicyCompiler {
   }
 
   /** Pods with the same key have the same policy; empty where nothing is enforced. */
-  private policyKey(pod: PodIdentity, side: Record<Direction, SubjectSide>): string {
+  policyKey(pod: PodIdentity, side: Sides): string {
     const enforced = DIRECTIONS.some((d) => isEnforced(side[d]));
     if (!enforced) return '';
     const named = side.ingress.rules.some((rule) => hasNames(this.normal.rules[rule]!)) ? pod.namedPorts : '';
     return `${pod.labels.text}\0${named}\0${(pod.node?.hostLabels ?? PLAIN_HOST).text}`;
   }
 
-  private build(
-    policyId: number,
-    pod: PodIdentity,
-    sides: Record<Direction, SubjectSide>,
-    names: NamedRule[],
-  ): PolicyBlock {
-    const entries = new EntrySet(this.shapes, this.sets);
+  /** The policy of a pod; `only`: its entries for one identity, with what they add to the meta entry. */
+  build(policyId: number, pod: PodIdentity, sides: Sides, names: NamedRule[], only?: number): PolicyBlock {
+    const entries = new EntrySet(this.shapes, this.sets, only);
     const enforced = { ingress: false, egress: false };
     const cookies = { ingress: 0, egress: 0 };
     for (const direction of DIRECTIONS) {
@@ -195,7 +219,7 @@ export class PolicyCompiler {
       for (const index of side.rules) this.addNames(index, policyId, names);
     }
     const block = entries.finish(policyId, cookies, enforced, this.provenance);
-    if (!withinProbeBudget(block)) {
+    if (only === undefined && !withinProbeBudget(block)) {
       this.complain(
         `the policy of pod ${pod.pod.namespace}/${pod.pod.name} needs more than ${BOUND.POLICY_PROBES} probes`,
       );
@@ -287,25 +311,26 @@ export class PolicyCompiler {
   private pairsOf(index: number, pod: PodIdentity, required: Selector): Region {
     const rule = this.normal.rules[index]!;
     const named = hasNames(rule);
-    const key = `${index}\0${required.text}\0${named && rule.direction === 'ingress' ? pod.namedPorts : ''}`;
-    let pairs = this.pairs.get(key);
+    const key = `${required.text}\0${named && rule.direction === 'ingress' ? pod.namedPorts : ''}`;
+    const known = ofRule(this.pairs, index);
+    let pairs = known.get(key);
     if (pairs === undefined) {
       const identities = this.identitiesOf(index, required);
       pairs =
         named && rule.direction === 'egress'
           ? this.egressNamedPairs(rule, identities)
           : [{ identities, shapes: this.shapesOf(rule, pod) }];
-      this.pairs.set(key, pairs);
+      known.set(key, pairs);
     }
     return pairs;
   }
 
   private identitiesOf(index: number, required: Selector): readonly number[] {
-    const key = `${index}\0${required.text}`;
-    let identities = this.identities.get(key);
+    const known = ofRule(this.identities, index);
+    let identities = known.get(required.text);
     if (identities === undefined) {
       identities = peerIdentities(this.normal.rules[index]!.peers, required, this.view);
-      this.identities.set(key, identities);
+      known.set(required.text, identities);
     }
     return identities;
   }
@@ -370,3 +395,9 @@ function normalRungs(layers: readonly Layer[], isolated: boolean): Rung[] {
 }
 
 const hasNames = (rule: PolicyRule): boolean => rule.ports.some(({ kind }) => kind === 'named');
+
+function ofRule<V>(byRule: Map<number, Map<string, V>>, index: number): Map<string, V> {
+  let known = byRule.get(index);
+  if (known === undefined) byRule.set(index, (known = new Map()));
+  return known;
+}

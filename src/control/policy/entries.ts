@@ -3,6 +3,7 @@
 // Invariant: on one key the highest precedence wins; rules of equal precedence share the entry, and its cookie names them all.
 import { BOUND, POLICY_FLAG, PRECEDENCE, PROXY_PORT } from '../../schema/index.ts';
 import type { Provenance, RuleSets } from '../provenance.ts';
+import { placeIn } from '../selector.ts';
 import { isEgressWord, shapeOfWord } from './ports.ts';
 import type { Region } from './region.ts';
 
@@ -71,7 +72,7 @@ export class EntrySet {
   /** What rules (by provenance number) say about a region. */
   add(region: Region, precedence: number, rules: readonly number[], flags: number): void {
     for (const { identities, shapes } of region) {
-      if (this.only !== undefined && !holds(identities, this.only)) continue;
+      if (this.only !== undefined && identities[placeIn(identities, this.only)] !== this.only) continue;
       const indices = shapes.map((word) => this.table.index(word));
       for (const identity of this.only === undefined ? identities : [this.only]) {
         for (const shape of indices) for (const rule of rules) this.merge(identity, shape, precedence, rule, flags);
@@ -143,20 +144,6 @@ function proxyPort(precedence: number, word: number): number {
   if (verdict < PRECEDENCE.REDIRECT_LOWEST || verdict > PRECEDENCE.REDIRECT_HIGHEST) return 0;
   const port = isEgressWord(word) ? PROXY_PORT.EGRESS : PROXY_PORT.INGRESS;
   return (port >>> 8) | ((port & 0xff) << 8);
-}
-
-/** True when an ascending list holds a number. */
-function holds(list: readonly number[], wanted: number): boolean {
-  let low = 0;
-  let high = list.length - 1;
-  while (low <= high) {
-    const middle = (low + high) >>> 1;
-    const found = list[middle]!;
-    if (found === wanted) return true;
-    if (found < wanted) low = middle + 1;
-    else high = middle - 1;
-  }
-  return false;
 }
 
 /** Which bitmap of the meta entry an identity of a key belongs to: 0 identities, 1 aggregates, 2 everybody. */

@@ -24,7 +24,8 @@ export class NamedPortTable {
     }
   }
 
-  private note(identity: number, pod: Pod, signature: string): void {
+  /** Learns the ports of a pod of an identity. */
+  note(identity: number, pod: Pod, signature: string): void {
     const seen = this.signatures.get(identity);
     if (seen?.has(signature) === true) return;
     if (seen === undefined) this.signatures.set(identity, new Set([signature]));
@@ -38,6 +39,18 @@ export class NamedPortTable {
       if (numbers === undefined) ports.set(key, new Set([containerPort]));
       else numbers.add(containerPort);
     }
+  }
+
+  /** The identity has no pod left. */
+  forget(identity: number): void {
+    this.byIdentity.delete(identity);
+    this.signatures.delete(identity);
+  }
+
+  /** True when some pod of the identity has exactly these named ports, and no pod has others. */
+  knows(identity: number, signature: string): boolean {
+    const seen = this.signatures.get(identity);
+    return seen !== undefined && seen.size === 1 && seen.has(signature);
   }
 
   /** `name/PROTO` → numbers on the pods of an identity. */

@@ -68,7 +68,7 @@ function cidrSelectors(prefix: IpPrefix, except: readonly IpPrefix[], block: boo
 function peerSelectors(peer: Peer, required: Selector): readonly Selector[] {
   switch (peer.kind) {
     case 'selector':
-      return [peer.required ? bothSelectors(peer.selector, required) : peer.selector];
+      return [peer.required && required !== EVERYTHING ? bothSelectors(peer.selector, required) : peer.selector];
     case 'cidr':
       return cidrSelectors(peer.prefix, peer.except, peer.block);
     case 'entity': {
@@ -99,6 +99,17 @@ export function peersHoldHost(peers: PolicyRule['peers'], required: Selector, ho
   return peers.some((peer) => {
     if (peer.kind === 'entity' && (peer.entity === 'host' || peer.entity === 'cluster')) return true;
     return peerSelectors(peer, required).some((selector) => selects(selector, host));
+  });
+}
+
+/** True when peers may hold a pod with these labels as one of its own, neither through an aggregate nor through everybody. */
+export function peersSelect(peers: PolicyRule['peers'], labels: LabelSet): boolean {
+  if (peers === 'everybody') return false;
+  return peers.some((peer) => {
+    if (peer.kind === 'cidr' && !peer.block) return false;
+    return peerSelectors(peer, EVERYTHING).some(
+      (selector) => selector.text !== ANY_POD.text && selects(selector, labels),
+    );
   });
 }
 

@@ -1,0 +1,415 @@
+// Identities, endpoints and policies of a running cluster while pods come and go. Input: a finished compile, pods before and
+// after. Output: what changes in each map. Invariant: the content is what a compile of all objects would make, with the same
+// numbers; a change that reaches further than its own pod is refused, so that the caller compiles the whole.
+import { configValue } from '../schema/index.ts';
+import type { CompiledMapName } from './compile.ts';
+import { type EndpointNumbers, endpointRows, ipcacheRow, type MapRow, placeText } from './endpoint-tables.ts';
+import type { IdentityDemand, IdentityNumbers, IdentityView, PodIdentity } from './identity.ts';
+import { isIdentityLabel, type LabelSet, podLabels } from './labels.ts';
+import { blockLabels, IP_BLOCK_SOURCE, type NodeView } from './nodes.ts';
+import { namedPortsText, objectKey, type PodView } from './pods.ts';
+import type { CompiledPolicies, PolicyCompiler } from './policy/compile-policies.ts';
+import { ENTRY_WORDS, type PolicyBlock, withinProbeBudget } from './policy/entries.ts';
+import { type BlockChange, PolicyPlane } from './policy/policy-plane.ts';
+import { hostPrefix } from './prefix.ts';
+import { policyMeta, policyMetaKey } from '../schema/index.ts';
+import type { CompileSettings } from './settings.ts';
+import type { ClusterState, IpAddress, Labels, Pod } from './state.ts';
+
+/** What a compile leaves for a plane to go on from. */
+export interface ClusterParts {
+  readonly state: ClusterState;
+  readonly settings: CompileSettings;
+  readonly view: IdentityView;
+  readonly demand: IdentityDemand;
+  readonly compiler: PolicyCompiler;
+  readonly policies: CompiledPolicies;
+  /** Pods that `policies` is about. */
+  readonly local: readonly PodIdentity[];
+  readonly identityNumbers: IdentityNumbers;
+  readonly endpointNumbers: EndpointNumbers;
+  /** The one value of the configuration map. */
+  readonly config: Uint8Array;
+}
+
+/** An entry of a map before and after; undefined: it is not there. */
+export interface RowChange {
+  readonly key: Uint8Array;
+  readonly before: Uint8Array | undefined;
+  readonly after: Uint8Array | undefined;
+}
+
+/** Changes by map. */
+export type RowChanges = ReadonlyMap<CompiledMapName, readonly RowChange[]>;
+
+/** Collects changes; of several to one entry the first `before` and the last `after` count. */
+class Recorder {
+  private readonly maps = new Map<CompiledMapName, Map<string, RowChange>>();
+
+  note(map: CompiledMapName, key: Uint8Array, before: Uint8Array | undefined, after: Uint8Array | undefined): void {
+    let rows = this.maps.get(map);
+    if (rows === undefined) this.maps.set(map, (rows = new Map()));
+    const name = key.join(',');
+    const known = rows.get(name);
+    rows.set(name, { key, before: known === undefined ? before : known.before, after });
+  }
+
+  finish(): RowChanges {
+    const changes = new Map<CompiledMapName, RowChange[]>();
+    for (const [map, rows] of this.maps) {
+      const list = [...rows.values()].filter(({ before, after }) => !sameBytes(before, after));
+      if (list.length > 0) changes.set(map, list);
+    }
+    return changes;
+  }
+}
+
+function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
+interface HeldIdentity {
+  readonly identity: number;
+  pods: number;
+}
+
+/** See the head of this file. */
+export class ClusterPlane {
+  private readonly parts: ClusterParts;
+  private readonly policies: PolicyPlane;
+  private readonly pods = new Map<string, PodIdentity>();
+  /** By the text of the labels. */
+  private readonly held = new Map<string, HeldIdentity>();
+  private readonly owners = new Map<string, string>();
+  /** Addresses that are not pods': nodes, prefixes of policies, facts. */
+  private readonly foreign = new Set<string>();
+  private readonly namespaces: ReadonlyMap<string, Labels>;
+  private readonly nodes: ReadonlyMap<string, NodeView>;
+  private config: Uint8Array;
+
+  private constructor(parts: ClusterParts) {
+    const { view, local, state, endpointNumbers } = parts;
+    this.parts = parts;
+    this.config = parts.config;
+    this.policies = new PolicyPlane(parts.compiler, parts.policies, local, endpointNumbers.policies);
+    this.namespaces = new Map(state.namespaces.map(({ name, labels }) => [name, labels]));
+    this.nodes = new Map(view.nodes.map((node) => [node.name, node]));
+    for (const pod of view.pods) {
+      const key = objectKey(pod.pod);
+      this.pods.set(key, pod);
+      for (const { address, identity } of pod.identities) {
+        this.owners.set(address.text, key);
+        this.hold(view.labels.get(identity)!.text, identity);
+      }
+    }
+    for (const { prefix } of view.addresses) {
+      const slash = prefix.text.lastIndexOf('/');
+      if (!this.owners.has(prefix.text.slice(0, slash))) this.foreign.add(prefix.text);
+    }
+  }
+
+  /**
+   * A plane over a compile, or undefined where pods depend on each other: in Kubernetes' semantics (named ports), with identities
+   * that the cluster has numbered, without enforcement, or with a compile that did not fit.
+   */
+  static over(parts: ClusterParts): ClusterPlane | undefined {
+    const { settings, state, view, local, endpointNumbers } = parts;
+    if (settings.semantics !== 'cilium' || settings.policyEnforcement === 'never') return undefined;
+    if (state.ciliumEndpoints.length + state.ciliumIdentities.length > 0) return undefined;
+    if (view.pods.some(({ identities }) => identities.some(({ identity }) => !view.labels.has(identity))))
+      return undefined;
+    if (local.some(({ pod }) => !endpointNumbers.epochs.has(objectKey(pod)))) return undefined;
+    return new ClusterPlane(parts);
+  }
+
+  /** True when a policy with this id is there. */
+  hasPolicy(policyId: number): boolean {
+    return this.parts.endpointNumbers.blocks.has(policyId);
+  }
+
+  /**
+   * A pod has come (`before` undefined), gone (`after` undefined) or changed. Undefined: it reaches further than itself, and
+   * nothing has happened.
+   */
+  change(before: Pod | undefined, after: Pod | undefined): RowChanges | undefined {
+    const key = objectKey((after ?? before)!);
+    const old = this.pods.get(key);
+    if ([before, after].some((pod) => pod?.hostNetwork === true)) return undefined;
+    if (after !== undefined && !this.isPlain(after)) return undefined;
+    // A node that only pods name goes with its last pod.
+    if (old?.pod.nodeName !== undefined && old.node?.node === undefined) return undefined;
+    const addresses = after === undefined ? [] : livingAddresses(after);
+    if (![...addresses, ...(old?.addresses ?? [])].every((address) => this.isFree(address, key))) return undefined;
+    const next = after === undefined || addresses.length === 0 ? undefined : this.view(after, addresses);
+    const labels = next === undefined ? [] : addresses.map((address) => this.labelsOf(next, address));
+    // A terminating pod gives way to a living one with its address, and which one that is depends on all pods.
+    if (after?.terminating === true && old === undefined) return undefined;
+    if (next !== undefined) {
+      const known = labels.map(({ text }) => this.held.get(text)?.identity);
+      if (known.some((identity) => identity !== undefined && !this.keepsPorts(identity, next, old))) return undefined;
+    }
+    return this.replace(key, old, next, labels);
+  }
+
+  /** Whether the named ports of an identity stay what they are when a pod joins it. */
+  private keepsPorts(identity: number, next: PodView, old: PodIdentity | undefined): boolean {
+    if (old !== undefined && old.namedPorts !== next.namedPorts) return false;
+    return this.policies.knowsPorts(identity, { ...next, identities: [] });
+  }
+
+  /** True when namespace and node are known objects. */
+  private isPlain({ namespace, nodeName }: Pod): boolean {
+    if (!this.namespaces.has(namespace)) return false;
+    return nodeName === undefined || this.nodes.get(nodeName)?.node !== undefined;
+  }
+
+  /** True when an address is nobody else's and no policy names it. */
+  private isFree(address: IpAddress, key: string): boolean {
+    const prefix = hostPrefix(address);
+    const owner = this.owners.get(address.text);
+    return (
+      (owner === undefined || owner === key) &&
+      !this.foreign.has(prefix.text) &&
+      !this.parts.demand.prefixes.has(prefix)
+    );
+  }
+
+  private view(pod: Pod, addresses: readonly IpAddress[]): PodView {
+    const { settings } = this.parts;
+    const node = pod.nodeName === undefined ? undefined : this.nodes.get(pod.nodeName);
+    const source = {
+      namespace: pod.namespace,
+      labels: pod.labels,
+      serviceAccount: pod.serviceAccount,
+      namespaceLabels: this.namespaces.get(pod.namespace)!,
+      cluster: settings.clusterName,
+    };
+    return {
+      pod,
+      labels: podLabels(source, isIdentityLabel),
+      fixedIdentity: undefined,
+      nodeId: node?.id ?? 0,
+      node,
+      addresses,
+      namedPorts: namedPortsText(pod),
+    };
+  }
+
+  private labelsOf({ labels }: PodView, address: IpAddress): LabelSet {
+    const more = blockLabels(address, this.parts.demand.blocks, IP_BLOCK_SOURCE);
+    return more.length === 0 ? labels : labels.with(more);
+  }
+
+  private hold(text: string, identity: number): void {
+    const held = this.held.get(text);
+    if (held === undefined) this.held.set(text, { identity, pods: 1 });
+    else held.pods++;
+  }
+
+  private replace(
+    key: string,
+    old: PodIdentity | undefined,
+    next: PodView | undefined,
+    labels: readonly LabelSet[],
+  ): RowChanges | undefined {
+    const { identityNumbers, endpointNumbers, settings } = this.parts;
+    const changes = new Recorder();
+    const isLocal = (pod: PodView): boolean => settings.node === undefined || pod.pod.nodeName === settings.node;
+    const fresh = [...new Map(labels.map((own) => [own.text, own])).values()].filter(
+      ({ text }) => !this.held.has(text),
+    );
+    const claimed = new Map<string, number>();
+    for (const { text } of fresh) {
+      const identity = identityNumbers.pods.claim(text);
+      if (identity === undefined) {
+        for (const name of claimed.keys()) identityNumbers.pods.release(name);
+        return undefined;
+      }
+      claimed.set(text, identity);
+    }
+    const after: PodIdentity | undefined = next && {
+      ...next,
+      identities: next.addresses.map((address, i) => {
+        const { text } = labels[i]!;
+        const identity = this.held.get(text)?.identity ?? claimed.get(text)!;
+        return { address, identity };
+      }),
+    };
+    const generation = ++endpointNumbers.generation;
+    if (after !== undefined) {
+      for (const own of fresh) this.introduce(claimed.get(own.text)!, own, after, changes);
+      labels.forEach(({ text }, i) => {
+        this.hold(text, after.identities[i]!.identity);
+      });
+    }
+    const place = after !== undefined && isLocal(after) ? this.settle(key, after, generation, changes) : undefined;
+    if (old !== undefined) {
+      this.leave(key, old, isLocal(old), place !== undefined, changes);
+      for (const { identity } of old.identities) this.letGo(identity, changes);
+    }
+    this.writeAddresses(key, old, after, changes);
+    if (after === undefined) this.pods.delete(key);
+    else this.pods.set(key, after);
+    if (place !== undefined) {
+      for (const { family, ...row } of endpointRows(after!, place.endpointId, place.policyId, place.epoch)) {
+        changes.note(family === 4 ? 'endpoints4' : 'endpoints6', row.key, undefined, row.value);
+      }
+    }
+    return changes.finish();
+  }
+
+  /** A new identity: everybody who can tell it from others learns of it. */
+  private introduce(identity: number, labels: LabelSet, pod: PodIdentity, changes: Recorder): void {
+    const { view, endpointNumbers } = this.parts;
+    (view.labels as Map<number, LabelSet>).set(identity, labels);
+    view.index.add(identity, labels);
+    endpointNumbers.live.set(identity, labels.text);
+    for (const change of this.policies.identityChanged(identity, labels, pod)) this.writeBlock(change, changes);
+  }
+
+  /** One pod less for an identity; with the last it goes. */
+  private letGo(identity: number, changes: Recorder): void {
+    const { view, identityNumbers, endpointNumbers } = this.parts;
+    const labels = view.labels.get(identity)!;
+    const held = this.held.get(labels.text)!;
+    if (--held.pods > 0) return;
+    this.held.delete(labels.text);
+    identityNumbers.pods.release(labels.text);
+    (view.labels as Map<number, LabelSet>).delete(identity);
+    view.index.remove(identity);
+    endpointNumbers.live.delete(identity);
+    for (const change of this.policies.identityChanged(identity, labels, undefined)) this.writeBlock(change, changes);
+  }
+
+  /** Policy, number and epoch of a pod. */
+  private settle(
+    key: string,
+    pod: PodIdentity,
+    generation: number,
+    changes: Recorder,
+  ): { readonly endpointId: number; readonly policyId: number; readonly epoch: number } | undefined {
+    const { endpointNumbers } = this.parts;
+    const added = this.policies.add(pod);
+    const endpointId = endpointNumbers.ids.claim(key);
+    if (added?.change !== undefined) this.writeBlock(added.change, changes);
+    if (endpointId === undefined) return undefined;
+    const policyId = added?.policyId ?? 0;
+    const before = endpointNumbers.epochs.get(key);
+    const kept = before !== undefined && before.policyId === policyId && added?.change === undefined;
+    const epoch = kept ? before.epoch : generation;
+    this.previous = before;
+    endpointNumbers.epochs.set(key, { policyId, epoch });
+    return { endpointId, policyId, epoch };
+  }
+
+  /** What the pod being replaced had. */
+  private previous: { readonly policyId: number; readonly epoch: number } | undefined;
+
+  private leave(key: string, old: PodIdentity, wasLocal: boolean, stays: boolean, changes: Recorder): void {
+    const { endpointNumbers } = this.parts;
+    if (!wasLocal) return;
+    const had = stays ? this.previous : endpointNumbers.epochs.get(key);
+    const endpointId = endpointNumbers.ids.claim(key)!;
+    for (const { family, key: row, value } of endpointRows(old, endpointId, had?.policyId ?? 0, had?.epoch ?? 0)) {
+      changes.note(family === 4 ? 'endpoints4' : 'endpoints6', row, value, undefined);
+    }
+    const change = this.policies.remove(old);
+    if (change !== undefined) this.writeBlock(change, changes);
+    if (stays) return;
+    endpointNumbers.ids.release(key);
+    endpointNumbers.epochs.delete(key);
+  }
+
+  private writeAddresses(
+    key: string,
+    old: PodIdentity | undefined,
+    after: PodIdentity | undefined,
+    changes: Recorder,
+  ): void {
+    const { endpointNumbers } = this.parts;
+    const rows = (
+      pod: PodIdentity,
+    ): (MapRow & { readonly family: 4 | 6; readonly text: string; readonly place: string })[] =>
+      pod.identities.map(({ address, identity }) => ({
+        ...ipcacheRow({ prefix: hostPrefix(address), identity, nodeId: pod.nodeId }),
+        family: address.family,
+        text: hostPrefix(address).text,
+        place: placeText(identity, pod.nodeId),
+      }));
+    const seen = new Map<string, string>();
+    for (const row of old === undefined ? [] : rows(old)) {
+      seen.set(row.text, row.place);
+      changes.note(row.family === 4 ? 'ipcache4' : 'ipcache6', row.key, row.value, undefined);
+      endpointNumbers.identities.delete(row.text);
+    }
+    for (const { address } of old?.identities ?? []) this.owners.delete(address.text);
+    let moved = false;
+    for (const row of after === undefined ? [] : rows(after)) {
+      if (seen.get(row.text) !== row.place) moved = true;
+      seen.delete(row.text);
+      changes.note(row.family === 4 ? 'ipcache4' : 'ipcache6', row.key, undefined, row.value);
+      endpointNumbers.identities.set(row.text, row.place);
+    }
+    for (const { address } of after?.identities ?? []) this.owners.set(address.text, key);
+    if (moved || seen.size > 0) this.bumpGlobalEpoch(changes);
+  }
+
+  private bumpGlobalEpoch(changes: Recorder): void {
+    const before = this.config;
+    const globalEpoch = ++this.parts.endpointNumbers.globalEpoch;
+    this.config = configValue.encode({ ...configValue.decode(before), globalEpoch });
+    changes.note('config', new Uint8Array(4), before, this.config);
+  }
+
+  private writeBlock({ before, after }: BlockChange, changes: Recorder): void {
+    const { blocks } = this.parts.endpointNumbers;
+    const policyId = (after ?? before)!.policyId;
+    if (after === undefined) blocks.delete(policyId);
+    else blocks.set(policyId, after);
+    const meta = (block: PolicyBlock | undefined): Uint8Array | undefined => block && policyMeta.encode(block.meta);
+    changes.note('policyMeta', policyMetaKey.encode({ policyId }), meta(before), meta(after));
+    for (const [key, was, is] of entryChanges(before?.words ?? NONE, after?.words ?? NONE)) {
+      changes.note('policy', key, was, is);
+    }
+  }
+
+  /** The first policy that needs more probes than a packet may make, if any. */
+  overBudget(): number | undefined {
+    for (const [policyId, block] of this.parts.endpointNumbers.blocks) if (!withinProbeBudget(block)) return policyId;
+    return undefined;
+  }
+}
+
+const NONE = new Uint32Array(0);
+
+/** Addresses of a pod that has any of its own: none once it has ended. */
+const livingAddresses = ({ phase, podIPs }: Pod): readonly IpAddress[] =>
+  phase === 'Succeeded' || phase === 'Failed'
+    ? []
+    : [...new Map(podIPs.map((address) => [address.text, address])).values()];
+
+/** Keys with their values before and after, of two lists of entries in key order; equal entries are left out. */
+function* entryChanges(
+  before: Uint32Array,
+  after: Uint32Array,
+): Generator<readonly [Uint8Array, Uint8Array | undefined, Uint8Array | undefined]> {
+  const bytes = (words: Uint32Array, at: number): Uint8Array => new Uint8Array(words.slice(at, at + 3).buffer);
+  let i = 0;
+  let j = 0;
+  while (i < before.length || j < after.length) {
+    const order =
+      i >= before.length
+        ? 1
+        : j >= after.length
+          ? -1
+          : before[i + 1]! - after[j + 1]! || before[i + 2]! - after[j + 2]!;
+    if (order < 0) yield [bytes(before, i), bytes(before, i + 3), undefined];
+    else if (order > 0) yield [bytes(after, j), undefined, bytes(after, j + 3)];
+    else if ([3, 4, 5].some((k) => before[i + k] !== after[j + k])) {
+      yield [bytes(after, j), bytes(before, i + 3), bytes(after, j + 3)];
+    }
+    if (order <= 0) i += ENTRY_WORDS;
+    if (order >= 0) j += ENTRY_WORDS;
+  }
+}
