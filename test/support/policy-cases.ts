@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Compiled } from '../../src/control/compile.ts';
 import { Compiler } from '../../src/control/compile.ts';
+import type { Config } from '../../src/control/config/index.ts';
 import { readManifests } from '../../src/control/manifest/manifests.ts';
 import type { ClusterState } from '../../src/control/state.ts';
 import { address, configWith } from './policy-world.ts';
@@ -67,8 +68,8 @@ interface ExpectedFile {
   readonly probes: readonly unknown[];
 }
 
-/** Reads and compiles one case. */
-export function readCase(folder: string): PolicyCase {
+/** Reads and compiles one case; `changes`: further configuration. */
+export function readCase(folder: string, changes: Partial<Config> = {}): PolicyCase {
   const text = (name: string): string => readFileSync(join(folder, name), 'utf8');
   const { options, probes } = JSON.parse(text('probes.json')) as ProbeFile;
   const expected = JSON.parse(text('expected.json')) as ExpectedFile;
@@ -91,6 +92,7 @@ export function readCase(folder: string): PolicyCase {
     policyCIDRMatchMode: options.cidrMatchNodes === true ? ['nodes'] : [],
     nodeSelectorLabels: options.enableNodeSelectorLabels ?? false,
     'hostFirewall.enabled': options.hostFirewall ?? false,
+    ...changes,
   });
   const full = { ...state, facts };
   const semantics = options.mode === 'k8s' ? 'kubernetes' : 'cilium';
