@@ -152,19 +152,21 @@ int64_t programRun(Call &call) {
 }
 
 /**
- * programRunInPlace(program, bytes, from, to, other, result): one test run of the packet that lies in `bytes` between
- * two offsets. One that keeps its length is put back there; one of another length is put at the start of `other`, and
- * `bytes` stays as it was. result: return value, length, 1 = it is in `other`. -ENOSPC when `other` is too short.
+ * programRunInPlace(program, bytes, from, to, other, result, flags): one test run of the packet that lies in `bytes`
+ * between two offsets. One that keeps its length is put back there; one of another length is put at the start of
+ * `other`, and `bytes` stays as it was. result: return value, length, 1 = it is in `other`. flags: the kernel's
+ * BPF_F_TEST_*; may be undefined. -ENOSPC when `other` is too short.
  */
 int64_t programRunInPlace(Call &call) {
   const Program *program = call.handle<Program>(0);
   Bytes bytes, other, result;
   size_t from, to;
+  uint32_t flags = 0;
   if (program == nullptr)
     return -EBADF;
   if (!call.bytes(1, &bytes) || !call.integer(2, 0, INT32_MAX, &from) || !call.integer(3, 0, INT32_MAX, &to) ||
       !call.bytes(4, &other) || !call.words(5, &result) || result.size < 3 || from > to || to > bytes.size ||
-      to - from > kMaxPacket)
+      to - from > kMaxPacket || (!call.absent(6) && !call.u32(6, &flags)))
     return -EINVAL;
   std::vector<uint8_t> &out = call.instance->packet;
   out.resize(kMaxPacket + kMaxGrowth);
@@ -174,6 +176,7 @@ int64_t programRunInPlace(Call &call) {
   options.data_out = out.data();
   options.data_size_out = static_cast<uint32_t>(out.size());
   options.repeat = 1;
+  options.flags = flags;
   const int err = bpf_prog_test_run_opts(program->fd.get(), &options);
   if (err < 0)
     return err;

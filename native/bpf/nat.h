@@ -3,7 +3,9 @@
  * Twin: src/datapath/stages/nat.ts, src/wire/checksum.ts. Input: the parsed skb, what to put in
  * place. Invariant: a right checksum stays right, a wrong one stays wrong by the same amount. L4
  * checksums go through bpf_l4_csum_replace, which alone knows partial and complete ones; only a
- * test run's word that a sum is partial is followed here. */
+ * test run's word that a sum is partial is followed here. Where a device has summed up the whole
+ * packet (CHECKSUM_COMPLETE), that sum stays right: what the IPv4 header's checksum makes up for
+ * leaves it as it is, the rest is told to it. It begins at the IP header: MACs are not in it. */
 #pragma once
 #include "service_map.h"
 #include "verdict.h"
@@ -63,32 +65,54 @@ INLINE void adjust_partial(struct __sk_buff *skb, const struct weir_context *cx,
   *field = cx->protocol == IPPROTO_UDP_ ? udp_rule(check, sum) : sum;
 }
 
+/* Whether a UDP packet has no checksum, which then is not adjusted either. */
+INLINE bool is_unchecked(struct __sk_buff *skb, const struct weir_context *cx) {
+  if (cx->protocol != IPPROTO_UDP_)
+    return false;
+  void *data = DATA(skb);
+  __u32 at = cx->l4_checksum & L4_MASK;
+  HIDE(at);
+  at &= L4_MASK;
+  p16 *field = data + at;
+  return (void *)(field + 1) <= DATA_END(skb) && !*field;
+}
+
 /* Adjusts the L4 checksum for an address, and for a port where `port_before` differs from
  * `port_after`. */
 INLINE void adjust_l4(struct __sk_buff *skb, const struct weir_context *cx, const __u32 *before,
                       const __u32 *after, __u32 port_before, __u32 port_after, const int family) {
   __u32 at = cx->l4_checksum;
-  if (!at)
-    return;
   __u32 protocol = cx->protocol;
   __u64 mangled = protocol == IPPROTO_UDP_ ? BPF_F_MARK_MANGLED_0 : 0;
   /* ICMP has no pseudo-header, ICMPv6 has. */
   bool pseudo = family == 6 || protocol == IPPROTO_TCP_ || protocol == IPPROTO_UDP_;
   if (told_partial(cx)) {
-    if (pseudo)
+    if (pseudo && at)
       adjust_partial(skb, cx, before, after, family);
     return;
   }
+  bool adjusted = at && !is_unchecked(skb, cx);
   if (family == 4) {
-    if (pseudo)
+    if (pseudo && adjusted)
       bpf_l4_csum_replace(skb, at, before[0], after[0], BPF_F_PSEUDO_HDR | mangled | 4);
   } else {
     __s64 difference = bpf_csum_diff((__be32 *)before, 16, (__be32 *)after, 16, 0);
-    if (bpf_l4_csum_replace(skb, at, 0, difference, BPF_F_PSEUDO_HDR | BPF_F_IPV6 | mangled))
+    if (!adjusted)
+      bpf_csum_update(skb, difference);
+    else if (bpf_l4_csum_replace(skb, at, 0, difference, BPF_F_PSEUDO_HDR | BPF_F_IPV6 | mangled)) {
+      /* Before 6.16: takes the difference from a complete sum although the address adds it. */
       bpf_l4_csum_replace(skb, at, 0, difference, BPF_F_PSEUDO_HDR | mangled);
+      bpf_csum_update(skb, difference);
+    }
   }
-  if (port_before != port_after)
-    bpf_l4_csum_replace(skb, at, port_before, port_after, mangled | 2);
+  if (port_before != port_after) {
+    if (adjusted)
+      bpf_l4_csum_replace(skb, at, port_before, port_after, mangled | 2);
+    else {
+      __u32 sum = port_after + ~port_before;
+      bpf_csum_update(skb, sum + (sum < port_after));
+    }
+  }
 }
 
 /* Puts another source (or destination) in place: packet, context, tuple. `port` is raw. */
@@ -230,6 +254,8 @@ INLINE bool take_hop(struct __sk_buff *skb, struct weir_context *cx) {
     return true;
   if (cx->family == 6) {
     *(p8 *)(ip + 7) = cx->ttl;
+    /* Minus one in the upper byte of its half word: nothing in an IPv6 header makes up for it. */
+    bpf_csum_update(skb, ~0x100u);
     return true;
   }
   __u16 before = *(p16 *)(ip + 8);

@@ -332,18 +332,31 @@ INLINE void clear_headers(struct weir_context *cx) {
   __builtin_memset(cx, 0, offsetof(struct weir_context, hook));
 }
 
-/* Parses the frame of an skb; headers that are not in its linear part are pulled there, once. */
+/* Linear bytes that nearly all headers need: link header with two tags, IPv6, TCP with options. */
+#define HEADER_BYTES 128
+
+/* Pulls headers that are not in the linear part of the skb there, and parses anew: as much as
+ * headers need nearly always, then, for long chains of extension headers, as much as they can ever
+ * need. */
+RARE int pull_headers(struct __sk_buff *skb, struct weir_context *cx) {
+  int status = WIRE_CUT;
+  if (!cx)
+    return WIRE_BAD_IP;
+  for (int i = 0; i < 2 && status == WIRE_CUT; i++) {
+    __u32 wanted = i == 0 ? HEADER_BYTES : OFFSET_MASK;
+    if (bpf_skb_pull_data(skb, wanted < skb->len ? wanted : skb->len))
+      break;
+    clear_headers(cx);
+    status = parse_frame(cx, DATA(skb), DATA_END(skb), skb->len);
+  }
+  return status == WIRE_CUT ? WIRE_BAD_IP : status;
+}
+
+/* Parses the frame of an skb. */
 INLINE int parse_skb(struct __sk_buff *skb, struct weir_context *cx) {
   int status = parse_frame(cx, DATA(skb), DATA_END(skb), skb->len);
-  if (unlikely(status == WIRE_CUT)) {
-    __u32 wanted = skb->len > OFFSET_MASK ? OFFSET_MASK : skb->len;
-    if (!bpf_skb_pull_data(skb, wanted)) {
-      clear_headers(cx);
-      status = parse_frame(cx, DATA(skb), DATA_END(skb), skb->len);
-    }
-    if (status == WIRE_CUT)
-      status = WIRE_BAD_IP;
-  }
+  if (unlikely(status == WIRE_CUT))
+    status = pull_headers(skb, cx);
   return judge_frame(cx, status);
 }
 

@@ -144,7 +144,11 @@ export const FAULTS: readonly Fault[] = [
     before: 'if ((__s32)(entry->last_tx_report + config->ct_service_grace) <= (__s32)cx->now)',
     after: 'if ((__s32)(entry->last_tx_report + config->ct_service_grace) < (__s32)cx->now)',
   },
-  { file: 'conntrack_entry.h', before: 'entry->bytes += cx->wire_bytes;', after: 'entry->bytes += cx->l3_length;' },
+  {
+    file: 'conntrack_entry.h',
+    before: '__sync_fetch_and_add(&entry->bytes, cx->wire_bytes);',
+    after: '__sync_fetch_and_add(&entry->bytes, cx->l3_length);',
+  },
   {
     file: 'conntrack_entry.h',
     before: 'bool from_source = forward != !!(flags & WEIR_CT_FLAG_LOOPBACK);',
@@ -185,8 +189,8 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     file: 'policy.h',
-    before: '__u16 flags = entry->flags & ~(WEIR_CT_FLAG_AUDITED | WEIR_CT_FLAG_PROXY_REDIRECT);',
-    after: '__u16 flags = entry->flags & ~WEIR_CT_FLAG_AUDITED;',
+    before: 'clear_flags(entry, (WEIR_CT_FLAG_AUDITED | WEIR_CT_FLAG_PROXY_REDIRECT) & ~decided);',
+    after: 'clear_flags(entry, WEIR_CT_FLAG_AUDITED & ~decided);',
   },
   // Translation and forwarding.
   { file: 'nat.h', before: 'cx->fragment != 2;', after: 'cx->fragment != 3;' },
@@ -226,6 +230,15 @@ export const FAULTS: readonly Fault[] = [
     after: 'if ((route->flags & ROUTE_LOCAL_OR_TUNNEL) || (mtu && (__s32)size >= (__s32)mtu))',
   },
   { file: 'forward.h', before: 'if ((w1 >> 16) | w2) {', after: 'if (w2) {' },
+  // The sum of a whole packet that a device has made (CHECKSUM_COMPLETE).
+  { file: 'nat.h', before: 'bpf_csum_update(skb, ~0x100u);', after: ';' },
+  { file: 'nat.h', before: 'if (!adjusted)', after: 'if (0)' },
+  { file: 'nat.h', before: 'bpf_csum_update(skb, sum + (sum < port_after));', after: ';' },
+  {
+    file: 'nat.h',
+    before: 'bpf_l4_csum_replace(skb, at, before[0], after[0], BPF_F_PSEUDO_HDR | mangled | 4);',
+    after: 'bpf_l4_csum_replace(skb, at, before[0], after[0], mangled | 4);',
+  },
   // Hooks and the outcome.
   {
     file: 'hooks/to_container.h',
@@ -236,6 +249,11 @@ export const FAULTS: readonly Fault[] = [
     file: 'hooks/from_host.h',
     before: 'if (cx->source_identity == WEIR_IDENTITY_HOST && cx->action == WEIR_ACTION_LOCAL)',
     after: 'if (cx->source_identity == WEIR_IDENTITY_HOST)',
+  },
+  {
+    file: 'hooks/from_netdev.h',
+    before: 'if (cx->vlan_count || skb->vlan_present) {',
+    after: 'if (cx->vlan_count > 1 || skb->vlan_present) {',
   },
   { file: 'hooks/from_netdev.h', before: '(cx->xdp_metadata & SERVICE_DONE))', after: '(cx->xdp_metadata & 2))' },
   {

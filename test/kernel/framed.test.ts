@@ -59,6 +59,11 @@ const CASES: readonly (readonly [string, Uint8Array, linkType: number, wire?: nu
   ['raw IPv6, cut behind the headers', raw(longer(tcp6, 900)), 101, tcp6.length - 14 + 900],
   ['longer than a test run takes', padded(longer(tcp, 40_000), tcp.length + 40_000), 1],
   ['IPv6, longer than a test run takes', padded(longer(tcp6, 30_000), tcp6.length + 30_000), 1],
+  ['too short for its IPv4 header', tcp.slice(0, 30), 1],
+  ['too short, with a length that would fit', longer(tcp.slice(0, 33), -20), 1],
+  ['too short for its IPv6 header', tcp6.slice(0, 50), 1],
+  ['raw, too short for its header', raw(tcp).slice(0, 12), 101],
+  ['no bytes behind the link header', tcp.slice(0, 14), 1],
   ['longer, and its length does not fit', padded(longer(tcp, 60_000), tcp.length + 40_000), 1],
 ];
 

@@ -60,10 +60,14 @@ INLINE int run_from_netdev(struct __sk_buff *skb) {
   if (!cx)
     return TC_ACT_SHOT;
   int verdict = parse_skb(skb, cx);
-  /* A tag that the device has taken out of the frame counts, too. */
-  if (HAS(cx, WEIR_FEATURE_VLAN_FILTER) && (cx->vlan_count || skb->vlan_present))
-    verdict = drop(cx, WEIR_DROP_VLAN_FILTERED, WEIR_STAGE_PARSE);
-  else if (verdict == CONTINUE)
+  /* Not for pods, which would get it with its tag; one that the device has taken out of the frame
+   * counts, too. Whoever the tag is for gets the frame from the stack as it came. */
+  if (cx->vlan_count || skb->vlan_present) {
+    cx->drop_reason = 0;
+    verdict = HAS(cx, WEIR_FEATURE_VLAN_FILTER)
+                  ? drop(cx, WEIR_DROP_VLAN_FILTERED, WEIR_STAGE_PARSE)
+                  : forwarded(cx, WEIR_ACTION_STACK, WEIR_STAGE_PARSE);
+  } else if (verdict == CONTINUE)
     verdict =
         cx->family == 4 ? from_netdev_of(skb, cx, config, 4) : from_netdev_of(skb, cx, config, 6);
   return finish_answered(skb, cx, verdict);

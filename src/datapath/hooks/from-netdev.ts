@@ -23,7 +23,7 @@ const { findDestinationEndpoint, identityOfSource, isLocalBackend } = identity;
 const { translateToBackend } = nat;
 const { parse } = parseStage;
 const { serviceFromOutside } = serviceStage;
-const { CONTINUE, drop } = verdicts;
+const { CONTINUE, drop, forwarded } = verdicts;
 const { backendAt } = fromContainerHook;
 
 const { NODE_PORT, VLAN_FILTER } = FEATURE;
@@ -39,7 +39,7 @@ const SERVICE_DONE = 1;
 /** Runs "from-netdev". */
 export function fromNetdev(cx: Context, tables: Tables): number {
   let verdict = parse(cx);
-  if ((cx.features & VLAN_FILTER) !== 0 && cx.headers.vlanCount !== 0) return drop(cx, DROP.VLAN_FILTERED, PARSE);
+  if (cx.headers.vlanCount !== 0) return leaveTagged(cx);
   if (verdict !== CONTINUE) return verdict;
   verdict = fragment(cx, tables);
   if (verdict !== CONTINUE) return verdict;
@@ -49,6 +49,16 @@ export function fromNetdev(cx: Context, tables: Tables): number {
   const at = findDestinationEndpoint(cx, tables);
   return at >= 0 ? toEndpoint(cx, tables, at, LOCAL) : toStack(cx);
 }
+
+/**
+ * A tagged frame is not for pods, which would get it with its tag: dropped (182), or whoever the tag is for gets it from the
+ * stack as it came (Cilium's cil_from_netdev behind allow_vlan).
+ */
+const leaveTagged = (cx: Context): number => {
+  if ((cx.features & VLAN_FILTER) !== 0) return drop(cx, DROP.VLAN_FILTERED, PARSE);
+  cx.dropReason = 0;
+  return forwarded(cx, ACTION.STACK, PARSE);
+};
 
 /** Service lookup, translation and the node's conntrack entry, unless that was done before. CONTINUE: deliver as it is now. */
 function balanceFromOutside(cx: Context, tables: Tables): number {

@@ -26,6 +26,12 @@ export const MAP_FLAG = { NO_PREALLOC: 1, MMAPABLE: 1024 } as const;
 /** expected_attach_type of tcx (Linux 6.6). */
 export const TCX = { INGRESS: 46, EGRESS: 47 } as const;
 
+/**
+ * BPF_F_TEST_* of a test run. SKB_CHECKSUM_COMPLETE (Linux 6.16): the skb comes with a sum of its bytes from the IP header on,
+ * as from a device, and -EBADMSG when the program has not kept it right.
+ */
+export const TEST_RUN = { SKB_CHECKSUM_COMPLETE: 4 } as const;
+
 /** How an XDP program is attached: as the driver can, in the driver, in the stack. */
 export const XDP_MODE = { ANY: 0, NATIVE: 1, GENERIC: 2 } as const;
 
@@ -131,7 +137,7 @@ export interface BpfAddon {
   ): number;
   /**
    * One test run of the packet between two offsets of `bytes`. One that keeps its length is put back there, one of another
-   * length at the start of `other`. `result`: return value, length, 1 = it is in `other`: 3 words.
+   * length at the start of `other`. `result`: return value, length, 1 = it is in `other`: 3 words. `flags`: TEST_RUN.
    */
   programRunInPlace(
     program: Handle,
@@ -140,6 +146,7 @@ export interface BpfAddon {
     to: number,
     other: Uint8Array,
     result: Int32Array,
+    flags?: number,
   ): number;
 
   /** `mode`: XDP_MODE. `netns`: path of a network namespace; undefined = this one. */

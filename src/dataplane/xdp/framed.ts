@@ -1,13 +1,14 @@
 // The kernel engine for packets of captures: other link types, packets cut by the snap length, packets longer than a test run
 // takes. Input: any packet. Output: what the programs say of it, in the packet's own form.
 // Invariant: whole Ethernet frames of a size that a test run takes go through untouched; of all others the headers are as captured,
-// and only what no stage reads is made up: a link header of zeros, zeros behind the captured bytes, a shorter IP length.
+// and only what no stage reads is made up: a link header of zeros, zeros behind the captured bytes, a shorter IP length; of a frame
+// with no room for its IP header, what keeps it invalid.
 import { type Meta, Packet, type StoredMapName } from '../../datapath/index.ts';
 import type { AppliedWrites, ByteMap, MapWrite } from '../../maps/index.ts';
 import { ACTION, CT_STATUS, decisionRecord, HOOK, STAGE, UNKNOWN_REASON, VERDICT } from '../../schema/index.ts';
 import { Headers, parseFrame, WIRE } from '../../wire/index.ts';
 import type { Dataplane, Decision, Events, Metric } from '../dataplane.ts';
-import { FRAME_BOUNDS, runnable } from './xdp.ts';
+import { FRAME_BOUNDS, leastBytes, runnable } from './xdp.ts';
 
 const ETHERNET = 1;
 const ETHERNET_BYTES = 14;
@@ -69,7 +70,7 @@ export class FramedDataplane implements Dataplane {
   run(hook: number, packet: Packet, meta: Meta): number {
     const { offset, capturedEnd, wireEnd, linkType } = packet;
     const captured = capturedEnd - offset;
-    if (linkType === ETHERNET && wireEnd <= capturedEnd && runnable(hook, captured))
+    if (linkType === ETHERNET && wireEnd <= capturedEnd && runnable(hook, packet.bytes, offset, capturedEnd))
       return this.engine.run(hook, packet, meta);
     const h = this.headers;
     const status = parseFrame(h, linkType, packet.bytes, offset, capturedEnd, wireEnd);
@@ -95,13 +96,22 @@ export class FramedDataplane implements Dataplane {
     const shortened = told > fits;
     if (shortened) write16(frame, at, fits);
 
-    const frameEnd = ETHERNET_BYTES + length;
+    // One that has no room for its own IP header is invalid, and stays so with a version that there is not.
+    const first = frame[ETHERNET_BYTES]!;
+    const least = leastBytes(hook, (frame[ETHERNET_BYTES - 2]! << 8) | frame[ETHERNET_BYTES - 1]!);
+    const tooShort = ETHERNET_BYTES + length < least;
+    if (tooShort) {
+      frame.fill(0, ETHERNET_BYTES + length, least);
+      frame[ETHERNET_BYTES] = 0;
+    }
+    const frameEnd = tooShort ? least : ETHERNET_BYTES + length;
     framed.view(frame, 0, frameEnd, frameEnd, ETHERNET, packet.seconds, packet.nanoseconds);
     const verdict = this.engine.run(hook, framed, meta);
     if (framed.bytes !== frame) {
       this.takeGrown(packet, network);
       return verdict;
     }
+    if (tooShort) frame[ETHERNET_BYTES] = first;
     if (shortened) write16(frame, at, told);
     for (let i = 0; i < known; i++) packet.bytes[offset + network + i] = frame[ETHERNET_BYTES + i]!;
     if (linkType === ETHERNET) for (let i = 0; i < ETHERNET_BYTES; i++) packet.bytes[offset + i] = frame[i]!;

@@ -1,5 +1,5 @@
 // The kernel engine's door.
-export { createXdp, FRAME_BOUNDS, runnable, type Xdp, type XdpOptions } from './xdp.ts';
+export { createXdp, FRAME_BOUNDS, leastBytes, runnable, type Xdp, type XdpOptions } from './xdp.ts';
 export { kernelUnavailable, KernelUnavailableError, type KernelUnavailable } from './availability.ts';
 export { BpfError, checked, errnoName } from './error.ts';
 export { createKernelMap, KernelMap, type KernelMapOptions, type MapDump } from './kernel-map.ts';

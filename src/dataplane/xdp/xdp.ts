@@ -4,11 +4,11 @@
 // records. A run allocates nothing.
 import type { Meta, Packet, SizeOverrides, StoredMapName } from '../../datapath/index.ts';
 import type { AppliedWrites, ByteMap, MapWrite } from '../../maps/index.ts';
-import { ACTION, clockValue, CT_STATUS, decisionRecord, ERRNO, HOOK, VERDICT } from '../../schema/index.ts';
+import { ACTION, clockValue, CT_STATUS, decisionRecord, ERRNO, HOOK, META_FLAG, VERDICT } from '../../schema/index.ts';
 import { ClosedMap } from '../closed-map.ts';
 import type { Dataplane, Decision, Events, Metric } from '../dataplane.ts';
 import { readMetrics } from '../metrics.ts';
-import { type BpfAddon, builtObject, type Handle, loadAddon } from './addon.ts';
+import { type BpfAddon, builtObject, type Handle, loadAddon, TEST_RUN } from './addon.ts';
 import { type Attachment, attach, attachTypes, type AttachOptions, HOOK_PLACES } from './attachment.ts';
 import { KernelUnavailableError, kernelUnavailable } from './availability.ts';
 import { WriteBatch } from './batched-writes.ts';
@@ -61,13 +61,30 @@ export interface Xdp extends Dataplane {
  */
 export const FRAME_BOUNDS = { XDP: { least: 14, most: 3520 }, TC: { least: 14, most: 3712 } } as const;
 
-/** Whether a test run takes a frame of that many bytes at a hook. */
-export const runnable = (hook: number, bytes: number): boolean => {
+/**
+ * Bytes that a test run wants of a frame at least. For tc the kernel refuses frames whose Ethernet type says IP but that cannot
+ * hold its header (EINVAL, kernel 6.18); behind a VLAN tag it does not look.
+ * @param etherType of the frame itself, host order
+ */
+export const leastBytes = (hook: number, etherType: number): number => {
+  if (hook === HOOK.XDP) return FRAME_BOUNDS.XDP.least;
+  const header = etherType === ETHERTYPE_IPV4 ? IPV4_HEADER : etherType === ETHERTYPE_IPV6 ? IPV6_HEADER : 0;
+  return FRAME_BOUNDS.TC.least + header;
+};
+
+/** Whether a test run takes the Ethernet frame between two offsets at a hook. */
+export const runnable = (hook: number, bytes: Uint8Array, from: number, to: number): boolean => {
   const { least, most } = hook === HOOK.XDP ? FRAME_BOUNDS.XDP : FRAME_BOUNDS.TC;
-  return bytes >= least && bytes <= most;
+  const length = to - from;
+  if (length < least || length > most) return false;
+  return length >= leastBytes(hook, (bytes[from + 12]! << 8) | bytes[from + 13]!);
 };
 
 const LINKTYPE_ETHERNET = 1;
+const ETHERTYPE_IPV4 = 0x0800;
+const ETHERTYPE_IPV6 = 0x86dd;
+const IPV4_HEADER = 20;
+const IPV6_HEADER = 40;
 /** The longest frame that a test run takes, and what may be put in front of it. */
 const GROWN_BYTES = 4096;
 const C = clockValue.at;
@@ -81,6 +98,7 @@ const C_XDP = C.xdpMetadata >>> 2;
 const C_GSO = C.gsoSize >>> 2;
 const R_ACTION = decisionRecord.at.action >>> 2;
 const { ERROR } = VERDICT;
+const { PARTIAL_CHECKSUM } = META_FLAG;
 const NO_EVENTS: Events = { poll: () => false, lost: 0 };
 
 class XdpDataplane implements Xdp {
@@ -94,6 +112,8 @@ class XdpDataplane implements Xdp {
   private readonly recording: boolean;
   private readonly clock: Int32Array;
   private readonly result = new Int32Array(3);
+  /** Flags of tc's test runs: whole packets come with their sum, so that a store that forgets it is an error (EBADMSG). */
+  private summed: number = TEST_RUN.SKB_CHECKSUM_COMPLETE;
   /** Where a packet that was made longer is, until the next one is. */
   private readonly grown = new Uint8Array(GROWN_BYTES);
   private readonly attachments = new Set<Attachment>();
@@ -146,7 +166,7 @@ class XdpDataplane implements Xdp {
     let end = packet.capturedEnd | 0;
     if (end > bytes.length) end = bytes.length;
     const offset = packet.offset < 0 ? 0 : packet.offset | 0;
-    if (end < offset || packet.linkType !== LINKTYPE_ETHERNET || !runnable(hook, end - offset))
+    if (end < offset || packet.linkType !== LINKTYPE_ETHERNET || !runnable(hook, bytes, offset, end))
       return this.failed(hook, ERRNO.EINVAL);
     const { clock, grown, result } = this;
     clock[C_SECONDS] = packet.seconds;
@@ -160,7 +180,13 @@ class XdpDataplane implements Xdp {
     clock[C_CB + 4] = meta.cb4;
     clock[C_XDP] = meta.xdpMetadata;
     clock[C_GSO] = (meta.gsoSize & 0xffff) | (meta.flags << 16);
-    const errno = this.addon.programRunInPlace(program, bytes, offset, end, grown, result);
+    const flags = hook !== HOOK.XDP && (meta.flags & PARTIAL_CHECKSUM) === 0 ? this.summed : 0;
+    let errno = this.addon.programRunInPlace(program, bytes, offset, end, grown, result, flags);
+    if (errno === ERRNO.EINVAL && flags !== 0) {
+      // A kernel before 6.16 does not know the flag; or the packet itself is not taken.
+      errno = this.addon.programRunInPlace(program, bytes, offset, end, grown, result);
+      if (errno >= 0) this.summed = 0;
+    }
     if (errno < 0) return this.failed(hook, errno);
     this.runErrno = 0;
     if (result[2] !== 0) {

@@ -1,6 +1,6 @@
 // Frames made wrong: flipped bytes, cut ends, lies about lengths, headers of one frame on the body of another, noise.
 // Input: chance, frames that are right. Output: new frames of SHORTEST .. LONGEST bytes. Invariant: the input stays as it is.
-import { HOOK } from '../../../src/schema/index.ts';
+import { leastBytes } from '../../../src/dataplane/xdp/index.ts';
 import type { Random } from './random.ts';
 
 /** The kernel's test run takes frames of more than a bare Ethernet header. */
@@ -21,14 +21,9 @@ export function sized(bytes: Uint8Array): Uint8Array {
   return out;
 }
 
-/**
- * Bytes that a test run of a hook wants of a frame at least. For tc the kernel (6.18) refuses frames whose Ethernet type says
- * IP but that cannot hold its header (EINVAL); behind a tag it does not look.
- */
+/** Bytes that both engines want of a frame at least. */
 export function leastFor(hook: number, bytes: Uint8Array): number {
-  const type = (bytes[12]! << 8) | bytes[13]!;
-  if (hook === HOOK.XDP) return SHORTEST;
-  return type === 0x0800 ? 34 : type === 0x86dd ? 54 : SHORTEST;
+  return Math.max(SHORTEST, leastBytes(hook, (bytes[12]! << 8) | bytes[13]!));
 }
 
 /** The frame as a hook's test run takes it: longer by zeros where it has to be. */

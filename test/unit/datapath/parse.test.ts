@@ -121,11 +121,20 @@ describe('malformed IP', () => {
     assert.equal(w.runBytes('FROM_CONTAINER', wrong).verdict, VERDICT.FORWARDED);
     assert.equal(w.runBytes('TO_CONTAINER', wrong).verdict, VERDICT.FORWARDED);
   });
-  test('a VLAN-tagged frame is IP; a filter at the device drops it (182)', () => {
+  test('a VLAN-tagged frame is IP; at the device it is for the stack, or a filter drops it (182)', () => {
     assert.equal(w.runBytes('FROM_CONTAINER', tcp({ vlan: [7] })).verdict, VERDICT.FORWARDED);
-    assert.equal(w.runBytes('FROM_NETDEV', tcp({ vlan: [7] })).verdict, VERDICT.FORWARDED);
+    const tags = [[7], [0], [7, 8], [1, 2, 3]];
+    for (const vlan of tags) {
+      for (const bytes of [tcp({ vlan }), edit(tcp({ vlan }), 14 + 4 * vlan.length, 0x95)]) {
+        const { record, bytes: out } = w.runBytes('FROM_NETDEV', bytes);
+        const { verdict, action, stage, dropReason, destinationIdentity } = record;
+        assert.deepEqual([verdict, action, stage], [VERDICT.FORWARDED, ACTION.STACK, STAGE.PARSE]);
+        assert.deepEqual([dropReason, destinationIdentity], [0, 0]);
+        assert.deepEqual(out, bytes, 'no pod gets it');
+      }
+    }
     w.enable(FEATURE.VLAN_FILTER);
-    drops(tcp({ vlan: [7] }), DROP.VLAN_FILTERED, ['FROM_NETDEV']);
+    for (const vlan of tags) drops(tcp({ vlan }), DROP.VLAN_FILTERED, ['FROM_NETDEV']);
   });
 });
 
