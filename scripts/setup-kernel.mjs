@@ -1,11 +1,13 @@
 // Installs what the kernel engine is built and tested with, from the packages of Debian or Ubuntu, and builds it.
-// Needs root for apt; does nothing that is done already; says what it will do before it does it. --dry-run only says it;
-// --lab also installs what the live lab needs (curl, nginx, tcpdump …). Exit code 2: this system cannot be set up from here.
+// Run by the user whose checkout it is: apt alone is run through sudo, and what is built is the user's; run through sudo as a
+// whole it builds as who called sudo. Does nothing that is done already; says what it will do before it does it. --dry-run only
+// says it; --packages installs and builds nothing; --lab also installs what the live lab needs. Exit code 2: cannot be set up.
 import { spawnSync } from 'node:child_process';
 import { accessSync, chmodSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { bpfClang } from './bpf-compiler.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const dryRun = process.argv.includes('--dry-run');
@@ -38,7 +40,7 @@ const NEEDS = [
   ['cmake', 'cmake', () => onPath('cmake')],
   ['ninja or make', 'ninja-build', () => onPath('ninja') || onPath('make')],
   ['pkg-config', 'pkg-config', () => onPath('pkg-config')],
-  ['clang, which compiles the programs', 'clang', () => onPath('clang')],
+  ['clang, which compiles the programs', 'clang', () => bpfClang() !== undefined],
   [`libbpf ${LIBBPF} or newer, with headers`, 'libbpf-dev', () => packaged('--exists', `libbpf >= ${LIBBPF}`)],
   ['ip, which makes network namespaces for tests', 'iproute2', () => onPath('ip')],
   ['unshare and mount', 'util-linux', () => onPath('unshare')],
@@ -62,11 +64,20 @@ if (missing.length > 0) {
   for (const [what, name] of missing) say(`  ${name}: ${what}`);
   say(`  $ apt-get update\n  $ ${install.join(' ')}`);
   if (!dryRun) {
-    if (process.getuid() !== 0) leave(`installing needs root: sudo apt-get update && sudo ${install.join(' ')}`);
-    const failed = apt(install);
-    if (failed !== undefined) leave(`${failed} failed (its words are above)`);
+    if (process.getuid() === 0) {
+      const failed = apt(install);
+      if (failed !== undefined) leave(`${failed} failed (its words are above)`);
+    } else if (!onPath('sudo'))
+      leave(`installing needs root: apt-get update && ${install.join(' ')}; then run this again`);
+    else {
+      // This script again, by the path of this Node.js: sudo's PATH may have another one or none.
+      const again = [process.execPath, fileURLToPath(import.meta.url), '--packages', ...process.argv.slice(2)];
+      say(`  as root: $ sudo ${again.join(' ')}`);
+      if (spawnSync('sudo', again, { stdio: 'inherit' }).status !== 0) leave('installing failed (its words are above)');
+    }
   }
 } else say('Everything that is needed is installed.');
+if (process.argv.includes('--packages')) process.exit(0);
 say('Will build the native parts into build-cmake/Release (npm run build:native).');
 if (dryRun) process.exit(0);
 
@@ -97,12 +108,20 @@ function apt(install) {
 
 if (!packaged('--exists', `libbpf >= ${LIBBPF}`))
   leave(`this system’s libbpf is older than ${LIBBPF}: Debian 12, Ubuntu 24.04 and newer have one that will do`);
+/** Through sudo: who called it, so that nothing in the checkout becomes root's. */
+function caller() {
+  const [uid, gid] = [process.env.SUDO_UID, process.env.SUDO_GID].map(Number);
+  if (process.getuid() !== 0 || !(uid > 0) || !(gid >= 0)) return {};
+  const home = /^(?:[^:]*:){5}([^:]*)/.exec(
+    spawnSync('getent', ['passwd', `${uid}`], { encoding: 'utf8' }).stdout ?? '',
+  );
+  return { uid, gid, env: { ...process.env, ...(home === null ? {} : { HOME: home[1] }) } };
+}
+const asUser = { stdio: 'inherit', ...caller() };
 // A checkout may be a fresh one; as a dependency the package is whole.
 const ensure = join(root, 'scripts', 'ensure.mjs');
-if (existsSync(ensure) && spawnSync(process.execPath, [ensure], { stdio: 'inherit' }).status !== 0) process.exit(1);
-const built = spawnSync(process.execPath, [join(root, 'scripts', 'install-native.mjs'), '--required'], {
-  stdio: 'inherit',
-});
+if (existsSync(ensure) && spawnSync(process.execPath, [ensure], asUser).status !== 0) process.exit(1);
+const built = spawnSync(process.execPath, [join(root, 'scripts', 'install-native.mjs'), '--required'], asUser);
 if (built.status !== 0) process.exit(1);
 const engine = join(root, 'dist', 'src', 'dataplane', 'xdp', 'index.js');
 if (existsSync(engine)) {

@@ -1,11 +1,12 @@
 // The differential run of the simulator and the kernel's programs: arguments as dist/test/differential/main.js takes them.
 // --faults [--only TEXT]: instead builds the programs with each committed one-line fault and demands that the run finds it.
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { bpfClang, bpfIncludes } from './bpf-compiler.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const built = join(root, 'dist/test/differential');
@@ -22,14 +23,18 @@ const seed = valueOf('--seed', '1');
 const only = valueOf('--only', '');
 const { FAULTS, lineText } = await import(pathToFileURL(join(built, 'faults.js')).href);
 
-const MULTIARCH = '/usr/include/x86_64-linux-gnu';
+const clang = bpfClang();
+if (clang === undefined) {
+  process.stderr.write('--faults needs clang: npm run setup:kernel\n');
+  process.exit(process.env.REQUIRE_KERNEL === '1' ? 1 : 2);
+}
 const flags = ['-O2', '-g', '-target', 'bpf', '-mcpu=v3', '-w'];
-const includes = existsSync(MULTIARCH) ? ['-I', MULTIARCH] : [];
+const includes = bpfIncludes(clang).flatMap((folder) => ['-I', folder]);
 
 /** Compiles a copy of native/bpf. Undefined, or why it failed. */
 function compile(folder, object) {
   const { status, stderr, error } = spawnSync(
-    'clang',
+    clang,
     [...flags, '-I', folder, ...includes, '-c', join(folder, 'weir.bpf.c'), '-o', object],
     { encoding: 'utf8' },
   );

@@ -4,6 +4,7 @@
 // Invariant: closing the last descriptor of a link takes the program off; a filter's handle does the same when it is
 // closed.
 #include "call.h"
+#include "filter.h"
 #include "program.h"
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -23,17 +24,40 @@ namespace {
 constexpr uint32_t kTcxIngress = 46;
 constexpr uint32_t kTcxEgress = 47;
 
-/** Runs a body in another network namespace, on a thread of its own: this one never moves. Empty path: here. */
-template <typename Body> int inNamespace(const std::string &path, Body body) {
+/** A network namespace by its path; empty path: no descriptor, which stands for this one. 0 or -errno. */
+int openSpace(const std::string &path, Fd *out) {
   if (path.empty())
+    return 0;
+  *out = Fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  return *out ? 0 : -errno;
+}
+
+/** Runs a body in another network namespace, on a thread of its own: this one never moves. No descriptor: here. */
+template <typename Body> int inNamespace(const Fd &space, Body body) {
+  if (!space)
     return body();
   int result = -EIO;
-  Fd space(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!space)
-    return -errno;
   std::thread other([&] { result = setns(space.get(), CLONE_NEWNET) < 0 ? -errno : body(); });
   other.join();
   return result;
+}
+
+int removeFilter(int ifindex, bpf_tc_attach_point point, uint32_t handle, uint32_t priority) {
+  LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = point);
+  LIBBPF_OPTS(bpf_tc_opts, options, .handle = handle, .priority = priority);
+  return bpf_tc_detach(&hook, &options);
+}
+
+/** Number and name of a program. */
+int identify(int program, uint32_t *id, std::string *name) {
+  bpf_prog_info info{};
+  uint32_t size = sizeof info;
+  const int err = bpf_obj_get_info_by_fd(program, &info, &size);
+  if (err < 0)
+    return err;
+  *id = info.id;
+  *name = std::string(info.name, strnlen(info.name, sizeof info.name));
+  return 0;
 }
 
 class Link final : public Handle {
@@ -42,15 +66,22 @@ public:
   Link() : Handle(kKind) {}
   ~Link() override { detach(); }
 
-  /** Of a filter: takes it off. */
+  /** Of a filter: takes it off, unless another has been put in its place. */
   int detach() noexcept {
     if (!filter)
       return 0; // the descriptor does it
     filter = false;
-    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = point);
-    LIBBPF_OPTS(bpf_tc_opts, options, .handle = filterHandle, .priority = priority);
     try {
-      return inNamespace(space, [&] { return bpf_tc_detach(&hook, &options); });
+      return inNamespace(space, [&]() -> int {
+        std::vector<Filter> there;
+        const int err = listFilters(ifindex, point == BPF_TC_EGRESS, &there);
+        if (err < 0)
+          return err;
+        for (const Filter &one : there)
+          if (one.handle == filterHandle && one.priority == priority && one.programId == programId)
+            return removeFilter(ifindex, point, one.handle, one.priority);
+        return -ENOENT;
+      });
     } catch (...) {
       return -ENOMEM;
     }
@@ -63,7 +94,9 @@ public:
   bpf_tc_attach_point point = BPF_TC_INGRESS;
   uint32_t filterHandle = 0;
   uint32_t priority = 0;
-  std::string space;
+  uint32_t programId = 0;
+  /** Of a filter: the namespace it is in. Its path may lead to another one by the time it is taken off. */
+  Fd space;
 };
 
 int createLink(int program, int ifindex, uint32_t attachType, uint32_t flags) {
@@ -97,7 +130,11 @@ int target(Call &call, Target *out) {
 int64_t linkOf(Call &call, const Target &on, uint32_t attachType, uint32_t flags) {
   auto link = std::make_unique<Link>();
   const int program = on.program->fd.get();
-  const int fd = inNamespace(on.space, [&] { return createLink(program, on.ifindex, attachType, flags); });
+  Fd space;
+  const int err = openSpace(on.space, &space);
+  if (err < 0)
+    return err;
+  const int fd = inNamespace(space, [&] { return createLink(program, on.ifindex, attachType, flags); });
   if (fd < 0)
     return fd;
   link->fd = Fd(fd);
@@ -130,7 +167,11 @@ int64_t linkTcx(Call &call) {
   return linkOf(call, on, egress ? kTcxEgress : kTcxIngress, 0);
 }
 
-/** linkClsact(program, ifindex, egress, netns): a direct-action filter; makes the clsact qdisc when there is none. */
+/**
+ * linkClsact(program, ifindex, egress, netns): a direct-action filter; makes the clsact qdisc when there is none.
+ * Filters of a datapath's program of that name, which a process that was killed has left, or one that runs, go when it
+ * is there.
+ */
 int64_t linkClsact(Call &call) {
   Target on;
   bool egress;
@@ -142,12 +183,26 @@ int64_t linkClsact(Call &call) {
   auto link = std::make_unique<Link>();
   link->ifindex = on.ifindex;
   link->point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS;
-  link->space = on.space;
+  std::string name;
+  int known = openSpace(on.space, &link->space);
+  if (known == 0)
+    known = identify(on.program->fd.get(), &link->programId, &name);
+  if (known < 0)
+    return known;
   LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = on.ifindex, .attach_point = link->point);
   LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = on.program->fd.get());
-  const int attached = inNamespace(on.space, [&] {
+  const int attached = inNamespace(link->space, [&]() -> int {
     const int made = bpf_tc_hook_create(&hook);
-    return made < 0 && made != -EEXIST ? made : bpf_tc_attach(&hook, &options);
+    if (made < 0 && made != -EEXIST)
+      return made;
+    const int err = bpf_tc_attach(&hook, &options);
+    std::vector<Filter> there;
+    if (err < 0 || !isOurs(name) || listFilters(on.ifindex, egress, &there) < 0)
+      return err;
+    for (const Filter &one : there)
+      if (one.program() == name && (one.handle != options.handle || one.priority != options.priority))
+        removeFilter(on.ifindex, link->point, one.handle, one.priority);
+    return 0;
   });
   if (attached < 0)
     return attached;
@@ -168,7 +223,14 @@ int64_t linkUpdate(Call &call) {
   LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = link->ifindex, .attach_point = link->point);
   LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program->fd.get(), .flags = BPF_TC_F_REPLACE,
               .handle = link->filterHandle, .priority = link->priority);
-  return inNamespace(link->space, [&] { return bpf_tc_attach(&hook, &options); });
+  uint32_t id;
+  std::string name;
+  int err = identify(program->fd.get(), &id, &name);
+  if (err == 0)
+    err = inNamespace(link->space, [&] { return bpf_tc_attach(&hook, &options); });
+  if (err == 0)
+    link->programId = id;
+  return err;
 }
 
 /** linkDetach(link): takes the program off, also a pinned link's. */
@@ -235,10 +297,47 @@ int64_t interfaceIndex(Call &call) {
   std::string name, space;
   if (!call.string(0, IFNAMSIZ - 1, &name) || (!call.absent(1) && !call.string(1, PATH_MAX, &space)))
     return -EINVAL;
-  return inNamespace(space, [&]() -> int {
+  Fd there;
+  const int err = openSpace(space, &there);
+  if (err < 0)
+    return err;
+  return inNamespace(there, [&]() -> int {
     const unsigned index = if_nametoindex(name.c_str());
     return index == 0 ? -errno : static_cast<int>(index);
   });
+}
+
+/**
+ * tcFilters(netns): the datapath's clsact filters in a network namespace, a line each: interface, "ingress" or
+ * "egress", priority, handle, program id, program; or -errno.
+ */
+napi_value tcFilters(Call &call) {
+  std::string path, text;
+  if (!call.absent(0) && !call.string(0, PATH_MAX, &path))
+    return call.number(-EINVAL);
+  Fd space;
+  int err = openSpace(path, &space);
+  if (err == 0)
+    err = inNamespace(space, [&]() -> int {
+      struct if_nameindex *all = if_nameindex();
+      if (all == nullptr)
+        return -errno;
+      int failed = 0;
+      for (const struct if_nameindex *one = all; one->if_index != 0 && failed == 0; one++) {
+        for (const bool egress : {false, true}) {
+          std::vector<Filter> there;
+          failed = listFilters(static_cast<int>(one->if_index), egress, &there);
+          for (const Filter &filter : there)
+            if (isOurs(filter.program()))
+              text += std::string(one->if_name) + (egress ? " egress " : " ingress ") +
+                      std::to_string(filter.priority) + " " + std::to_string(filter.handle) + " " +
+                      std::to_string(filter.programId) + " " + filter.program() + "\n";
+        }
+      }
+      if_freenameindex(all);
+      return failed;
+    });
+  return err < 0 ? call.number(err) : call.text(text);
 }
 
 } // namespace
@@ -253,6 +352,7 @@ void registerLink(Napi::Env env, Napi::Object exports, Instance *instance) {
   add(env, exports, instance, "linkOpen", entry<linkOpen>);
   add(env, exports, instance, "linkInfo", entry<linkInfo>);
   add(env, exports, instance, "interfaceIndex", entry<interfaceIndex>);
+  add(env, exports, instance, "tcFilters", entry<tcFilters>);
 }
 
 } // namespace weir

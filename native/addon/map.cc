@@ -5,9 +5,11 @@
 #include "call.h"
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <linux/limits.h>
 #include <linux/magic.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 
 namespace weir {
@@ -59,9 +61,24 @@ bool onBpfFs(const std::string &path) {
 }
 
 int unpin(const std::string &path) {
-  if (!onBpfFs(path))
-    return access(path.c_str(), F_OK) < 0 ? -errno : -EINVAL;
-  return unlink(path.c_str()) < 0 ? -errno : 0;
+  // By its folder: a link elsewhere that leads to a pin is not one, and neither is a link beside the pins.
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+  if (name.empty() || name == "." || name == "..")
+    return -EINVAL;
+  const Fd place(open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!place)
+    return -errno;
+  struct stat pin {};
+  if (fstatat(place.get(), name.c_str(), &pin, AT_SYMLINK_NOFOLLOW) < 0)
+    return -errno;
+  struct statfs info {};
+  if (fstatfs(place.get(), &info) < 0)
+    return -errno;
+  if (static_cast<uint32_t>(info.f_type) != BPF_FS_MAGIC || !S_ISREG(pin.st_mode))
+    return -EINVAL;
+  return unlinkat(place.get(), name.c_str(), 0) < 0 ? -errno : 0;
 }
 
 namespace {
@@ -170,7 +187,7 @@ int64_t mapPin(Call &call) {
   return bpf_obj_pin(map->fd.get(), path.c_str());
 }
 
-/** unpin(path): of a map, program or link; refuses paths outside a BPF file system. */
+/** unpin(path): of a map, program or link; refuses whatever lies outside a BPF file system, links to pins too. */
 int64_t unpinPath(Call &call) {
   std::string path;
   return call.string(0, PATH_MAX, &path) ? unpin(path) : -EINVAL;

@@ -218,7 +218,7 @@ INLINE int write_answer(struct __sk_buff *skb, struct weir_context *cx,
     l4[0] |= check << 16;
   if (bpf_skb_change_tail(skb, link_bytes + 4 * ip + l4_bytes, 0))
     return 0;
-  bpf_skb_store_bytes(skb, 0, link, link_bytes, BPF_F_RECOMPUTE_CSUM);
+  bpf_skb_store_bytes(skb, 0, link, link_bytes, 0);
   if (reset) {
     bpf_skb_store_bytes(skb, link_bytes, words, 4 * (ip + TCP_WORDS), BPF_F_RECOMPUTE_CSUM);
   } else {

@@ -72,7 +72,12 @@ _Static_assert(offsetof(struct weir_context, entry) % 8 == 0, "aligned for weir_
 #define SERVICE_ENTRY_UNANSWERED 2
 #define SERVICE_ENTRY_ABSENT 3
 
-/* The slot of this processor; NULL only for the verifier. */
+/* The slot of this processor; NULL only for the verifier. A run has it for itself: programs of xdp
+ * and tc run with bottom halves off, on a processor that they do not leave, and no run begins
+ * inside another: a redirect is carried out behind the run. On PREEMPT_RT bottom halves are
+ * preempted, but two sections with them off still exclude each other on a processor, by a lock.
+ * Since Linux 6.18 that lock can be left out (CONFIG_PREEMPT_RT_NEEDS_BH_LOCK=n): there two runs
+ * could meet in one slot, and these programs are not for such a kernel. */
 INLINE struct weir_context *context_slot(void) {
   __u32 zero = 0;
   return bpf_map_lookup_elem(&weir_contexts, &zero);

@@ -36,6 +36,8 @@ export interface Machine {
   readonly addonError: string | undefined;
   /** Makes and closes a map: 0, or a negative errno; undefined without the addon. */
   makesMap(kind: MapProbe): number | undefined;
+  /** The datapath's clsact filters, as BpfAddon.tcFilters; undefined: nobody could say. */
+  readonly filters: string | undefined;
 }
 
 /** Kinds of map that the engine needs, by BPF_MAP_TYPE_*. */
@@ -80,6 +82,26 @@ export function examine(machine: Machine): Finding[] {
   }
   return [...system(machine), ...build(machine), ...kernel(machine)];
 }
+
+/** Filters stay when their process is killed; those of one that runs look alike. */
+const leftFilters = (machine: Machine): Finding[] =>
+  (machine.filters ?? '')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => {
+      const [device = '', direction = '', priority = '', handle = '', , program = ''] = line.split(' ');
+      return {
+        area: 'kernel',
+        name: 'tc filter',
+        standing: 'note',
+        found: `${program} on ${device}, ${direction}`,
+        cost: 'of a process that runs, or left by one that was killed: it goes on judging packets',
+        // A name that a shell would take for more than a name is left to who made it.
+        command: /^[\w.@-]+$/.test(device)
+          ? `tc filter del dev ${device} ${direction} pref ${priority} handle ${handle} bpf`
+          : '',
+      };
+    });
 
 /** Whether the kernel engine can run. */
 export const isReady = (findings: readonly Finding[]): boolean =>
@@ -127,7 +149,18 @@ function privileges(machine: Machine): Finding {
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]{1,16})$/m.exec(status)?.[1] ?? '0'}`);
   const holds = (bit: number): boolean => ((effective >> BigInt(bit)) & 1n) === 1n;
   const all = holds(CAP.SYS_ADMIN) || (holds(CAP.BPF) && holds(CAP.PERFMON));
-  if (all && holds(CAP.NET_ADMIN)) return ok('system', 'privileges', 'CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN');
+  if (all && holds(CAP.NET_ADMIN)) {
+    return holds(CAP.SYS_ADMIN)
+      ? ok('system', 'privileges', 'CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_ADMIN')
+      : {
+          area: 'system',
+          name: 'privileges',
+          standing: 'note',
+          found: 'CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, not CAP_SYS_ADMIN',
+          cost: 'everything but reading Maglev tables back out of the kernel (EPERM)',
+          command: '',
+        };
+  }
   return {
     area: 'system',
     name: 'privileges',
@@ -226,6 +259,7 @@ function kernel(machine: Machine): Finding[] {
         command: '',
       });
   }
+  findings.push(...leftFilters(machine));
   const [major = 0, minor = 0] = machine.release.split('.').map((part) => Number.parseInt(part, 10));
   findings.push(
     major * 1000 + minor >= 6006

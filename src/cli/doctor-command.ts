@@ -72,6 +72,7 @@ function thisMachine(): Machine {
     },
     built: (name) => builtFile(name) !== undefined,
     addonError: addon instanceof Error ? (addon.message.split('\n', 1)[0] ?? '') : undefined,
+    filters: filtersOf(addon),
     makesMap: ({ type }) => {
       if (addon instanceof Error) return undefined;
       const inner = type === ARRAY_OF_MAPS ? addon.mapCreate(ARRAY, 'weir_inner', 4, 4, 1, 0, 0) : 0;
@@ -82,6 +83,11 @@ function thisMachine(): Machine {
       return map < 0 ? map : addon.close(map);
     },
   };
+}
+
+function filtersOf(addon: ReturnType<typeof loadAddon>): string | undefined {
+  const filters = addon instanceof Error ? undefined : addon.tcFilters(undefined);
+  return typeof filters === 'string' ? filters : undefined;
 }
 
 const ARRAY = 2;

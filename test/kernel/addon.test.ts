@@ -234,6 +234,85 @@ describe('links', { skip: skipNet }, () => {
     }
   });
 
+  test('clsact: a filter that somebody left is replaced, and nobody takes off another one’s', () => {
+    const object = compileFixture('echo');
+    const addon = theAddon();
+    const [first, second] = [0, 1].map(() => createXdp({ object, specs, recording: false }));
+    let space = makeNamespace();
+    const filters = (): string[][] =>
+      String(addon.tcFilters(space.path))
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => line.split(' '));
+    const put = (engine = first!): { close(): void } =>
+      engine.attach(HOOK.FROM_CONTAINER, { device: 'v0', netns: space.path, tc: 'clsact' });
+    const programId = (engine = first!): string => {
+      const words = new Int32Array(6);
+      addon.programInfo(engine.programs.get(HOOK.FROM_CONTAINER)!, words);
+      return `${words[1]! >>> 0}`;
+    };
+    try {
+      assert.deepEqual(filters(), []);
+      const left = put();
+      const [filter] = filters();
+      assert.deepEqual(
+        [filter?.[0], filter?.[1], filter?.[4], filter?.[5]],
+        ['v0', 'ingress', programId(), 'weir_from_conta'],
+      );
+      // Another filter, which is none of ours, stays.
+      run(
+        'ip',
+        'netns',
+        'exec',
+        space.name,
+        'tc',
+        'filter',
+        'add',
+        'dev',
+        'v0',
+        'ingress',
+        'pref',
+        '5',
+        'u32',
+        'match',
+        'u32',
+        '0',
+        '0',
+      );
+      const taken = put(second);
+      assert.deepEqual(
+        filters().map((words) => words[4]),
+        [programId(second)],
+        'one, and the new one',
+      );
+      left.close();
+      assert.deepEqual(
+        filters().map((words) => words[4]),
+        [programId(second)],
+        'the older link leaves it alone',
+      );
+      taken.close();
+      assert.deepEqual(filters(), []);
+      assert.match(run('ip', 'netns', 'exec', space.name, 'tc', 'filter', 'show', 'dev', 'v0', 'ingress'), /u32/);
+
+      // The path of a namespace leads to another one by the time that a filter is taken off.
+      const gone = put();
+      const { name } = space;
+      space.remove();
+      space = makeNamespace(name);
+      const kept = put();
+      gone.close();
+      assert.equal(filters().length, 1);
+      kept.close();
+      assert.deepEqual(filters(), []);
+      assert.equal(addon.tcFilters('/run/netns/nothing'), ERRNO.ENOENT);
+    } finally {
+      first!.close();
+      second!.close();
+      space.remove();
+    }
+  });
+
   test('a pinned link outlives its engine, and is found again', async () => {
     const object = compileFixture('echo');
     const space = makeNamespace();

@@ -78,6 +78,7 @@ const SIGNATURES: Readonly<Record<string, string>> = {
   linkXdp: 'Pdne',
   linkTcx: 'Pdye',
   linkClsact: 'Pdye',
+  tcFilters: 'e',
   linkUpdate: 'LP',
   linkDetach: 'L',
   linkPin: 'Lf',

@@ -6,6 +6,8 @@ import { existsSync, mkdtempSync, readFileSync, rmdirSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
+import type { Dataplane } from '../../src/dataplane/index.ts';
+import type { MapWrite } from '../../src/maps/index.ts';
 import { type BpfAddon, kernelUnavailable, loadAddon } from '../../src/dataplane/xdp/index.ts';
 import { ROOT } from '../support/repository.ts';
 
@@ -43,6 +45,19 @@ function systemHeaders(): string[] {
     .filter((folder) => existsSync(join(folder, 'asm', 'types.h')));
 }
 
+/** Puts what control has written into the simulator's maps into the kernel's. */
+export function copyMaps(sim: Dataplane, kernel: Dataplane): void {
+  const writes: MapWrite[] = [];
+  for (const map of Object.values(sim.maps)) {
+    if (map.spec.kind === 'percpu-array' || map.spec.kind === 'lru-hash') continue;
+    for (const [key, value] of map.entries())
+      if (map.spec.kind !== 'array' || value.some((byte) => byte !== 0))
+        writes.push({ map: map.spec.name, op: 'update', key, value });
+  }
+  const { failed } = kernel.apply(writes);
+  if (failed !== undefined) throw new Error(`${writes[failed.index]!.map}: errno ${failed.errno}`);
+}
+
 /** Compiles a fixture of test/kernel/fixtures; the object file's bytes. */
 export function compileFixture(name: string): Uint8Array {
   const folder = mkdtempSync(join(tmpdir(), 'weir-fixture-'));
@@ -69,9 +84,12 @@ export function run(command: string, ...args: string[]): string {
 
 let made = 0;
 
-/** A network namespace with a pair of interfaces, v0 and v1, that are up. */
-export function makeNamespace(): { readonly name: string; readonly path: string; remove(): void } {
-  const name = `weir-${process.pid}-${++made}`;
+/** A network namespace with a pair of interfaces, v0 and v1, that are up; of a new name unless one is given. */
+export function makeNamespace(name = `weir-${process.pid}-${++made}`): {
+  readonly name: string;
+  readonly path: string;
+  remove(): void;
+} {
   run('ip', 'netns', 'add', name);
   try {
     run('ip', '-n', name, 'link', 'add', 'v0', 'type', 'veth', 'peer', 'name', 'v1');

@@ -1,5 +1,8 @@
 // The kernel's maps pass the ByteMap suite, and do what only they have to: dumps, batches, sums over CPUs, pins.
 import assert from 'node:assert/strict';
+import { lstatSync, mkdtempSync, rmdirSync, symlinkSync, unlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { createKernelMap, KernelMap, MAP_FLAG, MAP_TYPE } from '../../src/dataplane/xdp/index.ts';
 import { ERRNO, type MapKind, type MapSpec, UPDATE } from '../../src/schema/index.ts';
@@ -213,6 +216,16 @@ describe('maps of the kernel, what else the addon does with them', { skip }, () 
       }
       assert.equal(addon.programOpen(path), ERRNO.EINVAL, 'a map is no program');
       assert.equal(addon.linkOpen(path), ERRNO.EINVAL);
+      const outside = mkdtempSync(join(tmpdir(), 'weir-links-'));
+      for (const link of [join(outside, 'to-pin'), join(fs.path, 'beside')]) {
+        symlinkSync(path, link);
+        assert.equal(addon.unpin(link), ERRNO.EINVAL, link);
+        assert.ok(lstatSync(link).isSymbolicLink() && addon.close(addon.mapOpen(path)) === 0);
+        unlinkSync(link);
+      }
+      rmdirSync(outside);
+      for (const none of [fs.path, `${fs.path}/`, `${fs.path}/.`, `${fs.path}/..`, ''])
+        assert.equal(addon.unpin(none), ERRNO.EINVAL, none);
       assert.equal(addon.unpin(path), 0);
       assert.equal(addon.unpin(path), ERRNO.ENOENT);
       assert.equal(addon.mapOpen(path), ERRNO.ENOENT);

@@ -7,11 +7,13 @@ import { createSim } from '../../src/dataplane/sim/index.ts';
 import { createXdp, HOOK_PLACES, kernelUnavailable } from '../../src/dataplane/xdp/index.ts';
 import type { MapWrite } from '../../src/maps/index.ts';
 import { HOOK, HOOK_NAME, MAPS } from '../../src/schema/index.ts';
-import { DEFAULT_CONFIG, SMALL } from '../support/datapath-world.ts';
+import { DEFAULT_CONFIG, SMALL, World } from '../support/datapath-world.ts';
 import { frame } from '../support/packets.ts';
-import { skipFor } from './kernel.ts';
+import { copyMaps, skipFor } from './kernel.ts';
 
 const skip = skipFor(kernelUnavailable());
+const TC_ACT_OK = 0;
+const TC_ACT_SHOT = 2;
 
 /** The sizes of a test world, in the kernel's terms: nothing larger than a test needs. */
 const specs = Object.fromEntries(
@@ -60,6 +62,40 @@ describe('the programs', { skip }, () => {
       const engine = createXdp({ specs, hooks: [hook] });
       assert.deepEqual([...engine.programs.keys()], [hook]);
       engine.close();
+    }
+  });
+
+  test('attached, a redirect to a proxy is dropped: nothing is there that would take it', () => {
+    const world = new World();
+    world.endpoint('10.0.0.1', { identity: 1001 }).endpoint('10.0.0.2', { identity: 1002, policyId: 3 });
+    world.policy(3, {
+      ingress: [
+        { identity: 1001, protocol: 'tcp', port: 80, verdict: 'redirect', proxyPort: 9999 },
+        { identity: 1001, protocol: 'tcp', port: 53 },
+      ],
+    });
+    for (const recording of [true, false]) {
+      const kernel = createXdp({ specs, recording });
+      copyMaps(world.sim, kernel);
+      const actionOf = (destinationPort: number): number => {
+        const bytes = frame({
+          protocol: 'tcp',
+          source: '10.0.0.1',
+          destination: '10.0.0.2',
+          sourcePort: 4000,
+          destinationPort,
+        });
+        const result = new Int32Array(4);
+        const program = kernel.programs.get(HOOK.TO_CONTAINER)!;
+        assert.equal(kernel.addon.programRun(program, bytes, undefined, undefined, undefined, 1, -1, result), 0);
+        return result[0]!;
+      };
+      assert.equal(actionOf(80), recording ? TC_ACT_OK : TC_ACT_SHOT);
+      assert.equal(actionOf(53), TC_ACT_OK);
+      assert.equal(actionOf(81), TC_ACT_SHOT);
+      // A verdict in both: what is dropped counts as what it is.
+      assert.equal(kernel.metrics().find(({ reason }) => reason === 0)?.packets, 2n);
+      kernel.close();
     }
   });
 

@@ -6,11 +6,11 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { Meta, Packet } from '../../src/dataplane/index.ts';
 import { createXdp, type Xdp } from '../../src/dataplane/xdp/index.ts';
 import type { ValueOf } from '../../src/layout/index.ts';
-import { type MapWrite, typedMap } from '../../src/maps/index.ts';
+import { typedMap } from '../../src/maps/index.ts';
 import { CT_FLAG, CT_KEY, CT_STATUS, type ctEntry, type ctKey4, HOOK, MAPS, VERDICT } from '../../src/schema/index.ts';
 import { SMALL, World } from '../support/datapath-world.ts';
 import { frame, type PacketSpec } from '../support/packets.ts';
-import { compileFixture, skipFixture } from './kernel.ts';
+import { compileFixture, copyMaps, skipFixture } from './kernel.ts';
 
 const MOVE = 1;
 const MOVE_CONNECTION = 2;
@@ -63,14 +63,7 @@ describe('conntrack, with another processor in between', { skip }, () => {
 
   /** Puts the world's maps into the kernel. */
   const take = (): void => {
-    const writes: MapWrite[] = [];
-    for (const map of Object.values(world.sim.maps)) {
-      if (map.spec.kind === 'percpu-array' || map.spec.kind === 'lru-hash') continue;
-      for (const [key, value] of map.entries())
-        if (map.spec.kind !== 'array' || value.some((byte) => byte !== 0))
-          writes.push({ map: map.spec.name, op: 'update', key, value });
-    }
-    assert.equal(kernel.apply(writes).failed, undefined);
+    copyMaps(world.sim, kernel);
   };
   const run = (hook: keyof typeof HOOK, spec: PacketSpec, moment = 0) => {
     const packet = new Packet().set(frame(spec), now);

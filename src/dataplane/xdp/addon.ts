@@ -48,7 +48,7 @@ export interface BpfAddon {
   cpus(): number;
   /** 1 or 0. */
   isBpfFs(path: string): number;
-  /** Removes a pin; -EINVAL outside a BPF file system. */
+  /** Removes a pin; -EINVAL for whatever lies outside a BPF file system, and for links. */
   unpin(path: string): number;
 
   /** A handle. `inner` is a template map for maps of maps, otherwise 0. -E2BIG beyond 4 GiB. */
@@ -152,6 +152,7 @@ export interface BpfAddon {
   /** `mode`: XDP_MODE. `netns`: path of a network namespace; undefined = this one. */
   linkXdp(program: Handle, ifindex: number, mode: number, netns: string | undefined): number;
   linkTcx(program: Handle, ifindex: number, egress: boolean, netns: string | undefined): number;
+  /** Filters of the same program name that were there (of a process that was killed) go. */
   linkClsact(program: Handle, ifindex: number, egress: boolean, netns: string | undefined): number;
   linkUpdate(link: Handle, program: Handle): number;
   linkDetach(link: Handle): number;
@@ -160,6 +161,11 @@ export interface BpfAddon {
   /** Fills link id, program id, BPF_LINK_TYPE_* (0: a clsact filter), interface: 4 words. */
   linkInfo(link: Handle, out: Int32Array): number;
   interfaceIndex(name: string, netns: string | undefined): number;
+  /**
+   * The datapath's clsact filters in a network namespace, a line each: interface, `ingress` or `egress`, priority, handle,
+   * program id, program name (15 bytes at most).
+   */
+  tcFilters(netns: string | undefined): string | number;
 
   ringOpen(map: Handle): number;
   /** Moves records to `out`: u32 length, bytes, padded to 4. How many bytes were written. */

@@ -61,10 +61,20 @@ export class KernelMap implements ByteMap {
     return { refused: this.refused, evicted: 0 };
   }
 
+  /**
+   * As ByteMap says. Throws BpfError where the kernel does not answer: of a map of tables EPERM without CAP_SYS_ADMIN, which
+   * reading an inner map by its number needs (CAP_BPF is enough to write it).
+   */
   lookup(key: Uint8Array, value: Uint8Array): boolean {
-    if (this.perCpu) return this.addon.mapLookupSum(this.handle, key, value) === 0;
-    if (this.tables) return this.addon.mapLookupInner(this.handle, key, value) === 0;
-    return this.addon.mapLookup(this.handle, key, value) === 0;
+    const errno = this.perCpu
+      ? this.addon.mapLookupSum(this.handle, key, value)
+      : this.tables
+        ? this.addon.mapLookupInner(this.handle, key, value)
+        : this.addon.mapLookup(this.handle, key, value);
+    // Absent; a key or value of another size; a map that is gone.
+    if (errno < 0 && errno !== ERRNO.ENOENT && errno !== ERRNO.EINVAL && errno !== ERRNO.EBADF)
+      throw new BpfError('look up in', this.spec.name, errno);
+    return errno === 0;
   }
 
   update(key: Uint8Array, value: Uint8Array, flags: UpdateFlag = UPDATE.ANY): number {

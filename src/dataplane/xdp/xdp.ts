@@ -4,7 +4,17 @@
 // records. A run allocates nothing.
 import type { Meta, Packet, SizeOverrides, StoredMapName } from '../../datapath/index.ts';
 import type { AppliedWrites, ByteMap, MapWrite } from '../../maps/index.ts';
-import { ACTION, clockValue, CT_STATUS, decisionRecord, ERRNO, HOOK, META_FLAG, VERDICT } from '../../schema/index.ts';
+import {
+  ACTION,
+  clockValue,
+  CT_STATUS,
+  decisionRecord,
+  ERRNO,
+  HOOK,
+  META_FLAG,
+  RECORD_FLAG,
+  VERDICT,
+} from '../../schema/index.ts';
 import { ClosedMap } from '../closed-map.ts';
 import type { Dataplane, Decision, Events, Metric } from '../dataplane.ts';
 import { readMetrics } from '../metrics.ts';
@@ -98,7 +108,9 @@ const C_XDP = C.xdpMetadata >>> 2;
 const C_GSO = C.gsoSize >>> 2;
 const R_ACTION = decisionRecord.at.action >>> 2;
 const { ERROR } = VERDICT;
-const { PARTIAL_CHECKSUM } = META_FLAG;
+const R_FLAGS = decisionRecord.at.flags >>> 2;
+const { PARTIAL_CHECKSUM, PROBE } = META_FLAG;
+const { ANSWERED } = RECORD_FLAG;
 const NO_EVENTS: Events = { poll: () => false, lost: 0 };
 
 class XdpDataplane implements Xdp {
@@ -112,7 +124,10 @@ class XdpDataplane implements Xdp {
   private readonly recording: boolean;
   private readonly clock: Int32Array;
   private readonly result = new Int32Array(3);
-  /** Flags of tc's test runs: whole packets come with their sum, so that a store that forgets it is an error (EBADMSG). */
+  /**
+   * Flags of tc's probes: a packet comes with a device's sum of it, so that a store that forgets it is an error (EBADMSG). Only of
+   * probes, which can be run again: they change nothing.
+   */
   private summed: number = TEST_RUN.SKB_CHECKSUM_COMPLETE;
   /** Where a packet that was made longer is, until the next one is. */
   private readonly grown = new Uint8Array(GROWN_BYTES);
@@ -180,12 +195,15 @@ class XdpDataplane implements Xdp {
     clock[C_CB + 4] = meta.cb4;
     clock[C_XDP] = meta.xdpMetadata;
     clock[C_GSO] = (meta.gsoSize & 0xffff) | (meta.flags << 16);
-    const flags = hook !== HOOK.XDP && (meta.flags & PARTIAL_CHECKSUM) === 0 ? this.summed : 0;
+    const flags = hook !== HOOK.XDP && (meta.flags & (PROBE | PARTIAL_CHECKSUM)) === PROBE ? this.summed : 0;
     let errno = this.addon.programRunInPlace(program, bytes, offset, end, grown, result, flags);
-    if (errno === ERRNO.EINVAL && flags !== 0) {
+    if (flags !== 0 && errno < 0) {
+      const again = this.addon.programRunInPlace(program, bytes, offset, end, grown, result);
       // A kernel before 6.16 does not know the flag; or the packet itself is not taken.
-      errno = this.addon.programRunInPlace(program, bytes, offset, end, grown, result);
-      if (errno >= 0) this.summed = 0;
+      if (errno === ERRNO.EINVAL && again >= 0) this.summed = 0;
+      // Answers: of one that is longer than the packet the kernel gives the sum up, and that of an ICMP error is zero, which has
+      // two forms; it takes both for an error.
+      if (errno === ERRNO.EINVAL || (this.recordWords[R_FLAGS]! & ANSWERED) !== 0) errno = again;
     }
     if (errno < 0) return this.failed(hook, errno);
     this.runErrno = 0;

@@ -20,6 +20,7 @@ const machine = (change: Partial<Machine> = {}): Machine => ({
   built: () => true,
   addonError: undefined,
   makesMap: () => 0,
+  filters: '',
   ...change,
 });
 const withFile =
@@ -57,7 +58,8 @@ describe('doctor', () => {
       notOk(examine(machine({ read: withFile('/proc/self/status', status(bits)) })));
     assert.deepEqual(judged(0n), ['missing privileges']);
     assert.deepEqual(judged((1n << 39n) | (1n << 38n)), ['missing privileges'], 'no CAP_NET_ADMIN');
-    assert.deepEqual(judged((1n << 39n) | (1n << 38n) | (1n << 12n)), []);
+    assert.deepEqual(judged((1n << 39n) | (1n << 38n) | (1n << 12n)), ['note privileges'], 'tables are not read back');
+    assert.deepEqual(judged((1n << 39n) | (1n << 38n) | (1n << 21n) | (1n << 12n)), []);
     assert.deepEqual(judged((1n << 21n) | (1n << 12n)), [], 'CAP_SYS_ADMIN holds what CAP_BPF does');
     assert.deepEqual(notOk(examine(machine({ read: withFile('/proc/self/status', undefined) }))), [
       'missing privileges',
@@ -86,6 +88,19 @@ describe('doctor', () => {
     ]);
     assert.ok(!isReady(examine(machine({ makesMap: () => -1 }))), 'all capabilities, but of a user namespace');
     assert.ok(examine(machine({ makesMap: () => undefined })).every(({ name }) => !name.startsWith('map:')));
+  });
+
+  it('names filters that a killed process may have left, and how to take them off', () => {
+    const filters = 'eth0 ingress 49152 1 77 weir_from_netde\nx;reboot egress 49151 1 78 weir_to_netdev\n';
+    const findings = examine(machine({ filters })).filter(({ name }) => name === 'tc filter');
+    assert.deepEqual(
+      findings.map(({ standing, found, command }) => [standing, found, command]),
+      [
+        ['note', 'weir_from_netde on eth0, ingress', 'tc filter del dev eth0 ingress pref 49152 handle 1 bpf'],
+        ['note', 'weir_to_netdev on x;reboot, egress', ''],
+      ],
+    );
+    assert.ok(isReady(findings));
   });
 
   it('prints the command beneath what it mends, and nothing that a terminal would obey', () => {

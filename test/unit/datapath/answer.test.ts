@@ -120,7 +120,7 @@ describe('no backend, answered', () => {
   });
   test('a tagged frame is answered with its tags', () => {
     w.service(V2, 80, { backends: [] });
-    const result = w.run('FROM_NETDEV', request({ vlan: [5, 6] }));
+    const result = w.run('FROM_CONTAINER', request({ vlan: [5, 6] }));
     assert.equal(result.bytes.length, 22 + 28 + 60);
     assert.deepEqual([...result.bytes.slice(12, 22)], [0x81, 0, 0, 5, 0x81, 0, 0, 6, 8, 0]);
     assert.equal(addressText(result.bytes.slice(22 + 16, 22 + 20)), C);
