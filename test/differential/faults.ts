@@ -192,6 +192,59 @@ export const FAULTS: readonly Fault[] = [
     before: 'clear_flags(entry, (WEIR_CT_FLAG_AUDITED | WEIR_CT_FLAG_PROXY_REDIRECT) & ~decided);',
     after: 'clear_flags(entry, WEIR_CT_FLAG_AUDITED & ~decided);',
   },
+  // The quick ways.
+  {
+    file: 'plain_connection.h',
+    before: 'return entry && !is_expired(cx, entry) && entry->reverse_nat == cx->reverse_nat &&',
+    after: 'return entry && entry->reverse_nat == cx->reverse_nat &&',
+  },
+  { file: 'plain_connection.h', before: '!(entry->flags & CT_BOTH_CLOSING)', after: '1' },
+  { file: 'plain_connection.h', before: 'return (seen & ~entry->tx_flags) ||', after: 'return' },
+  {
+    file: 'plain_connection.h',
+    before: '__sync_fetch_and_add(&entry->bytes, cx->wire_bytes);',
+    after: '__sync_fetch_and_add(&entry->bytes, cx->l3_length);',
+  },
+  {
+    file: 'plain_connection.h',
+    before: 'if (tcp && (cx->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))',
+    after: 'if (tcp && (cx->tcp_flags & (TCP_SYN | TCP_FIN)))',
+  },
+  {
+    file: 'plain_connection.h',
+    before: 'if (sender(cx, config, family) != CONTINUE || cx->ttl <= 1)',
+    after: 'if (sender(cx, config, family) != CONTINUE || cx->ttl < 1)',
+  },
+  {
+    file: 'plain_connection.h',
+    before: 'if (!entry || decision_epoch(entry) != cx->epoch || (entry->flags & special))',
+    after: 'if (!entry || (entry->flags & special))',
+  },
+  {
+    file: 'plain_connection.h',
+    before: 'if (!entry || decision_epoch(entry) != cx->epoch || (entry->flags & special))',
+    after: 'if (!entry || decision_epoch(entry) != cx->epoch)',
+  },
+  { file: 'plain_connection.h', before: 'track_plain(cx, config, memory, tcp, true);', after: ';' },
+  { file: 'plain_connection.h', before: 'cx->cookie = entry->cookie;', after: ';' },
+  {
+    file: 'plain_connection.h',
+    before: '__u32 port = backend.port ? backend.port : cx->ports >> 16;',
+    after: '__u32 port = cx->ports >> 16;',
+  },
+  {
+    file: 'plain_connection.h',
+    before: 'endpoint ? to_endpoint(skb, cx, endpoint, WEIR_ACTION_LOCAL) : to_route_of(skb, cx, family);',
+    after: 'endpoint ? to_endpoint(skb, cx, endpoint, WEIR_ACTION_LOCAL) : to_stack(cx);',
+  },
+  { file: 'plain_parse.h', before: 'return header >= 20 && header <= length;', after: 'return header >= 20;' },
+  { file: 'plain_parse.h', before: 'cx->payload = l4 + header;', after: 'cx->payload = l4 + 20;' },
+  { file: 'plain_service.h', before: 'cx->reverse_nat = reverse_nat;', after: ';' },
+  {
+    file: 'plain_service.h',
+    before: 'if (slot < 0 || (slot & WEIR_MAGLEV_SLOT_MOVING) || !may_serve(cx, slot, &backend, family))',
+    after: 'if (slot < 0 || (slot & WEIR_MAGLEV_SLOT_MOVING) || !find_backend(slot, &backend, family))',
+  },
   // Translation and forwarding.
   { file: 'nat.h', before: 'cx->fragment != 2;', after: 'cx->fragment != 3;' },
   {

@@ -91,7 +91,7 @@ export function described(
     payload: payload(random),
     ttl: random.chance(6) ? random.pick([0, 1, 2, 255]) : 64,
     tos: random.chance(5) ? random.below(256) : 0,
-    tags: random.chance(9)
+    tags: random.chance(11)
       ? Array.from(
           { length: random.pick([1, 1, 2, 2, 3]) },
           () => [random.pick([0x8100, 0x88a8, 0x9100]), random.below(4096)] as const,

@@ -57,7 +57,7 @@ function addBackends(random: Random, cast: Cast, entries: WorldEntry[]): void {
       if (random.chance(40)) continue;
       const value = {
         ifindex: random.pick([0, 3, 4, 11]),
-        mtu: random.pick([0, 1500, 48, 60, 68, 88, 100, 108]),
+        mtu: random.pick([0, 1500, 40, 48, 60, 60, 68, 68, 88, 100]),
         flags: random.pick([1, 1, 1, 0, 3, 0xffff]),
         destinationMac: random.fill(new Uint8Array(6)),
         sourceMac: random.fill(new Uint8Array(6)),

@@ -1,18 +1,31 @@
-// The packets of a sequence, one after the other: connections that live, answers made of what came out, fragments, errors,
-// nonsense; and time. Input: chance, a world, what an engine made of the packet before. Output: steps.
+// The packets of a sequence, one after the other: connections that live, some of them long ones of plain packets, answers made
+// of what came out, fragments, errors, nonsense; and time. Input: chance, a world, what an engine made of the packet before. Output: steps.
 // Invariant: depends only on its stream and on the outcomes it is told; time given as input may go back, but never below the
 // first packet's.
 import { ACTION, FEATURE, HOOK, META_FLAG } from '../../../src/schema/index.ts';
 import { identityMark } from '../../../src/datapath/stages/identity.ts';
-import { type Cast, type Family, familyOf, TCP } from './cast.ts';
+import { type Cast, CLIENT_PORTS, type Family, familyOf, TCP, UDP } from './cast.ts';
 import { change } from './changes.ts';
-import { frame, type FrameSpec, transport } from './frame.ts';
+import { frame, type FrameSpec, PLAIN, transport } from './frame.ts';
 import { fitting, mutated, networkOffset, noise } from './mutate.ts';
 import type { Random } from './random.ts';
 import type { Config } from './random-config.ts';
-import { randomFlow, SEGMENTS } from './random-flows.ts';
+import { described, randomFlow, SEGMENTS } from './random-flows.ts';
 import type { RandomWorld } from './random-world.ts';
-import { ACK, answer, arpFrame, ends, FIN, icmpError, neighbourFrame, parsed, payload, RST, SYN } from './replies.ts';
+import {
+  ACK,
+  answer,
+  arpFrame,
+  ends,
+  FIN,
+  icmpError,
+  neighbourFrame,
+  parsed,
+  payload,
+  PSH,
+  RST,
+  SYN,
+} from './replies.ts';
 import { type MetaValues, NO_META, type Outcome, type PacketStep, type Step } from './step.ts';
 import type { WorldEntry } from './world.ts';
 
@@ -45,6 +58,9 @@ export class Traffic {
   private readonly pending: Pending[] = [];
   private readonly flows: FrameSpec[] = [];
   private readonly frames: Uint8Array[] = [];
+  /** Whether pods talk at length with a service in this sequence, and the connection that they have. */
+  private readonly talkative: boolean;
+  private talk: FrameSpec | undefined;
   private elapsed = 0;
   private nanoseconds = 0;
   private first = true;
@@ -63,6 +79,7 @@ export class Traffic {
     if ((features & FEATURE.IPV6) !== 0) on.push(6);
     this.families = on;
     this.flows.push(...flows);
+    this.talkative = random.chance(16);
   }
 
   /** The next step. */
@@ -154,6 +171,10 @@ export class Traffic {
       const taken = pending.splice(at, 1)[0]!;
       return random.chance(3) ? { ...taken, bytes: mutated(random, taken.bytes, this.anyFrame()) } : taken;
     }
+    if (this.talkative && random.chance(85)) {
+      const said = this.talked();
+      if (said !== undefined) return said;
+    }
     const n = random.below(100);
     if (n < 58 || this.flows.length === 0) return this.fresh();
     if (n < 78) return this.again();
@@ -206,6 +227,26 @@ export class Traffic {
       tags: [],
     });
     return random.chance(12) ? { ...sent, hook: HOOK.TO_CONTAINER } : sent;
+  }
+
+  /** The next packet of a pod to a service, without anything unusual in its headers: what the quick ways are made for. */
+  private talked(): Pending | undefined {
+    const { random, cast, talk } = this;
+    if (talk === undefined || random.chance(4)) {
+      const fronts = cast.frontends.filter(({ protocol }) => protocol === TCP || protocol === UDP);
+      const front = fronts.length === 0 ? undefined : random.pick(fronts);
+      const pods = front === undefined ? [] : cast.pods.filter(({ family }) => family === front.family);
+      if (front === undefined || pods.length === 0) return undefined;
+      const source = random.pick(pods).address;
+      const { address, port, protocol } = front;
+      const drawn = described(random, source, address, protocol, random.pick(CLIENT_PORTS), port);
+      const { tags, options, extensions } = PLAIN;
+      this.talk = { ...drawn, tcpFlags: SYN, tags, options, extensions, ttl: 64, zeroLength: false };
+      return this.entering(frame(this.talk));
+    }
+    const tcpFlags = random.chance(5) ? random.pick(SEGMENTS) : random.pick([ACK, ACK, ACK, ACK | PSH, ACK | 0x40]);
+    const ttl = random.chance(4) ? random.pick([0, 1, 2, 255]) : 64;
+    return this.entering(frame({ ...talk, tcpFlags, ttl, payload: payload(random) }));
   }
 
   /** A description becomes a frame, or several pieces of one, at the hook where its sender is. */
@@ -311,6 +352,8 @@ export class Traffic {
         this.answered(outcome.bytes);
         return;
       default:
+        // Nobody goes on talking where nothing passes.
+        if (random.chance(30)) this.talk = undefined;
         // The sender of what was dropped tries again at times.
         if (random.chance(10)) this.kept(step.bytes);
     }
