@@ -37,6 +37,7 @@ export {
   Packet,
   type Trace,
 } from './dataplane/index.ts';
+export { collectConntrack, ConntrackGc, mapPressure, type MapPressure } from './dataplane/index.ts';
 export { createSim, type Sim, type SimOptions } from './dataplane/sim/index.ts';
 export {
   type ByteSink,

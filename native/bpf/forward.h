@@ -9,6 +9,8 @@
 #include "nat.h"
 
 #define ROUTE_LOCAL_OR_TUNNEL 6
+/* In the byte of an IPv4 header's flags. */
+#define DONT_FRAGMENT_BYTE 0x40
 
 INLINE int to_stack(struct weir_context *cx) {
   return forwarded(cx, WEIR_ACTION_STACK, WEIR_STAGE_FORWARD);
@@ -44,6 +46,25 @@ INLINE void rewrite_macs(struct __sk_buff *skb, struct weir_context *cx, const v
   }
 }
 
+/* The sender is told, where the node has an address for that. */
+INLINE int no_hop_left(struct weir_context *cx) {
+  cx->answer = WEIR_ANSWER_TIME_EXCEEDED;
+  return drop(cx, WEIR_DROP_TTL_EXCEEDED, WEIR_STAGE_FORWARD);
+}
+
+/* A packet over the MTU of its route. The stack fragments what may be; with path MTU discovery the
+ * sender of what may not be is told (136). */
+INLINE int too_big(struct __sk_buff *skb, struct weir_context *cx, __u32 mtu, const int family) {
+  __u8 flags = DONT_FRAGMENT_BYTE;
+  if (family == 4)
+    bpf_skb_load_bytes(skb, (cx->l3 & L3_MASK) + 6, &flags, 1);
+  if (!HAS(cx, WEIR_FEATURE_PMTU_DISCOVERY) || !(flags & DONT_FRAGMENT_BYTE))
+    return to_stack(cx);
+  cx->answer = WEIR_ANSWER_TOO_BIG;
+  cx->answer_mtu = mtu;
+  return drop(cx, WEIR_DROP_FRAG_NEEDED, WEIR_STAGE_FORWARD);
+}
+
 /* Delivers to a local endpoint: one hop is taken, the MACs become the endpoint's. The host's own
  * address: the stack. `action`: LOCAL, or REDIRECT past to-container. */
 INLINE int to_endpoint(struct __sk_buff *skb, struct weir_context *cx,
@@ -53,7 +74,7 @@ INLINE int to_endpoint(struct __sk_buff *skb, struct weir_context *cx,
   if (endpoint->flags & WEIR_ENDPOINT_FLAG_HOST)
     return to_stack(cx);
   if (!take_hop(skb, cx))
-    return drop(cx, WEIR_DROP_TTL_EXCEEDED, WEIR_STAGE_FORWARD);
+    return no_hop_left(cx);
   cx->out_ifindex = endpoint->ifindex;
   rewrite_macs(skb, cx, endpoint->mac);
   return forwarded(cx, action, WEIR_STAGE_FORWARD);
@@ -73,8 +94,10 @@ INLINE int to_route_of(struct __sk_buff *skb, struct weir_context *cx, const int
     return to_stack(cx);
   __u32 mtu = route->mtu;
   __u32 size = cx->gso_size ? cx->gso_size + cx->payload - cx->l3 : cx->l3_length;
-  if ((route->flags & ROUTE_LOCAL_OR_TUNNEL) || (mtu && (__s32)size > (__s32)mtu))
+  if (route->flags & ROUTE_LOCAL_OR_TUNNEL)
     return to_stack(cx);
+  if (mtu && (__s32)size > (__s32)mtu)
+    return too_big(skb, cx, mtu, family);
   __u32 gateway[4];
   __builtin_memcpy(gateway, route->gateway, 16);
   bool on_link = !(gateway[0] | gateway[1] | gateway[2] | gateway[3]);
@@ -92,14 +115,13 @@ INLINE int to_route_of(struct __sk_buff *skb, struct weir_context *cx, const int
   if (!hop)
     return to_stack(cx);
   if (!take_hop(skb, cx))
-    return drop(cx, WEIR_DROP_TTL_EXCEEDED, WEIR_STAGE_FORWARD);
+    return no_hop_left(cx);
   cx->out_ifindex = ifindex;
   rewrite_macs(skb, cx, hop);
   return forwarded(cx, WEIR_ACTION_REDIRECT, WEIR_STAGE_FORWARD);
 }
 
-/* Redirects by route and neighbour. No route, a local or tunnel one, no neighbour, a packet over
- * the MTU: the stack. */
+/* Redirects by route and neighbour. No route, a local or tunnel one, no neighbour: the stack. */
 RARE int to_route(struct __sk_buff *skb, struct weir_context *cx) {
   if (!cx)
     return WEIR_VERDICT_ERROR;

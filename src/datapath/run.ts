@@ -38,7 +38,8 @@ export function run(cx: Context, tables: Tables, hook: number, packet: Packet, m
     cx.trace.open(TRACE.HOOK, 0, 1, 0).key(hook).value(cx.ifindex).value(cx.mark).value(cx.metaFlags);
   }
   const verdict = dispatch(cx, tables, hook, packet);
-  if (cx.answer !== 0) sendAnswer(cx, tables, packet);
+  // Only who sends into this node is answered: pods, and the network.
+  if (cx.answer !== 0 && (hook === FROM_CONTAINER || hook === FROM_NETDEV)) sendAnswer(cx, tables, packet);
   return finish(cx, tables, meta, verdict);
 }
 

@@ -4,3 +4,14 @@ export { reportsEvents, silenceEvents } from './events.ts';
 export { readMetrics } from './metrics.ts';
 export { ClosedMap } from './closed-map.ts';
 export { Packet, Meta, type StoredMapName } from '../datapath/index.ts';
+export {
+  collectConntrack,
+  type CollectedEntries,
+  type CollectOptions,
+  CONNTRACK_MAPS,
+  ConntrackGc,
+  GC_INTERVAL,
+  mapPressure,
+  type MapPressure,
+  nextGcInterval,
+} from './conntrack-gc.ts';

@@ -3,9 +3,11 @@
 // Invariant: one endpoint lookup, one route lookup, one neighbour lookup at most. Twin: native/bpf/forward.h.
 import {
   ACTION,
+  ANSWER,
   DROP,
   ENDPOINT_FLAG,
   endpointValue,
+  FEATURE,
   neighbourValue,
   routeValue,
   STAGE,
@@ -45,6 +47,9 @@ const ROUTE_MTU = routeValue.at.mtu >>> 2;
 const ROUTE_GATEWAY = routeValue.at.gateway >>> 2;
 const ROUTE_WORDS = routeValue.bytes >>> 2;
 const ROUTE_LOCAL_OR_TUNNEL = 6;
+const PMTU_DISCOVERY = FEATURE.PMTU_DISCOVERY;
+/** In the byte of an IPv4 header's flags. */
+const DONT_FRAGMENT = 0x40;
 const NEIGHBOUR_WORDS = neighbourValue.bytes >>> 2;
 const ROUTES4 = traceMapNumber('routes4');
 const ROUTES6 = traceMapNumber('routes6');
@@ -75,7 +80,7 @@ export function toEndpoint(cx: Context, tables: Tables, at: number, action: numb
   const words = cx.headers.family === 4 ? tables.endpoints4.words : tables.endpoints6.words;
   if (cx.destinationIdentity === 0) cx.destinationIdentity = words[at + EP_IDENTITY]!;
   if ((words[at + EP_FLAGS]! & IS_HOST) !== 0) return leave(cx);
-  if (!takeHop(cx)) return drop(cx, DROP.TTL_EXCEEDED, FORWARD);
+  if (!takeHop(cx)) return noHopLeft(cx);
   const ifindex = words[at + EP_IFINDEX]!;
   cx.outIfindex = ifindex;
   rewriteMacs(cx, words[at + EP_MAC]!, words[at + EP_MAC + 1]!, words[at + EP_MAC + 2]!);
@@ -94,7 +99,7 @@ export function forwardFromPod(cx: Context, tables: Tables): number {
   return tables.routes4.count + tables.routes6.count === 0 ? leave(cx) : toRoute(cx, tables);
 }
 
-/** Redirects by route and neighbour. A local or tunnel route, a missing neighbour or a packet over the MTU → the stack. */
+/** Redirects by route and neighbour. A local or tunnel route or a missing neighbour → the stack. */
 const toRoute = (cx: Context, tables: Tables): number => {
   const h = cx.headers;
   const four = h.family === 4;
@@ -106,16 +111,36 @@ const toRoute = (cx: Context, tables: Tables): number => {
   const limits = words[at + ROUTE_MTU]!;
   const mtu = limits & 0xffff;
   const size = cx.gsoSize !== 0 ? (cx.gsoSize + h.payload - h.l3) | 0 : h.l3Length;
-  if (((limits >>> 16) & ROUTE_LOCAL_OR_TUNNEL) !== 0 || (mtu !== 0 && size > mtu)) return leave(cx);
+  if (((limits >>> 16) & ROUTE_LOCAL_OR_TUNNEL) !== 0) return leave(cx);
+  if (mtu !== 0 && size > mtu) return tooBig(cx, mtu);
   const ifindex = words[at + ROUTE_IFINDEX]!;
   const hop = findHop(cx, tables, ifindex, words, at + ROUTE_GATEWAY);
   if (hop < 0) return leave(cx);
-  if (!takeHop(cx)) return drop(cx, DROP.TTL_EXCEEDED, FORWARD);
+  if (!takeHop(cx)) return noHopLeft(cx);
   const macs = four ? tables.neighbours4.words : tables.neighbours6.words;
   cx.outIfindex = ifindex;
   rewriteMacs(cx, macs[hop]!, macs[hop + 1]!, macs[hop + 2]!);
   if (cx.tracing !== 0) traceForward(cx, REDIRECT, ifindex);
   return forwarded(cx, REDIRECT, FORWARD);
+};
+
+/** The sender is told, where the node has an address for that (RFC 1812 §5.3.1, RFC 4443 §3.3). */
+const noHopLeft = (cx: Context): number => {
+  cx.answer = ANSWER.TIME_EXCEEDED;
+  return drop(cx, DROP.TTL_EXCEEDED, FORWARD);
+};
+
+/**
+ * A packet over the MTU of its route. The stack fragments what may be; with path MTU discovery the sender of what may not be
+ * is told (136; RFC 1191, RFC 8201).
+ */
+const tooBig = (cx: Context, mtu: number): number => {
+  const h = cx.headers;
+  const mayBeFragmented = h.family === 4 && (cx.bytes[h.l3 + 6]! & DONT_FRAGMENT) === 0;
+  if ((cx.features & PMTU_DISCOVERY) === 0 || mayBeFragmented) return leave(cx);
+  cx.answer = ANSWER.TOO_BIG;
+  cx.answerMtu = mtu;
+  return drop(cx, DROP.FRAG_NEEDED, FORWARD);
 };
 
 /** Offset of the neighbour entry of the gateway at `g` in `words`, or of the destination where the gateway is zero; or -1. */

@@ -327,6 +327,90 @@ describe('rate limit', () => {
   });
 });
 
+describe('routing', () => {
+  const ROUTER = '10.0.0.254';
+  const ROUTER6 = 'fd00:0:0:0:0:0:0:fe';
+  const B = '10.0.2.2';
+  const quoteOf = (result: Result): Uint8Array => result.bytes.slice(result.bytes[14]! >> 4 === 4 ? 42 : 62);
+  beforeEach(() => {
+    w.endpoint(B).endpoint('fd00::2');
+  });
+  test('no hop left: time exceeded from the node’s own address, at the pod and at the device', () => {
+    for (const hook of ['FROM_CONTAINER', 'FROM_NETDEV'] as const) {
+      const four = request({ destination: B, ttl: 1 });
+      const result = w.run(hook, four);
+      assert.deepEqual([result.record.dropReason, result.record.action], [DROP.TTL_EXCEEDED, ACTION.TX], hook);
+      assert.deepEqual([result.source, result.destination, result.bytes[34], result.bytes[35]], [ROUTER, C, 11, 0]);
+      assert.ok(result.checksumsRight);
+      assert.deepEqual(quoteOf(result), frame(four).slice(14, 78));
+      const six = request6({ destination: 'fd00::2', ttl: 0 });
+      const result6 = w.run(hook, six);
+      assert.deepEqual([result6.source, result6.bytes[54], result6.bytes[55]], [ROUTER6, 3, 0]);
+      assert.ok(result6.checksumsRight);
+      assert.deepEqual(quoteOf(result6), frame(six).slice(14));
+    }
+  });
+  test('of a translated packet the quote is what the client sent', () => {
+    w.backend(7, B, 8080).service(V1, 80, { backends: [7] });
+    const spec = request({ destination: V1, ttl: 1 });
+    assert.deepEqual(quoteOf(w.run('FROM_NETDEV', spec)), frame(spec).slice(14, 78));
+  });
+  test('a node without an address says nothing; nor does the host’s own traffic get an answer', () => {
+    assert.equal(w.run('FROM_HOST', request({ destination: B, ttl: 1 })).record.action, ACTION.DROP);
+    w.configure({ routerAddress4: 0, routerAddress6: new Uint8Array(16) });
+    assert.equal(w.run('FROM_CONTAINER', request({ destination: B, ttl: 1 })).record.action, ACTION.DROP);
+    assert.equal(w.run('FROM_CONTAINER', request6({ destination: 'fd00::2', ttl: 1 })).record.action, ACTION.DROP);
+  });
+  describe('over the MTU of a route', () => {
+    const FAR = '192.0.2.7';
+    beforeEach(() => {
+      w.enable(FEATURE.PMTU_DISCOVERY);
+      const gateway = new Uint8Array(16);
+      w.map('routes4').set({ prefixLength: 0, address: 0 }, { ifindex: 3, mtu: 100, flags: 1, gateway });
+      w.map('routes6').set({ prefixLength: 0, address: gateway }, { ifindex: 3, mtu: 1280, flags: 1, gateway });
+    });
+    const big = (more: Partial<PacketSpec>, dontFragment = true): Uint8Array => {
+      const bytes = frame({ ...request({ destination: FAR, protocol: 'udp' }), ...more });
+      if (bytes[14]! >> 4 === 4 && dontFragment) {
+        bytes[20] = 0x40;
+        bytes.set([0, 0], 24);
+        const sum = internetChecksum(bytes.slice(14, 34));
+        bytes.set([sum >> 8, sum & 255], 24);
+      }
+      return bytes;
+    };
+    test('“fragmentation needed” with the MTU, only to who may not be fragmented', () => {
+      const bytes = big({ payload: new Uint8Array(73) });
+      const result = w.runBytes('FROM_CONTAINER', bytes);
+      assert.deepEqual([result.record.dropReason, result.record.action], [DROP.FRAG_NEEDED, ACTION.TX]);
+      assert.deepEqual([...result.bytes.slice(34, 36), ...result.bytes.slice(38, 42)], [3, 4, 0, 0, 0, 100]);
+      assert.ok(result.checksumsRight);
+      assert.deepEqual(quoteOf(result), bytes.slice(14, 78));
+      assert.equal(w.runBytes('FROM_CONTAINER', big({ payload: new Uint8Array(72) })).record.action, ACTION.STACK);
+      assert.equal(
+        w.runBytes('FROM_CONTAINER', big({ payload: new Uint8Array(73) }, false)).record.action,
+        ACTION.STACK,
+      );
+    });
+    test('“packet too big” over IPv6', () => {
+      const spec = { source: C6, destination: '2001:db8::7', payload: new Uint8Array(1300) };
+      const result = w.runBytes('FROM_CONTAINER', big(spec));
+      assert.deepEqual([...result.bytes.slice(54, 56), ...result.bytes.slice(58, 62)], [2, 0, 0, 0, 5, 0]);
+      assert.ok(result.checksumsRight);
+      assert.equal(result.bytes.length, 14 + 1280);
+    });
+    test('of a GSO packet the segments count', () => {
+      const bytes = big({ payload: new Uint8Array(500) });
+      assert.equal(w.runBytes('FROM_CONTAINER', bytes, { gsoSize: 72 }).record.action, ACTION.STACK);
+      assert.equal(w.runBytes('FROM_CONTAINER', bytes, { gsoSize: 73 }).record.dropReason, DROP.FRAG_NEEDED);
+    });
+    test('without path MTU discovery the stack gets it', () => {
+      w.disable(FEATURE.PMTU_DISCOVERY);
+      assert.equal(w.runBytes('FROM_CONTAINER', big({ payload: new Uint8Array(500) })).record.action, ACTION.STACK);
+    });
+  });
+});
+
 test('the trace tells the answer, or why there is none', () => {
   w.service(V2, 80, { backends: [] });
   w.sim.trace.enabled = true;

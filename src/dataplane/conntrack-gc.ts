@@ -1,0 +1,168 @@
+// Garbage collection of the conntrack maps, and how full the datapath's maps are. Input: an engine's maps, the second that it is.
+// Output: expired entries removed, counts, the next interval. Invariant: never needed for a right verdict, since an expired entry
+// is absent to the datapath; an entry that was used meanwhile stays. Clock and schedule are the caller's.
+import type { StoredMapName } from '../datapath/index.ts';
+import { type ByteMap, type MapWrite } from '../maps/index.ts';
+import { ctEntry, MAPS, type MapSpec } from '../schema/index.ts';
+import type { Dataplane } from './dataplane.ts';
+
+/** The maps that are collected. */
+export const CONNTRACK_MAPS = [
+  'ctTcp4',
+  'ctAny4',
+  'ctTcpNew4',
+  'ctAnyNew4',
+  'ctTcp6',
+  'ctAny6',
+  'ctTcpNew6',
+  'ctAnyNew6',
+] as const satisfies readonly StoredMapName[];
+
+/** Cilium's bounds of the interval in seconds: first, least, most (pkg/maps/ctmap/gc). */
+export const GC_INTERVAL = { FIRST: 300, LEAST: 10, MOST: 43_200 } as const;
+/** Deletes that are held at once. */
+const BATCH = 4096;
+const LIFETIME = ctEntry.at.lifetime;
+
+/** What one pass did. */
+export interface CollectedEntries {
+  readonly scanned: number;
+  readonly deleted: number;
+  /** Deleted ones by map. */
+  readonly byMap: Readonly<Partial<Record<StoredMapName, number>>>;
+}
+
+/** What is collected besides expired entries. */
+export interface CollectOptions {
+  /** Whether an address (4 or 16 bytes) was an endpoint that is gone: entries with it at either end go. */
+  readonly isGone?: (address: Uint8Array) => boolean;
+}
+
+/**
+ * One pass over every conntrack map: deletes what expired before second `now` of the engine's clock, and what belongs to
+ * endpoints that are gone. The comparison is signed, as the datapath's is.
+ */
+export function collectConntrack(
+  dataplane: Pick<Dataplane, 'maps' | 'apply'>,
+  now: number,
+  options: CollectOptions = {},
+): CollectedEntries {
+  let scanned = 0;
+  let deleted = 0;
+  const byMap: Partial<Record<StoredMapName, number>> = {};
+  for (const name of CONNTRACK_MAPS) {
+    const map = dataplane.maps[name];
+    const again = new Uint8Array(ctEntry.bytes);
+    let batch: MapWrite[] = [];
+    let here = 0;
+    const flush = (): void => {
+      dataplane.apply(batch);
+      batch = [];
+    };
+    for (const [key, value] of map.entries()) {
+      scanned++;
+      const gone = options.isGone !== undefined && hasGone(map, key, options.isGone);
+      if (!gone && !isExpired(value, now)) continue;
+      // A packet may have come since the walk read the entry.
+      if (!gone && (!map.lookup(key, again) || !isExpired(again, now))) continue;
+      here++;
+      batch.push({ map: map.spec.name, op: 'delete', key });
+      if (batch.length === BATCH) flush();
+    }
+    flush();
+    if (here > 0) byMap[name] = here;
+    deleted += here;
+  }
+  return { scanned, deleted, byMap };
+}
+
+const isExpired = (entry: Uint8Array, now: number): boolean =>
+  (entry[LIFETIME]! | (entry[LIFETIME + 1]! << 8) | (entry[LIFETIME + 2]! << 16) | (entry[LIFETIME + 3]! << 24)) <
+  (now | 0);
+
+function hasGone(map: ByteMap, key: Uint8Array, isGone: (address: Uint8Array) => boolean): boolean {
+  const { lowAddress, highAddress } = map.spec.key.at as Readonly<Record<string, number>>;
+  const bytes = highAddress! - lowAddress!;
+  return (
+    isGone(key.subarray(lowAddress, lowAddress! + bytes)) || isGone(key.subarray(highAddress, highAddress! + bytes))
+  );
+}
+
+/**
+ * The interval behind a pass (Cilium's calculateInterval): more than a quarter deleted shortens it by that share, at most to a
+ * tenth of itself; less than a twentieth lengthens it by half.
+ * @param interval seconds that were waited for
+ * @param deletedShare deleted entries of those that a full map would hold or that were scanned, 0..1
+ * @param waited seconds since the pass before; a pass that was woken early counts as if it had taken that share further
+ */
+export function nextGcInterval(interval: number, deletedShare: number, waited = interval): number {
+  const share = waited > 0 && waited < interval ? Math.min(1, (deletedShare * interval) / waited) : deletedShare;
+  if (share > 0.25) return Math.max(GC_INTERVAL.LEAST, Math.round(interval * (1 - Math.min(share, 0.9))));
+  if (share < 0.05) return Math.min(GC_INTERVAL.MOST, Math.round(interval * 1.5));
+  return interval;
+}
+
+/** Passes at an interval that follows what they find. Time is told by the caller: capture time, or an engine's clock. */
+export class ConntrackGc {
+  /** Seconds until the next pass is due, counted from the last. */
+  interval: number;
+  private readonly dataplane: Pick<Dataplane, 'maps' | 'apply'>;
+  private readonly fixed: boolean;
+  private last: number | undefined;
+
+  /** @param fixedSeconds `conntrack-gc-interval`: 0 = by what is found */
+  constructor(dataplane: Pick<Dataplane, 'maps' | 'apply'>, fixedSeconds = 0) {
+    this.dataplane = dataplane;
+    this.fixed = fixedSeconds > 0;
+    this.interval = this.fixed ? fixedSeconds : GC_INTERVAL.FIRST;
+  }
+
+  /** Whether a pass is due at second `now`. The first call begins the count. Time that went back is never due. */
+  isDue(now: number): boolean {
+    this.last ??= now;
+    return now - this.last >= this.interval;
+  }
+
+  /** One pass, due or not (a full map wakes it early); sets the interval to the next. */
+  collect(now: number, options: CollectOptions = {}): CollectedEntries {
+    const waited = this.last === undefined ? this.interval : now - this.last;
+    const result = collectConntrack(this.dataplane, now, options);
+    this.last = now;
+    if (!this.fixed && result.scanned > 0) {
+      this.interval = nextGcInterval(this.interval, result.deleted / result.scanned, waited);
+    } else if (!this.fixed) this.interval = nextGcInterval(this.interval, 0);
+    return result;
+  }
+
+  /** A pass if one is due. */
+  tick(now: number): CollectedEntries | undefined {
+    return this.isDue(now) ? this.collect(now) : undefined;
+  }
+}
+
+/** How full one map is. */
+export interface MapPressure {
+  readonly map: string;
+  readonly entries: number;
+  readonly maxEntries: number;
+  /** entries / maxEntries, 0..1. */
+  readonly pressure: number;
+  /** LRU entries given up, and insertions refused, as far as the engine knows. */
+  readonly evicted: number;
+  readonly refused: number;
+}
+
+/** Pressure of every map that can fill, fullest first (Cilium: `bpf_map_pressure`). Arrays are always full and left out. */
+export function mapPressure(dataplane: Pick<Dataplane, 'maps'>): MapPressure[] {
+  const found: MapPressure[] = [];
+  for (const name of Object.keys(MAPS) as (keyof typeof MAPS)[]) {
+    if (name === 'events') continue;
+    const map = dataplane.maps[name];
+    const { kind, maxEntries } = map.spec as MapSpec;
+    if (kind !== 'hash' && kind !== 'lru-hash' && kind !== 'lpm-trie') continue;
+    const { refused, evicted } = map.stats;
+    const entries = map.size;
+    found.push({ map: map.spec.name, entries, maxEntries, pressure: entries / maxEntries, evicted, refused });
+  }
+  return found.sort((a, b) => b.pressure - a.pressure || (a.map < b.map ? -1 : 1));
+}
