@@ -8,6 +8,7 @@ import { Packet } from '../datapath/index.ts';
 import type { Dataplane } from '../dataplane/index.ts';
 import type { ConnectionRecord, FlowRequest, PacketRecord } from '../flow/index.ts';
 import type { ByteMap } from '../maps/index.ts';
+import { configValue } from '../schema/index.ts';
 import type { Headers } from '../wire/index.ts';
 import { backendTexts } from './backend-text.ts';
 import { Counts } from './counts.ts';
@@ -16,6 +17,7 @@ import { Directory } from './directory.ts';
 import { Judge } from './judge.ts';
 import type { PayloadInspection } from './payload-inspection.ts';
 import { NamedDoubt, type NameLearning } from './name-learning.ts';
+import { Overlay, OVERLAY_LINK_TYPE } from './overlay.ts';
 import type { Outcome } from './outcome.ts';
 import { Requests } from './requests.ts';
 import { ServiceNames } from './service-names.ts';
@@ -132,6 +134,13 @@ function mapsOf(dataplane: Dataplane): ReadonlyMap<string, ByteMap> {
   return new Map(Object.values(dataplane.maps).map((map) => [map.spec.name, map]));
 }
 
+/** The configuration in the dataplane's maps; all zero where none is. */
+function configOf(dataplane: Dataplane): ReturnType<typeof configValue.decode> {
+  const value = new Uint8Array(configValue.bytes);
+  dataplane.maps.config.lookup(new Uint8Array(4), value);
+  return configValue.decode(value);
+}
+
 /** Replays. Rejects only for `at` that names nothing (a RangeError with a line to print); captures' damage is in the result. */
 export async function replay(options: ReplayOptions, sink: ReplaySink = {}): Promise<ReplayResult> {
   const maps = mapsOf(options.dataplane);
@@ -166,6 +175,7 @@ class Run implements JudgedPacket {
   private readonly directory: Directory;
   private readonly told: Vantage | undefined;
   private readonly judge: Judge;
+  private readonly overlay: Overlay;
   private readonly describer: Describer;
   private readonly requests: Requests | undefined;
   private readonly counts = new Counts();
@@ -205,6 +215,8 @@ class Run implements JudgedPacket {
       ...(forgotten === undefined ? {} : { onForgotten: forgotten }),
       ...(learning === undefined ? {} : { doubt: new NamedDoubt(learning, options.dataplane) }),
     });
+    const { features, tunnelPort } = configOf(options.dataplane);
+    this.overlay = new Overlay(directory, features, tunnelPort);
     this.outcome = this.judge.outcome;
     this.headers = this.judge.headers;
     this.describer = new Describer({
@@ -336,13 +348,19 @@ class Run implements JudgedPacket {
     const wireBytes = Math.max(from.wireBytes, capturedBytes);
     this.clock(from.seconds, from.nanoseconds);
     this.fileBytes += capturedBytes + 16;
-    const { judge } = this;
+    const { judge, overlay } = this;
+    // Of a packet between nodes the pod's own packet inside is judged.
+    const inside = overlay.unwrap(bytes, offset, capturedBytes, wireBytes, linkType);
+    const at = inside ? overlay.offset : offset;
+    const captured = inside ? overlay.capturedBytes : capturedBytes;
+    const onWire = inside ? overlay.wireBytes : wireBytes;
+    const link = inside ? OVERLAY_LINK_TYPE : linkType;
     const quick = judge.quickly(
       bytes,
-      offset,
-      capturedBytes,
-      wireBytes,
-      linkType,
+      at,
+      captured,
+      onWire,
+      link,
       from.vantage,
       interfaceNumber,
       this.lastSeconds,
@@ -352,8 +370,8 @@ class Run implements JudgedPacket {
       this.counts.addPassed(quick, wireBytes);
       return;
     }
-    const wireEnd = Math.min(offset + wireBytes, MAX_SECONDS);
-    this.packet.view(bytes, offset, offset + capturedBytes, wireEnd, linkType, this.lastSeconds, this.lastNanoseconds);
+    const wireEnd = Math.min(at + onWire, MAX_SECONDS);
+    this.packet.view(bytes, at, at + captured, wireEnd, link, this.lastSeconds, this.lastNanoseconds);
     const { sink, options } = this;
     if (sink.packet !== undefined) this.keep(bytes, offset, capturedBytes);
     // Cooked captures of version 2 say in each packet on which interface it was.
@@ -367,6 +385,9 @@ class Run implements JudgedPacket {
     if (explained) this.watch(true);
     options.learning?.clock(this.lastSeconds);
     judge.judge(this.packet, vantage, interfaceNumber, copyInterface, blind, capture, number);
+    // A hook may have put its own packet in place: what follows is about the captured one.
+    if (this.packet.bytes !== bytes)
+      this.packet.view(bytes, at, at + captured, wireEnd, link, this.lastSeconds, this.lastNanoseconds);
     this.requests?.look(judge, this.packet, this.describer, this.lastSeconds);
     if (explained) this.watch(false);
     this.counts.add(judge.outcome, wireBytes);
