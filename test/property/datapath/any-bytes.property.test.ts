@@ -62,10 +62,6 @@ const input = fc.record({
   }),
 });
 
-const ANSWERS =
-  FEATURE.NO_BACKEND_REJECT | FEATURE.POLICY_DENY_ICMP | FEATURE.PMTU_DISCOVERY | FEATURE.SOURCE_CHECK | FEATURE.IPV6;
-const features = fc.oneof(fc.nat(0x3ffffff), fc.constantFrom<number>(ANSWERS, ANSWERS | FEATURE.POLICY_DENY_RESET));
-
 function build(features: number): World {
   const w = new World({
     specs: { ctTcpNew4: { maxEntries: 8 }, ctAnyNew4: { maxEntries: 8 }, fragments4: { maxEntries: 2 } },
@@ -105,7 +101,7 @@ const TRUNCATED_BEHIND_TAG = {
 test('any bytes at any hook: one verdict, a consistent record, one count, nothing outside the frame touched', () => {
   const seen = new Map<string, number>();
   fc.assert(
-    fc.property(fc.boolean(), features, fc.array(input, { maxLength: 12 }), (tracing, features, inputs) => {
+    fc.property(fc.boolean(), fc.nat(0xfffff), fc.array(input, { maxLength: 12 }), (tracing, features, inputs) => {
       const w = build(features);
       w.sim.trace.enabled = tracing;
       for (const p of inputs) {
@@ -121,24 +117,14 @@ test('any bytes at any hook: one verdict, a consistent record, one count, nothin
         assert.ok([0, 1, 2, 3, 4, 5].includes(verdict), `verdict ${verdict}`);
         assert.equal(record.dropReason !== 0, verdict === VERDICT.DROPPED);
         assert.equal(record.unknownReason !== 0, verdict === VERDICT.UNKNOWN);
-<<<<<<< HEAD
         // A dropped packet may have become the answer to its sender.
         const answered = (record.flags & RECORD_FLAG.ANSWERED) !== 0;
         assert.ok(!answered || (verdict === VERDICT.DROPPED && record.action !== ACTION.DROP));
         assert.equal(record.action === ACTION.DROP, verdict === VERDICT.DROPPED && !answered);
         assert.equal(record.action === ACTION.PROXY, verdict === VERDICT.REDIRECTED);
         assert.ok([0, 1, 2, 3, CT_STATUS.NONE].includes(record.ctStatus));
-=======
->>>>>>> 076c725 (Property: answers are whole and right, and nothing answers them)
         const counted = verdict !== VERDICT.UNKNOWN && verdict !== VERDICT.ERROR && (p.meta.flags & 2) === 0;
         assert.equal(w.counted() - before, counted ? 1 : 0);
-        const answered = (record.flags & RECORD_FLAG.ANSWERED) !== 0;
-        assert.equal(record.action === ACTION.DROP, verdict === VERDICT.DROPPED && !answered);
-        if (answered) {
-          assert.deepEqual([verdict, record.action], [VERDICT.DROPPED, ACTION.TX]);
-        }
-        assert.equal(record.action === ACTION.PROXY, verdict === VERDICT.REDIRECTED);
-        assert.ok([0, 1, 2, 3, CT_STATUS.NONE].includes(record.ctStatus));
         assert.ok(buffer.subarray(0, p.before).every((b) => b === 0xa5));
         assert.ok(buffer.subarray(end).every((b) => b === 0xa5));
         assert.ok(w.sim.trace.count * TRACE_WORDS <= w.sim.trace.words.length);
