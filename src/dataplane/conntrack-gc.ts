@@ -2,7 +2,7 @@
 // Output: expired entries removed, counts, the next interval. Invariant: never needed for a right verdict, since an expired entry
 // is absent to the datapath; an entry that was used meanwhile stays. Clock and schedule are the caller's.
 import type { StoredMapName } from '../datapath/index.ts';
-import { type ByteMap, type MapWrite } from '../maps/index.ts';
+import type { ByteMap, MapWrite } from '../maps/index.ts';
 import { ctEntry, MAPS, type MapSpec } from '../schema/index.ts';
 import type { Dataplane } from './dataplane.ts';
 
