@@ -91,6 +91,8 @@ export function fillNode({ maps }: BenchObject, features: number): void {
     encapPrefix6: 128,
     routerAddress4: 0,
     routerAddress6: new Uint8Array(16),
+    natPortFirst: 32768,
+    natPortLast: 65535,
   };
   check(typedMap(MAPS.config, maps.config).set({ index: 0 }, config));
   fillFrontends(maps);

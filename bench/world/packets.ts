@@ -144,6 +144,8 @@ function fillConfig(maps: NodeMaps): void {
     encapPrefix6: 128,
     routerAddress4: 0,
     routerAddress6: new Uint8Array(16),
+    natPortFirst: 32768,
+    natPortLast: 65535,
   };
   check(typedMap(MAPS.config, maps.config).set({ index: 0 }, value));
 }

@@ -211,8 +211,9 @@ INLINE void fill(struct weir_context *cx, const struct weir_config *config, __u3
     flags |= WEIR_CT_FLAG_AUDITED;
   if (cx->proxy_port)
     flags |= WEIR_CT_FLAG_PROXY_REDIRECT;
-  if (cx->owner_flags == WEIR_CT_KEY_NODE ||
-      (!cx->owner_is_source && cx->reverse_nat && !cx->loopback))
+  /* What the node opens itself has no frontend. */
+  if (!cx->owner_is_source &&
+      (cx->owner_flags == WEIR_CT_KEY_NODE || (cx->reverse_nat && !cx->loopback)))
     flags |= WEIR_CT_FLAG_NODE_PORT;
   entry->flags = flags;
   entry->reverse_nat = cx->reverse_nat;

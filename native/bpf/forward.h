@@ -128,6 +128,9 @@ RARE int to_route(struct __sk_buff *skb, struct weir_context *cx) {
   return cx->family == 4 ? to_route_of(skb, cx, 4) : to_route_of(skb, cx, 6);
 }
 
+/* Where a packet goes that no endpoint here is to get: by the route table, or to the stack. */
+INLINE int forward_out(struct __sk_buff *skb, struct weir_context *cx) { return to_route(skb, cx); }
+
 /* Where a packet of a pod goes: a local endpoint; else by the route table; else the stack. */
 INLINE int forward_from_pod(struct __sk_buff *skb, struct weir_context *cx, const int family) {
   struct weir_endpoint *endpoint = find_endpoint(cx->destination, family);

@@ -163,6 +163,32 @@
 #define WEIR_IPCACHE_FLAG_IPV6_TUNNEL_ENDPOINT 4
 #define WEIR_IPCACHE_FLAG_REMOTE_CLUSTER 8
 
+/* Halves of a translation */
+#define WEIR_NAT_WAY_OUT 0
+#define WEIR_NAT_WAY_BACK 1
+
+/* NAT entry flags */
+#define WEIR_NAT_FLAG_NEEDS_CT 1
+#define WEIR_NAT_FLAG_NODE_PORT 2
+
+/* Why a pod keeps its address */
+#define WEIR_NO_MASQUERADE_NONE 0
+#define WEIR_NO_MASQUERADE_NATIVE_ROUTING 1
+#define WEIR_NO_MASQUERADE_AGENT 2
+#define WEIR_NO_MASQUERADE_NODE 3
+#define WEIR_NO_MASQUERADE_POD 4
+#define WEIR_NO_MASQUERADE_ANSWER 5
+#define WEIR_NO_MASQUERADE_EXEMPT 6
+#define WEIR_NO_MASQUERADE_NO_ADDRESS 7
+
+/* skb marks */
+#define WEIR_MARK_MASK 3840
+#define WEIR_MARK_SNAT_DONE 768
+
+/* Metrics reasons of Weir */
+#define WEIR_METRIC_NAT_COLLISION 100
+#define WEIR_METRIC_NAT_RESTORED 101
+
 /* Decision record flags */
 #define WEIR_RECORD_FLAG_NEW 1
 #define WEIR_RECORD_FLAG_DNAT 2
@@ -200,7 +226,7 @@
 #define WEIR_FEATURE_ICMP_RULES 8192
 #define WEIR_FEATURE_TUNNEL 16384
 #define WEIR_FEATURE_NODE_PORT 32768
-#define WEIR_FEATURE_MASQUERADE 65536
+#define WEIR_FEATURE_MASQUERADE_V4 65536
 #define WEIR_FEATURE_VLAN_FILTER 131072
 #define WEIR_FEATURE_L7_PROXY 262144
 #define WEIR_FEATURE_EVENTS 524288
@@ -730,27 +756,35 @@ _Static_assert(__builtin_offsetof(struct weir_fragment, destination_port) == 2, 
 struct weir_nat_entry4 {
 	__be32 address; /* @0 address to put in place */
 	__be16 port; /* @4 port to put in place */
-	__u16 flags; /* @6 1 = needs conntrack */
+	__u16 flags; /* @6 NAT_FLAG */
 	__u32 created; /* @8 second since start */
+	__u16 reverse_nat; /* @12 NODE_PORT: reverse NAT index of the frontend */
+	__u8 pad[2];
 };
-_Static_assert(sizeof(struct weir_nat_entry4) == 12, "weir_nat_entry4: size");
+_Static_assert(sizeof(struct weir_nat_entry4) == 16, "weir_nat_entry4: size");
 _Static_assert(__builtin_offsetof(struct weir_nat_entry4, address) == 0, "weir_nat_entry4.address");
 _Static_assert(__builtin_offsetof(struct weir_nat_entry4, port) == 4, "weir_nat_entry4.port");
 _Static_assert(__builtin_offsetof(struct weir_nat_entry4, flags) == 6, "weir_nat_entry4.flags");
 _Static_assert(__builtin_offsetof(struct weir_nat_entry4, created) == 8, "weir_nat_entry4.created");
+_Static_assert(__builtin_offsetof(struct weir_nat_entry4, reverse_nat) == 12, "weir_nat_entry4.reverse_nat");
+_Static_assert(__builtin_offsetof(struct weir_nat_entry4, pad) == 14, "weir_nat_entry4.pad");
 
 /* Translation, IPv6 */
 struct weir_nat_entry6 {
 	__u8 address[16]; /* @0 address to put in place */
 	__be16 port; /* @16 port to put in place */
-	__u16 flags; /* @18 1 = needs conntrack */
+	__u16 flags; /* @18 NAT_FLAG */
 	__u32 created; /* @20 second since start */
+	__u16 reverse_nat; /* @24 NODE_PORT: reverse NAT index of the frontend */
+	__u8 pad[2];
 };
-_Static_assert(sizeof(struct weir_nat_entry6) == 24, "weir_nat_entry6: size");
+_Static_assert(sizeof(struct weir_nat_entry6) == 28, "weir_nat_entry6: size");
 _Static_assert(__builtin_offsetof(struct weir_nat_entry6, address) == 0, "weir_nat_entry6.address");
 _Static_assert(__builtin_offsetof(struct weir_nat_entry6, port) == 16, "weir_nat_entry6.port");
 _Static_assert(__builtin_offsetof(struct weir_nat_entry6, flags) == 18, "weir_nat_entry6.flags");
 _Static_assert(__builtin_offsetof(struct weir_nat_entry6, created) == 20, "weir_nat_entry6.created");
+_Static_assert(__builtin_offsetof(struct weir_nat_entry6, reverse_nat) == 24, "weir_nat_entry6.reverse_nat");
+_Static_assert(__builtin_offsetof(struct weir_nat_entry6, pad) == 26, "weir_nat_entry6.pad");
 
 /* NAT tuple, natural order, IPv4 */
 struct weir_nat_key4 {
@@ -759,7 +793,7 @@ struct weir_nat_key4 {
 	__be16 source_port; /* @8 source port */
 	__be16 destination_port; /* @10 destination port */
 	__u8 protocol; /* @12 IP protocol number */
-	__u8 flags; /* @13 0 = towards the outside, 1 = back */
+	__u8 flags; /* @13 NAT_WAY */
 	__u8 pad[2];
 };
 _Static_assert(sizeof(struct weir_nat_key4) == 16, "weir_nat_key4: size");
@@ -778,7 +812,7 @@ struct weir_nat_key6 {
 	__be16 source_port; /* @32 source port */
 	__be16 destination_port; /* @34 destination port */
 	__u8 protocol; /* @36 IP protocol number */
-	__u8 flags; /* @37 0 = towards the outside, 1 = back */
+	__u8 flags; /* @37 NAT_WAY */
 	__u8 pad[2];
 };
 _Static_assert(sizeof(struct weir_nat_key6) == 40, "weir_nat_key6: size");
@@ -789,6 +823,56 @@ _Static_assert(__builtin_offsetof(struct weir_nat_key6, destination_port) == 34,
 _Static_assert(__builtin_offsetof(struct weir_nat_key6, protocol) == 36, "weir_nat_key6.protocol");
 _Static_assert(__builtin_offsetof(struct weir_nat_key6, flags) == 37, "weir_nat_key6.flags");
 _Static_assert(__builtin_offsetof(struct weir_nat_key6, pad) == 38, "weir_nat_key6.pad");
+
+/* Destinations that see pods as they are, IPv4 */
+struct weir_no_masq_key4 {
+	__u32 prefix_length; /* @0 bits of the prefix */
+	__be32 address; /* @4 prefix */
+};
+_Static_assert(sizeof(struct weir_no_masq_key4) == 8, "weir_no_masq_key4: size");
+_Static_assert(__builtin_offsetof(struct weir_no_masq_key4, prefix_length) == 0, "weir_no_masq_key4.prefix_length");
+_Static_assert(__builtin_offsetof(struct weir_no_masq_key4, address) == 4, "weir_no_masq_key4.address");
+
+/* Destinations that see pods as they are, IPv6 */
+struct weir_no_masq_key6 {
+	__u32 prefix_length; /* @0 bits of the prefix */
+	__u8 address[16]; /* @4 prefix */
+};
+_Static_assert(sizeof(struct weir_no_masq_key6) == 20, "weir_no_masq_key6: size");
+_Static_assert(__builtin_offsetof(struct weir_no_masq_key6, prefix_length) == 0, "weir_no_masq_key6.prefix_length");
+_Static_assert(__builtin_offsetof(struct weir_no_masq_key6, address) == 4, "weir_no_masq_key6.address");
+
+/* Why pods are not masqueraded there */
+struct weir_no_masq {
+	__u32 reason; /* @0 NO_MASQUERADE */
+};
+_Static_assert(sizeof(struct weir_no_masq) == 4, "weir_no_masq: size");
+_Static_assert(__builtin_offsetof(struct weir_no_masq, reason) == 0, "weir_no_masq.reason");
+
+/* Node id */
+struct weir_node_key {
+	__u32 id; /* @0 node id; 0 = the node that this dataplane stands for, where it stands for the whole cluster */
+};
+_Static_assert(sizeof(struct weir_node_key) == 4, "weir_node_key: size");
+_Static_assert(__builtin_offsetof(struct weir_node_key, id) == 0, "weir_node_key.id");
+
+/* Addresses that a node puts in place of others, IPv4 */
+struct weir_node4 {
+	__be32 address; /* @0 towards the outside; 0 = unknown */
+	__be32 gateway; /* @4 towards backends behind the overlay; 0 = as towards the outside */
+};
+_Static_assert(sizeof(struct weir_node4) == 8, "weir_node4: size");
+_Static_assert(__builtin_offsetof(struct weir_node4, address) == 0, "weir_node4.address");
+_Static_assert(__builtin_offsetof(struct weir_node4, gateway) == 4, "weir_node4.gateway");
+
+/* Addresses that a node puts in place of others, IPv6 */
+struct weir_node6 {
+	__u8 address[16]; /* @0 towards the outside; zero = unknown */
+	__u8 gateway[16]; /* @16 towards backends behind the overlay; zero = as towards the outside */
+};
+_Static_assert(sizeof(struct weir_node6) == 32, "weir_node6: size");
+_Static_assert(__builtin_offsetof(struct weir_node6, address) == 0, "weir_node6.address");
+_Static_assert(__builtin_offsetof(struct weir_node6, gateway) == 16, "weir_node6.gateway");
 
 /* Local address, IPv4 */
 struct weir_endpoint_key4 {
@@ -1527,6 +1611,18 @@ _Static_assert(__builtin_offsetof(struct weir_context, entry) == 312, "weir_cont
 
 /* weir_nat6: lru-hash, source NAT, both halves */
 #define WEIR_MAP_NAT6_MAX 524288
+
+/* weir_nodes4: array, addresses that nodes put in place of others */
+#define WEIR_MAP_NODES4_MAX 16384
+
+/* weir_nodes6: array, addresses that nodes put in place of others */
+#define WEIR_MAP_NODES6_MAX 16384
+
+/* weir_no_masq4: lpm-trie, destinations that see pods as they are */
+#define WEIR_MAP_NO_MASQUERADE4_MAX 16384
+
+/* weir_no_masq6: lpm-trie, destinations that see pods as they are */
+#define WEIR_MAP_NO_MASQUERADE6_MAX 16384
 
 /* weir_fragments4: lru-hash, ports of fragmented datagrams */
 #define WEIR_MAP_FRAGMENTS4_MAX 8192

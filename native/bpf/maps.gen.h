@@ -321,6 +321,40 @@ struct {
 	__type(value, struct weir_nat_entry6);
 } weir_nat6 SEC(".maps");
 
+/* addresses that nodes put in place of others */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, struct weir_node4);
+} weir_nodes4 SEC(".maps");
+
+/* addresses that nodes put in place of others */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, struct weir_node6);
+} weir_nodes6 SEC(".maps");
+
+/* destinations that see pods as they are */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 16384);
+	__type(key, struct weir_no_masq_key4);
+	__type(value, struct weir_no_masq);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} weir_no_masq4 SEC(".maps");
+
+/* destinations that see pods as they are */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 16384);
+	__type(key, struct weir_no_masq_key6);
+	__type(value, struct weir_no_masq);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} weir_no_masq6 SEC(".maps");
+
 /* ports of fragmented datagrams */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -160,6 +160,24 @@ INLINE void rewrite(struct __sk_buff *skb, struct weir_context *cx, const bool s
   *(p16 *)(at + (source ? 0 : 2)) = port;
 }
 
+/* Puts another identifier (raw) into an ICMP echo, packet and tuple. */
+INLINE void set_echo_id(struct __sk_buff *skb, struct weir_context *cx, __u32 id) {
+  __u32 before = cx->icmp_id;
+  if (id == before)
+    return;
+  cx->ports = id | (id << 16);
+  cx->icmp_id = id;
+  if (cx->l4_checksum && !told_partial(cx))
+    bpf_l4_csum_replace(skb, cx->l4_checksum, before, id, 2);
+  void *data = DATA(skb);
+  __u32 l4 = cx->l4 & L4_MASK;
+  HIDE(l4);
+  l4 &= L4_MASK;
+  void *at = data + l4;
+  if (at + 6 <= DATA_END(skb))
+    *(p16 *)(at + 4) = id;
+}
+
 /* A pod that reaches itself through its service: its address becomes the loopback address of the
  * configuration. */
 INLINE void loop_back_of(struct __sk_buff *skb, struct weir_context *cx, const int family) {

@@ -256,6 +256,8 @@ function configMap(settings: CompileSettings, seeds: MaglevSeed, globalEpoch: nu
     encapPrefix6: settings.encapPrefix6,
     routerAddress4: settings.routerAddress4,
     routerAddress6: settings.routerAddress6,
+    natPortFirst: settings.natPortFirst,
+    natPortLast: 65535,
   });
   builder.set(configKey.encode({ index: 0 }), value);
   return builder.finish();

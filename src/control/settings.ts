@@ -70,6 +70,8 @@ export interface CompileSettings {
   /** Source of ICMP errors about routing: the InternalIPs of the node that is compiled for; zero: none. */
   readonly routerAddress4: number;
   readonly routerAddress6: Uint8Array;
+  /** First port that source NAT gives out: behind the NodePort range. */
+  readonly natPortFirst: number;
 }
 
 /** How a compile is asked for, besides the configuration. */
@@ -116,6 +118,7 @@ export function settingsOf(config: Config, state: ClusterState, options: Compile
     reportInterval: config['bpf.monitorInterval'],
     tunnelPort: config.tunnelPort || (config.tunnelProtocol === 'geneve' ? 6081 : 8472),
     flowLifetime: config['bpf-ct-timeout-service-tcp'],
+    natPortFirst: Math.min(nodePortLast + 1, 65535),
     ...encapsulation(config, state, options.node),
     ...routerAddresses(state, options.node),
   };

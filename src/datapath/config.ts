@@ -36,3 +36,5 @@ export const CONFIG_ROUTER4 = at.routerAddress4 >>> 2;
 export const CONFIG_ROUTER6 = at.routerAddress6 >>> 2;
 /** Low byte: kept bits of the IPv4 source; next byte: of the IPv6 source. */
 export const CONFIG_ENCAP_PREFIX = at.encapPrefix4 >>> 2;
+/** Low half: first port that source NAT gives out; high half: the last. */
+export const CONFIG_NAT_PORTS = at.natPortFirst >>> 2;

@@ -109,6 +109,33 @@ export class Context {
   /** Word offset of the frontend's master entry that `frontendFromOutside` found, or -1. */
   frontendAt = -1;
 
+  // Source NAT.
+  /** The address that it puts in place (raw; words 1..3 are IPv6's), and the raw port. */
+  nat0 = 0;
+  nat1 = 0;
+  nat2 = 0;
+  nat3 = 0;
+  natPort = 0;
+  /** NAT_FLAG of the translation found. */
+  natFlags = 0;
+  /** Reverse NAT index of the translation found. */
+  natReverse = 0;
+
+  // The packet that an ICMP error quotes: offsets, tuple (an echo's id as NAT has it), offset of its L4 checksum or 0.
+  quotedL3 = 0;
+  quotedL4 = 0;
+  quotedProtocol = 0;
+  quotedPorts = 0;
+  quotedChecksum = 0;
+  quotedS0 = 0;
+  quotedS1 = 0;
+  quotedS2 = 0;
+  quotedS3 = 0;
+  quotedD0 = 0;
+  quotedD1 = 0;
+  quotedD2 = 0;
+  quotedD3 = 0;
+
   // Conntrack.
   /** Key words of the last `set…Key`: 4 for IPv4, 10 for IPv6. */
   k0 = 0;
@@ -171,6 +198,8 @@ export class Context {
   probesFragment = 0;
   probesRoute = 0;
   probesFlow = 0;
+  /** Lookups in the NAT maps, attempts to find a port included. */
+  probesNat = 0;
   /** Conntrack entries inserted, moved or removed. */
   conntrackWrites = 0;
 
@@ -259,6 +288,7 @@ export class Context {
     this.probesPolicy = 0;
     this.probesFragment = 0;
     this.probesRoute = 0;
+    this.probesNat = 0;
     this.conntrackWrites = 0;
     if (this.tracing !== 0) this.trace.reset();
   }

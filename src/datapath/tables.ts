@@ -71,6 +71,10 @@ export class Tables {
   declare readonly endpoints6: Hash4;
   declare readonly nat4: Lru4;
   declare readonly nat6: Lru10;
+  declare readonly nodes4: ArrayMap;
+  declare readonly nodes6: ArrayMap;
+  declare readonly noMasquerade4: Lpm1;
+  declare readonly noMasquerade6: Lpm4;
   declare readonly fragments4: Lru3;
   declare readonly fragments6: Lru10;
   declare readonly routes4: Lpm1;
@@ -119,6 +123,10 @@ export class Tables {
     this.endpoints6 = new Hash4(spec('endpoints6'), options());
     this.nat4 = new Lru4(spec('nat4'), options());
     this.nat6 = new Lru10(spec('nat6'), options());
+    this.nodes4 = new ArrayMap(spec('nodes4'));
+    this.nodes6 = new ArrayMap(spec('nodes6'));
+    this.noMasquerade4 = new Lpm1(spec('noMasquerade4'), options());
+    this.noMasquerade6 = new Lpm4(spec('noMasquerade6'), options());
     this.fragments4 = new Lru3(spec('fragments4'), options());
     this.fragments6 = new Lru10(spec('fragments6'), options());
     this.routes4 = new Lpm1(spec('routes4'), options());

@@ -252,6 +252,48 @@ export const IPCACHE_FLAG = {
   REMOTE_CLUSTER: 8,
 } as const;
 
+/** Which half of a translation a NAT key is. */
+export const NAT_WAY = {
+  /** Original → what replaces its source. */
+  OUT: 0,
+  /** Answer → original. */
+  BACK: 1,
+} as const;
+/** Flags of a NAT entry. */
+export const NAT_FLAG = {
+  /** The node's own connection: has a conntrack entry only for the sake of its mapping. */
+  NEEDS_CT: 1,
+  /** A client's connection through a frontend of the node to a backend on another one. */
+  NODE_PORT: 2,
+} as const;
+/** Why a pod keeps its address towards a destination, as masquerading found it. */
+export const NO_MASQUERADE = {
+  NONE: 0,
+  /** `ipv4NativeRoutingCIDR`, or the pod networks where that is unset. */
+  NATIVE_ROUTING: 1,
+  /** A CIDR of ip-masq-agent, link-local addresses included. */
+  AGENT: 2,
+  /** A node of the cluster, natively routed. */
+  NODE: 3,
+  /** Another pod of the cluster. */
+  POD: 4,
+  /** The answer of a connection that was opened from outside. */
+  ANSWER: 5,
+  /** The endpoint is the host, or is exempt. */
+  EXEMPT: 6,
+  /** No address of the node is known. */
+  NO_ADDRESS: 7,
+} as const;
+/** The skb mark of a packet whose source was translated already (Cilium's MARK_MAGIC_SNAT_DONE), under its mask. */
+export const MARK = { MASK: 0x0f00, SNAT_DONE: 0x0300 } as const;
+/** Metrics reasons that are no drops: below 16 Cilium's, from 100 on Weir's own. */
+export const METRIC = {
+  /** A port that source NAT tried was another connection's. */
+  NAT_COLLISION: 100,
+  /** One half of a translation had been evicted and was made again from the other. */
+  NAT_RESTORED: 101,
+} as const;
+
 /** Bits of a decision record's flags. */
 export const RECORD_FLAG = {
   /** The connection's first packet. */
@@ -297,7 +339,8 @@ export const FEATURE = {
   ICMP_RULES: 1 << 13,
   TUNNEL: 1 << 14,
   NODE_PORT: 1 << 15,
-  MASQUERADE: 1 << 16,
+  /** At to-netdev: pods' IPv4 connections to the outside get the node's address. */
+  MASQUERADE_V4: 1 << 16,
   VLAN_FILTER: 1 << 17,
   L7_PROXY: 1 << 18,
   EVENTS: 1 << 19,
@@ -307,6 +350,8 @@ export const FEATURE = {
   POLICY_DENY_RESET: 1 << 24,
   /** A packet over the MTU of its route is answered with "fragmentation needed" or "packet too big". */
   PMTU_DISCOVERY: 1 << 25,
+  /** As MASQUERADE_V4 for IPv6. */
+  MASQUERADE_V6: 1 << 21,
 } as const;
 
 /** Reserved security identities (Cilium's numeric identities). */

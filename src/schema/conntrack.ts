@@ -48,7 +48,7 @@ export const natKey4 = struct('weir_nat_key4', 'NAT tuple, natural order, IPv4',
   sourcePort: be16('source port'),
   destinationPort: be16('destination port'),
   protocol: u8('IP protocol number'),
-  flags: u8('0 = towards the outside, 1 = back'),
+  flags: u8('NAT_WAY'),
   pad: pad(2),
 });
 export const natKey6 = struct('weir_nat_key6', 'NAT tuple, natural order, IPv6', {
@@ -57,20 +57,47 @@ export const natKey6 = struct('weir_nat_key6', 'NAT tuple, natural order, IPv6',
   sourcePort: be16('source port'),
   destinationPort: be16('destination port'),
   protocol: u8('IP protocol number'),
-  flags: u8('0 = towards the outside, 1 = back'),
+  flags: u8('NAT_WAY'),
   pad: pad(2),
 });
 export const natEntry4 = struct('weir_nat_entry4', 'Translation, IPv4', {
   address: be32('address to put in place'),
   port: be16('port to put in place'),
-  flags: u16('1 = needs conntrack'),
+  flags: u16('NAT_FLAG'),
   created: u32('second since start'),
+  reverseNat: u16('NODE_PORT: reverse NAT index of the frontend'),
+  pad: pad(2),
 });
 export const natEntry6 = struct('weir_nat_entry6', 'Translation, IPv6', {
   address: bytes(16, 'address to put in place'),
   port: be16('port to put in place'),
-  flags: u16('1 = needs conntrack'),
+  flags: u16('NAT_FLAG'),
   created: u32('second since start'),
+  reverseNat: u16('NODE_PORT: reverse NAT index of the frontend'),
+  pad: pad(2),
+});
+
+export const nodeKey = struct('weir_node_key', 'Node id', {
+  id: u32('node id; 0 = the node that this dataplane stands for, where it stands for the whole cluster'),
+});
+export const nodeValue4 = struct('weir_node4', 'Addresses that a node puts in place of others, IPv4', {
+  address: be32('towards the outside; 0 = unknown'),
+  gateway: be32('towards backends behind the overlay; 0 = as towards the outside'),
+});
+export const nodeValue6 = struct('weir_node6', 'Addresses that a node puts in place of others, IPv6', {
+  address: bytes(16, 'towards the outside; zero = unknown'),
+  gateway: bytes(16, 'towards backends behind the overlay; zero = as towards the outside'),
+});
+export const noMasqueradeKey4 = struct('weir_no_masq_key4', 'Destinations that see pods as they are, IPv4', {
+  prefixLength: u32('bits of the prefix'),
+  address: be32('prefix'),
+});
+export const noMasqueradeKey6 = struct('weir_no_masq_key6', 'Destinations that see pods as they are, IPv6', {
+  prefixLength: u32('bits of the prefix'),
+  address: bytes(16, 'prefix'),
+});
+export const noMasqueradeValue = struct('weir_no_masq', 'Why pods are not masqueraded there', {
+  reason: u32('NO_MASQUERADE'),
 });
 
 export const fragmentKey4 = struct('weir_fragment_key4', 'Datagram, IPv4', {

@@ -13,6 +13,12 @@ import {
   natEntry6,
   natKey4,
   natKey6,
+  nodeKey,
+  nodeValue4,
+  nodeValue6,
+  noMasqueradeKey4,
+  noMasqueradeKey6,
+  noMasqueradeValue,
 } from './conntrack.ts';
 import type { MapKind, MapSpec } from './map-spec.ts';
 import {
@@ -209,6 +215,26 @@ export const MAPS = {
   nat6: spec('nat6', 'lru-hash', natKey6, natEntry6, 524288, 'source NAT, both halves', {
     cilium: 'cilium_snat_v6_external [bpf.natMax]',
   }),
+  nodes4: spec('nodes4', 'array', nodeKey, nodeValue4, 16384, 'addresses that nodes put in place of others'),
+  nodes6: spec('nodes6', 'array', nodeKey, nodeValue6, 16384, 'addresses that nodes put in place of others'),
+  noMasquerade4: spec(
+    'no_masq4',
+    'lpm-trie',
+    noMasqueradeKey4,
+    noMasqueradeValue,
+    16384,
+    'destinations that see pods as they are',
+    { cilium: 'cilium_ipmasq_v4' },
+  ),
+  noMasquerade6: spec(
+    'no_masq6',
+    'lpm-trie',
+    noMasqueradeKey6,
+    noMasqueradeValue,
+    16384,
+    'destinations that see pods as they are',
+    { cilium: 'cilium_ipmasq_v6' },
+  ),
   fragments4: spec('fragments4', 'lru-hash', fragmentKey4, fragmentValue, 8192, 'ports of fragmented datagrams', {
     cilium: 'cilium_ipv4_frag_datagrams [bpf-fragments-map-max]',
   }),

@@ -85,6 +85,11 @@ export const runContext = struct('weir_context', 'State of one run, in a per-CPU
   answerMtu: u32('MTU that it tells'),
   key: array('u32', 10, 'conntrack key being looked up: 4 words for IPv4, 10 for IPv6'),
   otherKey: array('u32', 10, 'key of another map'),
+  natAddress: array('u32', 4, 'address that source NAT puts in place'),
+  natPort: u16('its raw port'),
+  natFlags: u16('NAT_FLAG of the translation found'),
+  natReverse: u16('its reverse NAT index'),
+  natSpare: pad(2),
   spare: pad(4),
   entry: array('u32', 16, 'conntrack entry being made or moved'),
 });

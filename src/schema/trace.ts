@@ -66,6 +66,20 @@ export const TRACE = {
   ENCAPSULATE: 28,
   /** key: source (4 words), destination (4 words) of the answer; value: ANSWER, MTU; result: ANSWERED, see there. */
   ANSWER: 29,
+  /** NAT map: key and value as stored. */
+  NAT_LOOKUP: 40,
+  /** NAT map: key and value as stored; result: attempts that it took, 0: made again from the other half. */
+  NAT_CREATE: 41,
+  /** key: source (4 words) and raw ports before; value: the same after. */
+  SNAT: 42,
+  /** key: destination (4 words) and raw ports before; value: the same after. */
+  NAT_BACK: 43,
+  /** key: destination (4 words); value: NO_MASQUERADE, 0 = masqueraded; result: 1 = masqueraded. */
+  MASQUERADE: 44,
+  /** The packet quoted by an ICMP error. key: source (4 words), destination (4 words), raw ports; value: 1 = its source is replaced, else its destination; address (4 words), raw port. */
+  NAT_ERROR: 45,
+  /** Destinations that see pods as they are. key: address; value as stored. */
+  NO_MASQUERADE: 46,
 } as const;
 
 /** Results of TRACE.ANSWER. */

@@ -25,7 +25,6 @@ export const EXPECTED: Expectation = {
     'verdict ERROR': 'only of hooks that are not built',
     'verdict TRACED': 'no hook gives it',
     'verdict TRANSLATED': 'no hook gives it',
-    'flag SNAT': 'source NAT is not built',
     ...none(
       [
         DROP.MISSED_TAIL_CALL,
@@ -45,8 +44,6 @@ export const EXPECTED: Expectation = {
         DROP.UNKNOWN_CT,
         DROP.HOST_UNREACHABLE,
         DROP.NO_CONFIG,
-        DROP.NAT_NO_MAPPING,
-        DROP.NAT_UNSUPPORTED_PROTOCOL,
         DROP.NO_FIB,
         DROP.INVALID_IDENTITY,
         DROP.NAT_NOT_NEEDED,

@@ -31,6 +31,8 @@ export const SMALL: NonNullable<SimOptions['specs']> = {
   reverseNat4: { maxEntries: 64 },
   reverseNat6: { maxEntries: 64 },
   policyMeta: { maxEntries: 64 },
+  nodes4: { maxEntries: 64 },
+  nodes6: { maxEntries: 64 },
   maglev4: { innerEntries: 251 },
   maglev6: { innerEntries: 251 },
   events: { maxEntries: 64 },
@@ -78,6 +80,8 @@ export const DEFAULT_CONFIG: Config = {
   encapPrefix6: 112,
   routerAddress4: 0x0a0000fe,
   routerAddress6: addressBytes('fd00:0:0:0:0:0:0:fe'),
+  natPortFirst: 32768,
+  natPortLast: 65535,
 };
 
 const PROTOCOL = { tcp: 6, udp: 17, sctp: 132, icmp: 1, icmpv6: 58, any: 0 } as const;
@@ -211,6 +215,14 @@ export class World {
       const key = { address: addressBytes(address) };
       map.set(key, { ...map.get(key)!, ...change });
     }
+    return this;
+  }
+
+  /** The address that a node puts in place of others. */
+  node(id: number, address: string, gateway?: string): this {
+    const other = gateway ?? (isFour(address) ? '0.0.0.0' : '::');
+    if (isFour(address)) this.map('nodes4').set({ id }, { address: be32(address), gateway: be32(other) });
+    else this.map('nodes6').set({ id }, { address: addressBytes(address), gateway: addressBytes(other) });
     return this;
   }
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Hook "from-netdev": a packet arrives from outside. Twin: src/datapath/hooks/from-netdev.ts. */
 #pragma once
+#include "../nat_error.h"
 #include "tc.h"
 
+#define TRANSLATING                                                                                \
+  (WEIR_FEATURE_NODE_PORT | WEIR_FEATURE_MASQUERADE_V4 | WEIR_FEATURE_MASQUERADE_V6)
 /* XDP metadata: the service lookup was made there. */
 #define SERVICE_DONE 1
 
@@ -22,13 +25,13 @@ INLINE int balance_from_outside(struct __sk_buff *skb, struct weir_context *cx,
                     &backend, family);
   if (verdict != CONTINUE || !backend.address)
     return verdict;
-  /* A backend on another node needs source NAT, which is not built: dropped, never sent on
-   * untranslated. */
-  if (!find_endpoint(backend.address, family))
-    return drop(cx,
-                cx->service_flags & WEIR_SERVICE_FLAG_HOST_PORT ? WEIR_DROP_INVALID
-                                                                : WEIR_DROP_SNAT_NO_MAP_FOUND,
-                WEIR_STAGE_NAT);
+  bool local = find_endpoint(backend.address, family);
+  if (!local) {
+    if (cx->service_flags & WEIR_SERVICE_FLAG_HOST_PORT)
+      return drop(cx, WEIR_DROP_INVALID, WEIR_STAGE_NAT);
+    if (!take_node_address(cx, config, 0, true, family))
+      return drop(cx, WEIR_DROP_SNAT_NO_MAP_FOUND, WEIR_STAGE_NAT);
+  }
   verdict = translate_to_backend(skb, cx, &backend, family);
   if (verdict != CONTINUE)
     return verdict;
@@ -36,7 +39,62 @@ INLINE int balance_from_outside(struct __sk_buff *skb, struct weir_context *cx,
   cx->owner_flags = WEIR_CT_KEY_NODE;
   cx->remote_identity = cx->source_identity;
   conntrack(cx, config, WEIR_HOOK_FROM_NETDEV, family);
-  return cx->ct_status == WEIR_CT_NEW ? create_connection(cx) : CONTINUE;
+  if (cx->ct_status == WEIR_CT_NEW)
+    verdict = create_connection(cx);
+  if (local || verdict != CONTINUE)
+    return verdict;
+  verdict = translate_out(skb, cx, WEIR_NAT_FLAG_NODE_PORT);
+  if (verdict != CONTINUE)
+    return verdict;
+  mark_done(cx);
+  return forward_out(skb, cx);
+}
+
+/* The frontend becomes the source again: that of the connection, or where its entry was lost that
+ * of the translation. */
+INLINE void answer_of_backend(struct __sk_buff *skb, struct weir_context *cx,
+                              const struct weir_config *config, const int family) {
+  cx->owner_is_source = 1;
+  cx->owner_flags = WEIR_CT_KEY_NODE;
+  conntrack(cx, config, WEIR_HOOK_FROM_NETDEV, family);
+  bool reply = cx->ct_status == WEIR_CT_REPLY;
+  if (!reply)
+    cx->ct_status = WEIR_CT_NONE;
+  translate_from_backend(skb, cx, reply ? cx->ct_flags >> 16 : cx->nat_reverse, false, family);
+}
+
+INLINE int from_translated_of(struct __sk_buff *skb, struct weir_context *cx,
+                              const struct weir_config *config, const int family) {
+  bool found =
+      cx->related ? error_back(skb, cx) : may_be_answer(cx, config) && translate_back(skb, cx);
+  if (!found)
+    return CONTINUE;
+  __u32 flags = cx->nat_flags;
+  if (flags & WEIR_NAT_FLAG_NODE_PORT) {
+    if (!cx->related)
+      answer_of_backend(skb, cx, config, family);
+    mark_done(cx);
+    return forward_out(skb, cx);
+  }
+  if ((flags & WEIR_NAT_FLAG_NEEDS_CT) && !cx->related) {
+    cx->owner_is_source = 0;
+    cx->owner_flags = WEIR_CT_KEY_NODE;
+    conntrack(cx, config, WEIR_HOOK_FROM_NETDEV, family);
+    if (cx->ct_status == WEIR_CT_NEW)
+      cx->ct_status = WEIR_CT_NONE;
+  }
+  struct weir_endpoint *endpoint = find_endpoint(cx->destination, family);
+  return endpoint ? to_endpoint(skb, cx, endpoint, WEIR_ACTION_LOCAL) : to_stack(cx);
+}
+
+/* What may be an answer to something whose source was translated: back to the client of a frontend,
+ * to the masqueraded pod, to the node itself. CONTINUE: it is not. */
+RARE int from_translated(struct __sk_buff *skb, struct weir_context *cx) {
+  struct weir_config *config = config_of();
+  if (!cx || !config)
+    return CONTINUE;
+  return cx->family == 4 ? from_translated_of(skb, cx, config, 4)
+                         : from_translated_of(skb, cx, config, 6);
 }
 
 INLINE int from_netdev_of(struct __sk_buff *skb, struct weir_context *cx,
@@ -49,6 +107,13 @@ INLINE int from_netdev_of(struct __sk_buff *skb, struct weir_context *cx,
   if (verdict != CONTINUE)
     return verdict;
   struct weir_endpoint *endpoint = find_endpoint(cx->destination, family);
+  /* What is for a frontend of the node itself is no answer to it. */
+  if ((!endpoint || (endpoint->flags & WEIR_ENDPOINT_FLAG_HOST)) && HAS(cx, TRANSLATING) &&
+      !cx->backend_id) {
+    verdict = from_translated(skb, cx);
+    if (verdict != CONTINUE)
+      return verdict;
+  }
   return endpoint ? to_endpoint(skb, cx, endpoint, WEIR_ACTION_LOCAL) : to_stack(cx);
 }
 

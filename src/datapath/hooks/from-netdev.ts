@@ -1,36 +1,56 @@
 // Hook "from-netdev": a packet arrives from outside. Frontends reachable from there, translation, local delivery.
 // Input: context with packet and meta. Output: a verdict. Walks: Cilium's nodeport_lb4 and handle_ipv4 (bpf_host.c).
-// Invariant: at most 3 conntrack probes. A backend on another node needs source NAT, which is not built: such a packet is
-// dropped (191), never sent on untranslated. Twin: native/bpf/hooks/from_netdev.h.
-import { ACTION, CT_KEY, CT_STATUS, DROP, FEATURE, META_FLAG, SERVICE_FLAG, STAGE } from '../../schema/index.ts';
+// Invariant: at most 3 conntrack probes. What goes on to a backend on another node gets this node's address (191 where that is
+// unknown); only what may be an answer to that is looked up in the NAT maps. Twin: native/bpf/hooks/from_netdev.h.
+import {
+  ACTION,
+  CT_KEY,
+  CT_STATUS,
+  DROP,
+  ENDPOINT_FLAG,
+  endpointValue,
+  FEATURE,
+  META_FLAG,
+  NAT_FLAG,
+  SERVICE_FLAG,
+  STAGE,
+} from '../../schema/index.ts';
 import type { Context } from '../context.ts';
 import * as connections from '../stages/conntrack.ts';
 import * as forwardStage from '../stages/forward.ts';
 import * as fragmentStage from '../stages/fragment.ts';
 import * as identity from '../stages/identity.ts';
 import * as nat from '../stages/nat.ts';
+import * as natError from '../stages/nat-error.ts';
 import * as parseStage from '../stages/parse.ts';
 import * as serviceStage from '../stages/service.ts';
+import * as snat from '../stages/snat.ts';
 import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
 import * as fromContainerHook from './from-container.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.
 const { conntrack, createConnection } = connections;
-const { toEndpoint, toStack } = forwardStage;
+const { forwardOut, toEndpoint, toStack } = forwardStage;
 const { fragment } = fragmentStage;
 const { findDestinationEndpoint, identityOfSource, isLocalBackend } = identity;
-const { translateToBackend } = nat;
+const { translateFromBackend, translateToBackend } = nat;
+const { errorBack } = natError;
+const { markDone, mayBeAnswer, takeNodeAddress, translateBack, translateOut } = snat;
 const { parse } = parseStage;
 const { serviceFromOutside } = serviceStage;
 const { CONTINUE, drop, forwarded } = verdicts;
 const { backendAt } = fromContainerHook;
 
-const { NODE_PORT, VLAN_FILTER } = FEATURE;
+const { NODE_PORT, VLAN_FILTER, MASQUERADE_V4, MASQUERADE_V6 } = FEATURE;
+const TRANSLATING = NODE_PORT | MASQUERADE_V4 | MASQUERADE_V6;
 const SKIP_SERVICE = META_FLAG.SKIP_SERVICE;
 const HOST_PORT = SERVICE_FLAG.HOST_PORT;
 const NODE = CT_KEY.NODE;
-const NEW = CT_STATUS.NEW;
+const { NEW, REPLY, NONE } = CT_STATUS;
+const { NEEDS_CT, NODE_PORT: OF_FRONTEND } = NAT_FLAG;
+const IS_HOST = ENDPOINT_FLAG.HOST;
+const EP_FLAGS = endpointValue.at.flags >>> 2;
 const LOCAL = ACTION.LOCAL;
 const { PARSE, NAT } = STAGE;
 /** XDP metadata: the service lookup was made there. */
@@ -47,6 +67,12 @@ export function fromNetdev(cx: Context, tables: Tables): number {
   verdict = balanceFromOutside(cx, tables);
   if (verdict !== CONTINUE) return verdict;
   const at = findDestinationEndpoint(cx, tables);
+  if (at >= 0) {
+    const words = cx.headers.family === 4 ? tables.endpoints4.words : tables.endpoints6.words;
+    if ((words[at + EP_FLAGS]! & IS_HOST) === 0) return toEndpoint(cx, tables, at, LOCAL);
+  }
+  // What is for a frontend of the node itself is no answer to it.
+  if ((cx.features & TRANSLATING) !== 0 && cx.backendId === 0) return fromTranslated(cx, tables, at);
   return at >= 0 ? toEndpoint(cx, tables, at, LOCAL) : toStack(cx);
 }
 
@@ -60,6 +86,40 @@ const leaveTagged = (cx: Context): number => {
   return forwarded(cx, ACTION.STACK, PARSE);
 };
 
+/**
+ * What may be an answer to something whose source was translated (Cilium: nodeport_rev_dnat_ingress): back to the client of a
+ * frontend, to the masqueraded pod, to the node itself. Anything else is the stack's.
+ * @param at offset of the host's endpoint whose address the packet has, or -1
+ */
+function fromTranslated(cx: Context, tables: Tables, at: number): number {
+  const found = cx.related !== 0 ? errorBack(cx, tables) : mayBeAnswer(cx, tables) && translateBack(cx, tables);
+  if (!found) return at >= 0 ? toEndpoint(cx, tables, at, LOCAL) : toStack(cx);
+  const { natFlags } = cx;
+  if ((natFlags & OF_FRONTEND) !== 0) {
+    if (cx.related === 0) answerOfBackend(cx, tables);
+    markDone(cx);
+    return forwardOut(cx, tables);
+  }
+  if ((natFlags & NEEDS_CT) !== 0 && cx.related === 0) {
+    cx.ownerIsSource = 0;
+    cx.ownerFlags = NODE;
+    conntrack(cx, tables);
+    if (cx.ctStatus === NEW) cx.ctStatus = NONE;
+  }
+  const to = findDestinationEndpoint(cx, tables);
+  return to >= 0 ? toEndpoint(cx, tables, to, LOCAL) : toStack(cx);
+}
+
+/** The frontend becomes the source again: that of the connection, or where its entry was lost that of the translation. */
+function answerOfBackend(cx: Context, tables: Tables): void {
+  cx.ownerIsSource = 1;
+  cx.ownerFlags = NODE;
+  conntrack(cx, tables);
+  const reply = cx.ctStatus === REPLY;
+  if (!reply) cx.ctStatus = NONE;
+  translateFromBackend(cx, tables, reply ? cx.ctFlags >>> 16 : cx.natReverse, false);
+}
+
 /** Service lookup, translation and the node's conntrack entry, unless that was done before. CONTINUE: deliver as it is now. */
 function balanceFromOutside(cx: Context, tables: Tables): number {
   if ((cx.features & NODE_PORT) === 0) return CONTINUE;
@@ -68,8 +128,10 @@ function balanceFromOutside(cx: Context, tables: Tables): number {
   let verdict = serviceFromOutside(cx, tables);
   if (verdict !== CONTINUE || cx.backendId === 0) return verdict;
   const at = backendAt(cx, tables);
-  if (!isLocalBackend(cx, tables, at)) {
-    return drop(cx, (cx.serviceFlags & HOST_PORT) !== 0 ? DROP.INVALID : DROP.SNAT_NO_MAP_FOUND, NAT);
+  const local = isLocalBackend(cx, tables, at);
+  if (!local) {
+    if ((cx.serviceFlags & HOST_PORT) !== 0) return drop(cx, DROP.INVALID, NAT);
+    if (!takeNodeAddress(cx, tables, 0, true)) return drop(cx, DROP.SNAT_NO_MAP_FOUND, NAT);
   }
   verdict = translateToBackend(cx, tables, at);
   if (verdict !== CONTINUE) return verdict;
@@ -77,5 +139,10 @@ function balanceFromOutside(cx: Context, tables: Tables): number {
   cx.ownerFlags = NODE;
   cx.remoteIdentity = cx.sourceIdentity;
   conntrack(cx, tables);
-  return cx.ctStatus === NEW ? createConnection(cx, tables) : CONTINUE;
+  if (cx.ctStatus === NEW) verdict = createConnection(cx, tables);
+  if (local || verdict !== CONTINUE) return verdict;
+  verdict = translateOut(cx, tables, OF_FRONTEND);
+  if (verdict !== CONTINUE) return verdict;
+  markDone(cx);
+  return forwardOut(cx, tables);
 }

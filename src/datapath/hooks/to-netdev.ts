@@ -1,14 +1,17 @@
-// Hook "to-netdev": a packet leaves the node. Answers of backends that no pod hook has translated back are translated here.
-// Input: context with packet and meta. Output: a verdict. Walks: the reverse half of Cilium's handle_nat_fwd (nodeport.h).
-// Invariant: at most 2 conntrack probes. Masquerading is not built. Twin: native/bpf/hooks/to_netdev.h.
-import { CT_KEY, CT_STATUS, FEATURE } from '../../schema/index.ts';
+// Hook "to-netdev": a packet leaves the node. Answers of backends that no pod hook has translated back are translated here;
+// what pods send to the outside gets the node's address. Input: context with packet and meta. Output: a verdict.
+// Walks: Cilium's handle_nat_fwd (nodeport.h). Invariant: at most 2 conntrack probes, 2 more where pods are masqueraded; what
+// an earlier hook has translated is left alone. Twin: native/bpf/hooks/to_netdev.h.
+import { CT_KEY, CT_STATUS, FEATURE, NAT_FLAG } from '../../schema/index.ts';
 import type { Context } from '../context.ts';
 import * as connections from '../stages/conntrack.ts';
 import * as forwardStage from '../stages/forward.ts';
 import * as fragmentStage from '../stages/fragment.ts';
+import * as masquerading from '../stages/masquerade.ts';
 import * as nat from '../stages/nat.ts';
 import * as parseStage from '../stages/parse.ts';
 import * as serviceStage from '../stages/service.ts';
+import * as snat from '../stages/snat.ts';
 import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
 
@@ -16,12 +19,17 @@ import * as verdicts from '../verdict.ts';
 const { conntrack } = connections;
 const { toStack } = forwardStage;
 const { fragment } = fragmentStage;
+const { masquerade } = masquerading;
 const { translateFromBackend } = nat;
 const { parse } = parseStage;
 const { isBalanced } = serviceStage;
+const { isMarkedDone } = snat;
 const { CONTINUE } = verdicts;
 
-const NODE_PORT = FEATURE.NODE_PORT;
+const { NODE_PORT, MASQUERADE_V4, MASQUERADE_V6 } = FEATURE;
+const TRANSLATING = NODE_PORT | MASQUERADE_V4 | MASQUERADE_V6;
+const MASQUERADING = MASQUERADE_V4 | MASQUERADE_V6;
+const NEEDS_CT = NAT_FLAG.NEEDS_CT;
 const NODE = CT_KEY.NODE;
 const { NEW, REPLY, NONE } = CT_STATUS;
 
@@ -29,15 +37,24 @@ const { NEW, REPLY, NONE } = CT_STATUS;
 export function toNetdev(cx: Context, tables: Tables): number {
   let verdict = parse(cx);
   if (verdict !== CONTINUE) return verdict;
-  if ((cx.features & NODE_PORT) === 0) return toStack(cx);
+  if ((cx.features & TRANSLATING) === 0 || isMarkedDone(cx)) return toStack(cx);
   verdict = fragment(cx, tables);
   if (verdict !== CONTINUE) return verdict;
-  if (!isBalanced(cx)) return toStack(cx);
-  cx.ownerIsSource = 1;
-  cx.ownerFlags = NODE;
-  conntrack(cx, tables);
-  if (cx.ctStatus === REPLY) translateFromBackend(cx, tables, cx.ctFlags >>> 16, false);
-  // What the node has no entry for is not new to anybody: this hook makes none.
-  if (cx.ctStatus === NEW) cx.ctStatus = NONE;
+  cx.natFlags = 0;
+  if ((cx.features & NODE_PORT) !== 0 && isBalanced(cx)) {
+    cx.ownerIsSource = 1;
+    cx.ownerFlags = NODE;
+    conntrack(cx, tables);
+    if (cx.ctStatus === REPLY) {
+      translateFromBackend(cx, tables, cx.ctFlags >>> 16, false);
+      return toStack(cx);
+    }
+  }
+  if ((cx.features & MASQUERADING) !== 0) {
+    verdict = masquerade(cx, tables);
+    if (verdict !== CONTINUE) return verdict;
+  }
+  // What the node has no entry for is not new to anybody, but for what it opened itself.
+  if (cx.ctStatus === NEW && cx.natFlags !== NEEDS_CT) cx.ctStatus = NONE;
   return toStack(cx);
 }

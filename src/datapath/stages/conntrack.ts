@@ -251,8 +251,10 @@ const fill = (cx: Context, tables: Tables, at: number, direction: number, tcp: b
   if (cx.loopback !== 0) flags |= LOOPBACK;
   if (cx.audited !== 0) flags |= AUDITED;
   if (cx.proxyPort !== 0) flags |= PROXY_REDIRECT;
-  if (cx.ownerFlags === NODE || (cx.ownerIsSource === 0 && cx.reverseNat !== 0 && cx.loopback === 0))
+  // What the node opens itself has no frontend.
+  if (cx.ownerIsSource === 0 && (cx.ownerFlags === NODE || (cx.reverseNat !== 0 && cx.loopback === 0))) {
     flags |= NODE_PORT;
+  }
   words[at + ENTRY_FLAGS] = flags | (cx.reverseNat << 16);
   words[at + ENTRY_IDENTITY] = cx.remoteIdentity;
   words[at + ENTRY_EPOCH] = cx.epoch;

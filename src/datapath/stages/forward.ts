@@ -30,6 +30,7 @@ const { LINK_TYPE, writeRaw16, writeRaw32 } = wire;
 // The same for what this module exports itself.
 const deliver = toEndpoint;
 const leave = toStack;
+const out = forwardOut;
 
 const FORWARD = STAGE.FORWARD;
 const { STACK, LOCAL, REDIRECT, PROXY } = ACTION;
@@ -95,7 +96,11 @@ export function toEndpoint(cx: Context, tables: Tables, at: number, action: numb
  */
 export function forwardFromPod(cx: Context, tables: Tables): number {
   const at = findDestinationEndpoint(cx, tables);
-  if (at >= 0) return deliver(cx, tables, at, LOCAL);
+  return at >= 0 ? deliver(cx, tables, at, LOCAL) : out(cx, tables);
+}
+
+/** Where a packet goes that no endpoint here is to get: by the route table, or to the stack. */
+export function forwardOut(cx: Context, tables: Tables): number {
   return tables.routes4.count + tables.routes6.count === 0 ? leave(cx) : toRoute(cx, tables);
 }
 

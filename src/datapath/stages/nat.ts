@@ -34,6 +34,10 @@ const {
   writeRaw32,
 } = wire;
 
+// The same for what this module exports itself.
+const putDestination = setDestination;
+const putSource = setSource;
+
 const NAT = STAGE.NAT;
 const { DNAT, REVERSE_NAT, LOOPBACK } = RECORD_FLAG;
 const BACKEND_PORT4 = backendValue4.at.port >>> 2;
@@ -110,7 +114,7 @@ const replaceAddress6 = (
 };
 
 /** Puts another destination in place, in the packet, the headers and the tuple. `port` is raw; words 1..3 are IPv6's. */
-const setDestination = (cx: Context, a0: number, a1: number, a2: number, a3: number, port: number): void => {
+export function setDestination(cx: Context, a0: number, a1: number, a2: number, a3: number, port: number): void {
   const h = cx.headers;
   if (h.family === 4) replaceAddress4(cx, h.l3 + 16, h.d0, a0);
   else replaceAddress6(cx, h.l3 + 24, h.d0, h.d1, h.d2, h.d3, a0, a1, a2, a3);
@@ -125,10 +129,10 @@ const setDestination = (cx: Context, a0: number, a1: number, a2: number, a3: num
   h.ports = cx.ports;
   writeRaw16(cx.bytes, h.l4 + 2, port);
   adjustPort(cx, before, port);
-};
+}
 
 /** Puts another source in place, without or with its port. */
-const setSource = (cx: Context, a0: number, a1: number, a2: number, a3: number, port: number): void => {
+export function setSource(cx: Context, a0: number, a1: number, a2: number, a3: number, port: number): void {
   const h = cx.headers;
   if (h.family === 4) replaceAddress4(cx, h.l3 + 12, h.s0, a0);
   else replaceAddress6(cx, h.l3 + 8, h.s0, h.s1, h.s2, h.s3, a0, a1, a2, a3);
@@ -143,7 +147,18 @@ const setSource = (cx: Context, a0: number, a1: number, a2: number, a3: number, 
   h.ports = cx.ports;
   writeRaw16(cx.bytes, h.l4, port);
   adjustPort(cx, before, port);
-};
+}
+
+/** Puts another identifier (raw) into an ICMP echo, packet, headers and tuple. */
+export function setEchoId(cx: Context, id: number): void {
+  const h = cx.headers;
+  const before = h.icmpId;
+  if (id === before) return;
+  cx.ports = id | (id << 16);
+  h.icmpId = id;
+  writeRaw16(cx.bytes, h.l4 + 4, id);
+  adjustPort(cx, before, id);
+}
 
 /**
  * Translates the destination from the frontend to `cx.backendId` (whose offset in the backend array is `at`), and the source
@@ -163,7 +178,7 @@ export function translateToBackend(cx: Context, tables: Tables, at: number): num
   const b3 = four ? 0 : words[at + 3]!;
   if (cx.tracing !== 0) traceDestination(cx, b0, b1, b2, b3, port);
   if (cx.egress !== 0 && h.s0 === b0 && h.s1 === b1 && h.s2 === b2 && h.s3 === b3) loopBack(cx, tables);
-  setDestination(cx, b0, b1, b2, b3, port);
+  putDestination(cx, b0, b1, b2, b3, port);
   cx.recordFlags |= DNAT;
   return CONTINUE;
 }
@@ -191,7 +206,7 @@ const loopBack = (cx: Context, tables: Tables): void => {
     const t = cx.trace.open(TRACE.LOOPBACK, NAT, 1, 0).key(h.s0).key(h.s1).key(h.s2).key(h.s3);
     t.value(config[at]!).value(a1).value(a2).value(a3);
   }
-  setSource(cx, config[at]!, a1, a2, a3, cx.ports & 0xffff);
+  putSource(cx, config[at]!, a1, a2, a3, cx.ports & 0xffff);
   cx.loopback = 1;
   cx.recordFlags |= LOOPBACK;
 };
@@ -216,12 +231,12 @@ export function translateFromBackend(cx: Context, tables: Tables, reverseNat: nu
   cx.reverseNat = reverseNat;
   cx.recordFlags |= REVERSE_NAT;
   if (hairpin) {
-    setDestination(cx, h.s0, h.s1, h.s2, h.s3, cx.ports >>> 16);
+    putDestination(cx, h.s0, h.s1, h.s2, h.s3, cx.ports >>> 16);
     cx.recordFlags |= LOOPBACK;
   }
   // An ICMP error has no port of its own: only its outer source changes.
   const port = cx.related !== 0 ? cx.ports & 0xffff : portWord & 0xffff;
-  setSource(cx, words[at]!, four ? 0 : words[at + 1]!, four ? 0 : words[at + 2]!, four ? 0 : words[at + 3]!, port);
+  putSource(cx, words[at]!, four ? 0 : words[at + 1]!, four ? 0 : words[at + 2]!, four ? 0 : words[at + 3]!, port);
 }
 
 /**

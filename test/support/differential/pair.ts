@@ -26,7 +26,7 @@ const isTable = (name: StoredMapName): boolean => (MAPS[name] as MapSpec).kind =
 const SCANNED = STORED.filter((name) => !isArray(name) && !isTable(name) && name !== 'metrics');
 /** Maps that the datapath itself writes: their content is what a sequence leaves behind. */
 export const DATAPATH_MAPS: readonly StoredMapName[] = STORED.filter(
-  (name) => (MAPS[name] as MapSpec).kind === 'lru-hash' && !name.startsWith('neighbours') && !name.startsWith('nat'),
+  (name) => (MAPS[name] as MapSpec).kind === 'lru-hash' && !name.startsWith('neighbours'),
 );
 
 /** Two engines. A is the one that the sequence follows. */

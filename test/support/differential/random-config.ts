@@ -30,7 +30,14 @@ export const FEATURE_SETS = 8;
 export function featuresOf(seed: number, number: number): number {
   switch (number) {
     case 0:
-      return BASE | FEATURE.DSR_IPIP | FEATURE.POLICY_DENY_ICMP | FEATURE.POLICY_DENY_RESET;
+      return (
+        BASE |
+        FEATURE.DSR_IPIP |
+        FEATURE.POLICY_DENY_ICMP |
+        FEATURE.POLICY_DENY_RESET |
+        FEATURE.MASQUERADE_V4 |
+        FEATURE.MASQUERADE_V6
+      );
     case 1:
       return (
         BASE |
@@ -38,21 +45,29 @@ export function featuresOf(seed: number, number: number): number {
         FEATURE.TUNNEL |
         FEATURE.ICMP_RULES |
         FEATURE.NO_BACKEND_REJECT |
-        FEATURE.PMTU_DISCOVERY
+        FEATURE.PMTU_DISCOVERY |
+        FEATURE.MASQUERADE_V4 |
+        FEATURE.MASQUERADE_V6
       );
     case 2:
       return (
-        (BASE | FEATURE.VLAN_FILTER | FEATURE.POLICY_DENY_ICMP) &
+        (BASE | FEATURE.VLAN_FILTER | FEATURE.POLICY_DENY_ICMP | FEATURE.MASQUERADE_V4) &
         ~(FEATURE.FRAGMENTS_V4 | FEATURE.FRAGMENTS_V6 | FEATURE.NO_BACKEND_DROP | FEATURE.SCTP)
       );
     case 3:
-      return (BASE | FEATURE.DSR_IPIP | FEATURE.EXTERNAL_CLUSTER_IP | FEATURE.NO_BACKEND_REJECT) & ~FEATURE.IPV6;
+      return (
+        (BASE | FEATURE.DSR_IPIP | FEATURE.MASQUERADE_V4 | FEATURE.EXTERNAL_CLUSTER_IP | FEATURE.NO_BACKEND_REJECT) &
+        ~FEATURE.IPV6
+      );
     case 4:
       return (
-        (BASE | FEATURE.DSR_IPIP | FEATURE.AUDIT | FEATURE.POLICY_DENY_ICMP) & ~(FEATURE.IPV4 | FEATURE.CT_ACCOUNTING)
+        (BASE | FEATURE.DSR_IPIP | FEATURE.AUDIT | FEATURE.POLICY_DENY_ICMP | FEATURE.MASQUERADE_V6) &
+        ~(FEATURE.IPV4 | FEATURE.CT_ACCOUNTING)
       );
     case 5:
-      return (BASE | FEATURE.TUNNEL) & ~(FEATURE.SOURCE_CHECK | FEATURE.NODE_PORT | FEATURE.EVENTS);
+      return (
+        (BASE | FEATURE.TUNNEL | FEATURE.MASQUERADE_V6) & ~(FEATURE.SOURCE_CHECK | FEATURE.NODE_PORT | FEATURE.EVENTS)
+      );
     default:
       return flipped(new Random(seed, 0xfea, number), BASE);
   }
@@ -78,6 +93,21 @@ function unknownField(random: Random, field: (typeof configValue.fields)[number]
     return random.chance(50) ? new Uint8Array(field.bytes) : random.fill(new Uint8Array(field.bytes));
   const n = random.chance(40) ? 0 : random.u32();
   return field.bytes === 1 ? n & 0xff : field.bytes === 2 ? n & 0xffff : n;
+}
+
+/** Ports of source NAT: at times so few that they run out, at times none. */
+function natPorts(random: Random): { readonly natPortFirst: number; readonly natPortLast: number } {
+  const [natPortFirst, natPortLast] = random.pick([
+    [32768, 65535],
+    [32768, 65535],
+    [1024, 65535],
+    [1024, 1026],
+    [39999, 40003],
+    [65535, 65535],
+    [40000, 39999],
+    [0, 65535],
+  ] as const);
+  return { natPortFirst, natPortLast };
 }
 
 /** A configuration with the given features. */
@@ -106,6 +136,7 @@ export function randomConfig(random: Random, features: number, cast: Cast): Conf
     nodeId: random.pick([0, 1, 1, 1, 2]),
     tunnelPort: random.pick([8472, 53, 8080]),
     flowLifetime: seconds(random),
+    ...natPorts(random),
     encapPrefix4: random.pick([1, 8, 16, 24, 31, 32]),
     encapPrefix6: random.pick([96, 97, 112, 120, 127, 128]),
     encapSource4: be32(Uint8Array.of(10, 0, 0, 9)),

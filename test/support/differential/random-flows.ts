@@ -66,6 +66,18 @@ export function randomFlow(random: Random, cast: Cast, family: Family): FrameSpe
   return described(random, source, destination, protocol, sourcePort, random.pick(SERVICE_PORTS));
 }
 
+/** First packet of a connection that leaves the node: of a pod, or of the host, to somebody outside or elsewhere. */
+export function leavingFlow(random: Random, cast: Cast, family: Family): FrameSpec {
+  const inside = [...(random.chance(70) ? cast.pods : cast.hosts)].map((member) => member.address);
+  const source = ofFamily(random, inside, family);
+  const destination = ofFamily(random, random.chance(75) ? cast.outside : cast.remotes, family);
+  const icmp = random.chance(35);
+  const protocol = icmp ? (family === 4 ? ICMP : ICMPV6) : random.pick(PORTED);
+  const spec = described(random, source, destination, protocol, random.pick(CLIENT_PORTS), random.pick(SERVICE_PORTS));
+  // A timestamp request, or the like: nothing that source NAT can tell apart.
+  return icmp && random.chance(75) ? { ...spec, type: family === 4 ? 13 : 130 } : spec;
+}
+
 /** A first packet between two ends, with traits of chance. */
 export function described(
   random: Random,

@@ -35,7 +35,7 @@ function putService(entries: WorldEntry[], address: Uint8Array, key: SlotKey, va
 /** One backend, mostly one of the pods. */
 export function randomBackend(random: Random, cast: Cast, id: number, family: Family): WorldEntry {
   const pods = cast.pods.map((pod) => pod.address);
-  const address = ofFamily(random, random.chance(75) ? pods : everyone(cast), family);
+  const address = ofFamily(random, random.chance(68) ? pods : everyone(cast), family);
   const rest = {
     port: random.pick([80, 8080, 8080, 0, 53, 0x8000]),
     protocol: random.pick(PORTED),

@@ -1,7 +1,7 @@
 // What the datapath had remembered before a sequence began: connections, affinities, flows, fragments, in every state.
 // Input: chance, a world. Output: entries of the maps that the datapath writes. Invariant: keys are canonical, as the
 // datapath makes them; values hold whatever fits.
-import { CT_FLAG, CT_KEY } from '../../../src/schema/index.ts';
+import { CT_FLAG, CT_KEY, NAT_FLAG, NAT_WAY } from '../../../src/schema/index.ts';
 import { CLIENT_PORTS, everyone, type Frontend, ICMP, ICMPV6, ofFamily, PORTED, SERVICE_PORTS, TCP } from './cast.ts';
 import type { FrameSpec } from './frame.ts';
 import type { Random } from './random.ts';
@@ -56,6 +56,50 @@ function connection(random: Random): Entry4['value'] {
   };
 }
 
+/** A translation of a connection, or one half of it, with the hosts' addresses in the place of the source. */
+function addTranslation(
+  random: Random,
+  world: RandomWorld,
+  entries: WorldEntry[],
+  source: Uint8Array,
+  destination: Uint8Array,
+  ports: readonly [number, number],
+  protocol: number,
+): void {
+  const family = source.length === 4 ? 4 : 6;
+  const node = ofFamily(
+    random,
+    world.cast.hosts.map((host) => host.address),
+    family,
+  );
+  const natPort = random.chance(50) ? ports[0] : random.pick(CLIENT_PORTS);
+  const rest = {
+    flags: random.pick([0, NAT_FLAG.NEEDS_CT, NAT_FLAG.NODE_PORT, NAT_FLAG.NODE_PORT]),
+    created: 0,
+    reverseNat: random.chance(50) ? 0 : random.between(1, REVERSE_NATS),
+  };
+  const put = (
+    from: Uint8Array,
+    to: Uint8Array,
+    sourcePort: number,
+    destinationPort: number,
+    flags: number,
+    address: Uint8Array,
+    port: number,
+  ): void => {
+    const key = { sourcePort, destinationPort, protocol, flags };
+    if (family === 4) {
+      const value = { address: be32(address), port, ...rest };
+      entries.push({ map: 'nat4', key: { source: be32(from), destination: be32(to), ...key }, value });
+    } else {
+      entries.push({ map: 'nat6', key: { source: from, destination: to, ...key }, value: { address, port, ...rest } });
+    }
+  };
+  const halves = random.pick([1, 2, 3, 3, 3]);
+  if ((halves & 1) !== 0) put(source, destination, ports[0], ports[1], NAT_WAY.OUT, node, natPort);
+  if ((halves & 2) !== 0) put(destination, node, ports[1], natPort, NAT_WAY.BACK, source, ports[0]);
+}
+
 /** What was remembered, and of whom. */
 export interface RandomState {
   readonly entries: readonly WorldEntry[];
@@ -87,6 +131,9 @@ export function randomState(random: Random, world: RandomWorld): RandomState {
       const there = described(random, source, destination, protocol, sourcePort, destinationPort);
       const back = described(random, destination, source, protocol, destinationPort, sourcePort);
       flows.push(icmp ? { ...there, id: 7 } : random.chance(60) ? there : back);
+    }
+    if (!related && random.chance(40)) {
+      addTranslation(random, world, entries, source, destination, [sourcePort, icmp ? 0 : destinationPort], protocol);
     }
     const order = orderOf(source, destination) || raw16(sourcePort) - raw16(destinationPort);
     const sourceLow = order <= 0;

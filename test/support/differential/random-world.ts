@@ -1,8 +1,8 @@
 // Random worlds: configuration, endpoints, identities, services, policies, routes, as entries of maps.
 // Input: chance, the features that the engines were loaded with. Output: entries in the order in which they are written.
 // Invariant: depends on nothing but the stream it is given; whatever a field can hold is drawn now and then.
-import { ENDPOINT_FLAG, IDENTITY, MAPS } from '../../../src/schema/index.ts';
-import { type Cast, everyone, maskedTo, randomCast } from './cast.ts';
+import { ENDPOINT_FLAG, IDENTITY, MAPS, NO_MASQUERADE } from '../../../src/schema/index.ts';
+import { type Cast, everyone, maskedTo, ofFamily, randomCast } from './cast.ts';
 import { type Config, randomConfig } from './random-config.ts';
 import type { Random } from './random.ts';
 import { addPolicies } from './random-policies.ts';
@@ -34,6 +34,7 @@ export function randomWorld(random: Random, features: number, given?: Cast): Ran
   addPolicies(random, entries);
   addServices(random, cast, entries);
   addRoutes(random, cast, entries);
+  addNodes(random, cast, entries);
   return { cast, config, entries };
 }
 
@@ -107,6 +108,34 @@ function addIdentities(random: Random, cast: Cast, entries: WorldEntry[]): void 
   for (let i = random.below(6); i > 0; i--) {
     const address = random.pick(all);
     addPrefix(random, entries, address, prefixBits(random, address), random.pick(IDENTITIES));
+  }
+}
+
+/** The addresses of nodes, mostly the hosts', and destinations that see pods as they are. */
+function addNodes(random: Random, cast: Cast, entries: WorldEntry[]): void {
+  const all = everyone(cast);
+  const hosts = cast.hosts.map((host) => host.address);
+  for (const id of [0, 1, 2, 3]) {
+    for (const family of [4, 6] as const) {
+      if (random.chance(28)) continue;
+      const address = ofFamily(random, random.chance(85) ? hosts : all, family);
+      const none = new Uint8Array(address.length);
+      const gateway = random.chance(60) ? none : ofFamily(random, random.chance(60) ? hosts : all, family);
+      if (family === 4) {
+        const value = { address: random.chance(4) ? 0 : be32(address), gateway: be32(gateway) };
+        entries.push({ map: 'nodes4', key: { id }, value });
+      } else
+        entries.push({ map: 'nodes6', key: { id }, value: { address: random.chance(4) ? none : address, gateway } });
+    }
+  }
+  for (let i = random.below(3); i > 0; i--) {
+    const address = random.pick(all);
+    const bits = prefixBits(random, address);
+    const value = { reason: random.pick([NO_MASQUERADE.NATIVE_ROUTING, NO_MASQUERADE.AGENT, 0]) };
+    const masked = maskedTo(address, bits);
+    if (address.length === 4)
+      entries.push({ map: 'noMasquerade4', key: { prefixLength: bits, address: be32(masked) }, value });
+    else entries.push({ map: 'noMasquerade6', key: { prefixLength: bits, address: masked }, value });
   }
 }
 

@@ -10,7 +10,7 @@ import { frame, type FrameSpec, PLAIN, transport } from './frame.ts';
 import { fitting, mutated, networkOffset, noise } from './mutate.ts';
 import type { Random } from './random.ts';
 import type { Config } from './random-config.ts';
-import { described, randomFlow, SEGMENTS } from './random-flows.ts';
+import { described, leavingFlow, randomFlow, SEGMENTS } from './random-flows.ts';
 import type { RandomWorld } from './random-world.ts';
 import {
   ACK,
@@ -176,6 +176,7 @@ export class Traffic {
       if (said !== undefined) return said;
     }
     const n = random.below(100);
+    if (n >= 46 && n < 58) return this.leaving();
     if (n < 58 || this.flows.length === 0) return this.fresh();
     if (n < 78) return this.again();
     if (n < 83) return { ...this.entering(this.anyFrame()), hook: random.pick(HOOKS) };
@@ -200,6 +201,15 @@ export class Traffic {
     if (this.flows.length < 8) this.flows.push(spec);
     else this.flows[random.below(8)] = spec;
     return this.sent(spec);
+  }
+
+  /** What leaves the node, at its device: seen by the pod's hook before, or not. */
+  private leaving(): Pending {
+    const { random } = this;
+    const spec = leavingFlow(random, this.cast, this.family());
+    if (this.flows.length < 8) this.flows.push(spec);
+    const sent = this.sent(spec);
+    return random.chance(70) ? { ...sent, hook: HOOK.TO_NETDEV } : sent;
   }
 
   /** The opener of a connection goes on: next segments, the same again. */
@@ -348,6 +358,12 @@ export class Traffic {
         else this.answered(outcome.bytes);
         return;
       case ACTION.REDIRECT:
+        if (step.hook === HOOK.FROM_CONTAINER && random.chance(60)) {
+          on(HOOK.TO_NETDEV);
+          return;
+        }
+        this.answered(outcome.bytes);
+        return;
       case ACTION.TX:
         this.answered(outcome.bytes);
         return;
