@@ -233,6 +233,7 @@
 #define WEIR_FEATURE_DSR_IPIP 1048576
 #define WEIR_FEATURE_POLICY_DENY_RESET 16777216
 #define WEIR_FEATURE_PMTU_DISCOVERY 33554432
+#define WEIR_FEATURE_MASQUERADE_V6 2097152
 
 /* Reserved identities */
 #define WEIR_IDENTITY_UNKNOWN 0
@@ -1127,7 +1128,9 @@ struct weir_config {
 	__u8 encap_source6[16]; /* @96 the same for IPv6 */
 	__u8 encap_prefix4; /* @112 leading bits of encapSource4 that are kept, 1..32; the rest tells flows apart (RSS) */
 	__u8 encap_prefix6; /* @113 leading bits of encapSource6 that are kept, 96..128 */
-	__u8 pad[6];
+	__u8 pad[2];
+	__u16 nat_port_first; /* @116 first port that source NAT gives out; lower ones are never translated */
+	__u16 nat_port_last; /* @118 last one */
 	__be32 router_address4; /* @120 own address in ICMP errors about routing; 0 = none: such errors are not sent */
 	__u8 router_address6[16]; /* @124 the same for IPv6 */
 };
@@ -1159,6 +1162,8 @@ _Static_assert(__builtin_offsetof(struct weir_config, encap_source6) == 96, "wei
 _Static_assert(__builtin_offsetof(struct weir_config, encap_prefix4) == 112, "weir_config.encap_prefix4");
 _Static_assert(__builtin_offsetof(struct weir_config, encap_prefix6) == 113, "weir_config.encap_prefix6");
 _Static_assert(__builtin_offsetof(struct weir_config, pad) == 114, "weir_config.pad");
+_Static_assert(__builtin_offsetof(struct weir_config, nat_port_first) == 116, "weir_config.nat_port_first");
+_Static_assert(__builtin_offsetof(struct weir_config, nat_port_last) == 118, "weir_config.nat_port_last");
 _Static_assert(__builtin_offsetof(struct weir_config, router_address4) == 120, "weir_config.router_address4");
 _Static_assert(__builtin_offsetof(struct weir_config, router_address6) == 124, "weir_config.router_address6");
 
@@ -1412,10 +1417,15 @@ struct weir_context {
 	__u32 answer_mtu; /* @224 MTU that it tells */
 	__u32 key[10]; /* @228 conntrack key being looked up: 4 words for IPv4, 10 for IPv6 */
 	__u32 other_key[10]; /* @268 key of another map */
+	__u32 nat_address[4]; /* @308 address that source NAT puts in place */
+	__u16 nat_port; /* @324 its raw port */
+	__u16 nat_flags; /* @326 NAT_FLAG of the translation found */
+	__u16 nat_reverse; /* @328 its reverse NAT index */
+	__u8 nat_spare[2];
 	__u8 spare[4];
-	__u32 entry[16]; /* @312 conntrack entry being made or moved */
+	__u32 entry[16]; /* @336 conntrack entry being made or moved */
 };
-_Static_assert(sizeof(struct weir_context) == 376, "weir_context: size");
+_Static_assert(sizeof(struct weir_context) == 400, "weir_context: size");
 _Static_assert(__builtin_offsetof(struct weir_context, source) == 0, "weir_context.source");
 _Static_assert(__builtin_offsetof(struct weir_context, destination) == 16, "weir_context.destination");
 _Static_assert(__builtin_offsetof(struct weir_context, ports) == 32, "weir_context.ports");
@@ -1497,8 +1507,13 @@ _Static_assert(__builtin_offsetof(struct weir_context, answer) == 220, "weir_con
 _Static_assert(__builtin_offsetof(struct weir_context, answer_mtu) == 224, "weir_context.answer_mtu");
 _Static_assert(__builtin_offsetof(struct weir_context, key) == 228, "weir_context.key");
 _Static_assert(__builtin_offsetof(struct weir_context, other_key) == 268, "weir_context.other_key");
-_Static_assert(__builtin_offsetof(struct weir_context, spare) == 308, "weir_context.spare");
-_Static_assert(__builtin_offsetof(struct weir_context, entry) == 312, "weir_context.entry");
+_Static_assert(__builtin_offsetof(struct weir_context, nat_address) == 308, "weir_context.nat_address");
+_Static_assert(__builtin_offsetof(struct weir_context, nat_port) == 324, "weir_context.nat_port");
+_Static_assert(__builtin_offsetof(struct weir_context, nat_flags) == 326, "weir_context.nat_flags");
+_Static_assert(__builtin_offsetof(struct weir_context, nat_reverse) == 328, "weir_context.nat_reverse");
+_Static_assert(__builtin_offsetof(struct weir_context, nat_spare) == 330, "weir_context.nat_spare");
+_Static_assert(__builtin_offsetof(struct weir_context, spare) == 332, "weir_context.spare");
+_Static_assert(__builtin_offsetof(struct weir_context, entry) == 336, "weir_context.entry");
 
 /* weir_config: array, the datapath’s configuration */
 #define WEIR_MAP_CONFIG_MAX 1

@@ -92,8 +92,10 @@ INLINE int connection_plain(struct __sk_buff *skb, struct weir_context *cx,
 INLINE int run_connection_plain(struct __sk_buff *skb, const struct weir_config *config,
                                 const int family) {
   const __u32 needed = family == 4 ? WEIR_FEATURE_IPV4 : WEIR_FEATURE_IPV6;
-  struct weir_context quick;
-  struct weir_context *cx = &quick;
+  /* On the stack, as far as this way reads it: without room for other keys, translations, entries.
+   */
+  __u64 quick[(offsetof(struct weir_context, other_key) + 7) / 8];
+  struct weir_context *cx = (struct weir_context *)quick;
   begin(cx, config, WEIR_HOOK_FROM_CONTAINER);
   void *data = DATA(skb);
   if (!(cx->features & needed) || data + PLAIN_BYTES(family) > DATA_END(skb))

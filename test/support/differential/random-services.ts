@@ -54,10 +54,10 @@ function addBackends(random: Random, cast: Cast, entries: WorldEntry[]): void {
     for (let id = 1; id < BACKENDS; id++) {
       if (random.chance(12)) continue;
       entries.push(randomBackend(random, cast, id, family));
-      if (random.chance(40)) continue;
+      if (random.chance(15)) continue;
       const value = {
         ifindex: random.pick([0, 3, 4, 11]),
-        mtu: random.pick([0, 1500, 40, 48, 60, 60, 68, 68, 88, 100]),
+        mtu: random.pick([0, 30, 48, 48, 60, 60, 68, 88]),
         flags: random.pick([1, 1, 1, 0, 3, 0xffff]),
         destinationMac: random.fill(new Uint8Array(6)),
         sourceMac: random.fill(new Uint8Array(6)),
