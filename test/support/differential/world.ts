@@ -78,7 +78,15 @@ const BY_SPEC_NAME = new Map<string, StoredMapName>(STORED.map((name) => [specOf
 export const storedName = (specName: string): StoredMapName | undefined => BY_SPEC_NAME.get(specName);
 
 /** Fields that hold a second since start: in entries they count from the sequence's own beginning. */
-const SECONDS: readonly string[] = ['lifetime', 'lastTxReport', 'lastRxReport', 'lastUsed', 'lastSeen', 'lastTopUp', 'created'];
+const SECONDS: readonly string[] = [
+  'lifetime',
+  'lastTxReport',
+  'lastRxReport',
+  'lastUsed',
+  'lastSeen',
+  'lastTopUp',
+  'created',
+];
 const TIMED = new Map<StoredMapName, readonly string[]>(
   STORED.filter((name) => specOf(name).kind === 'lru-hash').map((name) => [
     name,
