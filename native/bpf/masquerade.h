@@ -93,15 +93,17 @@ INLINE __u32 exception(struct weir_context *cx, const int family) {
 
 INLINE int masquerade_of(struct __sk_buff *skb, struct weir_context *cx,
                          const struct weir_config *config, const int family) {
+  bool own = take_node_address(cx, config, 0, false, family);
+  if (own && is_same_address(cx->source, cx->nat_address, family))
+    return reserve(skb, cx, config, family);
   struct weir_endpoint *endpoint = find_endpoint(cx->source, family);
   if (!endpoint)
     return CONTINUE;
-  __u32 flags = endpoint->flags;
-  if (!take_node_address(cx, config, endpoint->node_id, false, family))
+  if (endpoint->flags & (WEIR_ENDPOINT_FLAG_HOST | WEIR_ENDPOINT_FLAG_SKIP_MASQUERADE))
     return CONTINUE;
-  if ((flags & WEIR_ENDPOINT_FLAG_HOST) && is_same_address(cx->source, cx->nat_address, family))
-    return reserve(skb, cx, config, family);
-  if (flags & (WEIR_ENDPOINT_FLAG_HOST | WEIR_ENDPOINT_FLAG_SKIP_MASQUERADE))
+  /* One dataplane may stand for every node: a pod's own one counts. */
+  __u32 node = endpoint->node_id;
+  if (node ? !take_node_address(cx, config, node, false, family) : !own)
     return CONTINUE;
   if (cx->related) {
     error_out(skb, cx);

@@ -9,6 +9,7 @@ import { buildEndpoints, buildIpcache, buildPolicies, EndpointNumbers, localPods
 import { type MapSizes, mapSizes, sizeProblems } from './map-sizes.ts';
 import { buildIdentities, IdentityNumbers, type IdentityView, WHOLE_CLUSTER } from './identity.ts';
 import { type MaglevSeed, maglevSizeProblem, parseMaglevSeed } from './maglev/index.ts';
+import { buildNatTables } from './nat-tables.ts';
 import { type NamedRule, PolicyCompiler } from './policy/compile-policies.ts';
 import { normalisePolicies, policyPrefixes } from './policy/normalise.ts';
 import type { NormalPolicies } from './policy/rule.ts';
@@ -32,6 +33,10 @@ export type CompiledMapName =
   | 'maglev4'
   | 'maglev6'
   | 'affinityMatch'
+  | 'nodes4'
+  | 'nodes6'
+  | 'noMasquerade4'
+  | 'noMasquerade6'
   | 'sourceRange4'
   | 'sourceRange6'
   | 'policy'
@@ -154,6 +159,7 @@ export class Compiler {
       endpoints4: endpoints.endpoints4,
       endpoints6: endpoints.endpoints6,
       ...finish(services.builders),
+      ...buildNatTables(view.nodes, settings, complain),
       config: configMap(settings, seeds, this.endpointNumbers.globalEpoch, node?.id ?? 0),
     };
     problems.push(...capacityProblems(Object.values(maps)));

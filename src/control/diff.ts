@@ -48,6 +48,7 @@ const PHASES: readonly Phase[] = [
   { op: 'upserts', maps: ['ipcache4', 'ipcache6'] },
   { op: 'deletes', maps: ['policy'], only: policyGoesOn },
   { op: 'upserts', maps: ['endpoints4', 'endpoints6'] },
+  { op: 'upserts', maps: ['nodes4', 'nodes6', 'noMasquerade4', 'noMasquerade6'] },
   { op: 'upserts', maps: ['backends4', 'backends6'] },
   { op: 'upserts', maps: SERVICES, only: isRole('slot') },
   {
@@ -65,6 +66,7 @@ const PHASES: readonly Phase[] = [
   { op: 'deletes', maps: ['reverseNat4', 'reverseNat6'] },
   { op: 'deletes', maps: ['backends4', 'backends6'] },
   { op: 'deletes', maps: ['endpoints4', 'endpoints6'] },
+  { op: 'deletes', maps: ['noMasquerade4', 'noMasquerade6', 'nodes4', 'nodes6'] },
   { op: 'deletes', maps: ['ipcache4', 'ipcache6'] },
   { op: 'deletes', maps: ['policyMeta'] },
   { op: 'deletes', maps: ['policy'], only: (write, next) => !policyGoesOn(write, next) },

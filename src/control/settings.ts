@@ -72,6 +72,14 @@ export interface CompileSettings {
   readonly routerAddress6: Uint8Array;
   /** First port that source NAT gives out: behind the NodePort range. */
   readonly natPortFirst: number;
+  /** `bpf.masquerade` with `enableIPv4Masquerade` or `enableIPv6Masquerade`. */
+  readonly masquerade4: boolean;
+  readonly masquerade6: boolean;
+  /** `ipv4NativeRoutingCIDR`, `ipv6NativeRoutingCIDR`: prefixes in text. */
+  readonly nativeRouting: readonly string[];
+  /** `ipMasqAgent.enabled`, and what it exempts: prefixes in text. */
+  readonly masqueradeAgent: boolean;
+  readonly masqueradeExempt: readonly string[];
 }
 
 /** How a compile is asked for, besides the configuration. */
@@ -119,9 +127,27 @@ export function settingsOf(config: Config, state: ClusterState, options: Compile
     tunnelPort: config.tunnelPort || (config.tunnelProtocol === 'geneve' ? 6081 : 8472),
     flowLifetime: config['bpf-ct-timeout-service-tcp'],
     natPortFirst: Math.min(nodePortLast + 1, 65535),
+    masquerade4: config['bpf.masquerade'] && config.enableIPv4Masquerade,
+    masquerade6: config['bpf.masquerade'] && config.enableIPv6Masquerade,
+    nativeRouting: [config.ipv4NativeRoutingCIDR, config.ipv6NativeRoutingCIDR].filter((text) => text !== ''),
+    masqueradeAgent: config['ipMasqAgent.enabled'],
+    masqueradeExempt: exemptByAgent(config),
     ...encapsulation(config, state, options.node),
     ...routerAddresses(state, options.node),
   };
+}
+
+/** What ip-masq-agent exempts where its configuration names nothing: its own defaults. */
+const AGENT_DEFAULTS =
+  '10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10 192.0.0.0/24 192.0.2.0/24 192.88.99.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 240.0.0.0/4';
+
+function exemptByAgent(config: Config): string[] {
+  const named = config['ipMasqAgent.config.nonMasqueradeCIDRs'];
+  return [
+    ...(named.length > 0 ? named : AGENT_DEFAULTS.split(' ')),
+    ...(config['ipMasqAgent.config.masqLinkLocal'] ? [] : ['169.254.0.0/16']),
+    ...(config['ipMasqAgent.config.masqLinkLocalIPv6'] ? [] : ['fe80::/10']),
+  ];
 }
 
 function routerAddresses(
@@ -190,6 +216,8 @@ export function featureBits(settings: CompileSettings): number {
   if (settings.ipv6) bits |= FEATURE.IPV6;
   if (settings.externalClusterIP) bits |= FEATURE.EXTERNAL_CLUSTER_IP;
   if (settings.kubeProxyReplacement) bits |= FEATURE.NODE_PORT;
+  if (settings.masquerade4) bits |= FEATURE.MASQUERADE_V4;
+  if (settings.masquerade6) bits |= FEATURE.MASQUERADE_V6;
   return bits >>> 0;
 }
 

@@ -10,6 +10,7 @@ import {
   dropName,
   HOOK_NAME,
   MAPS,
+  NO_MASQUERADE,
   POLICY_MATCH_NAME,
   SHAPE_ANY_PROTOCOL,
   STAGE_NAME,
@@ -54,6 +55,16 @@ const ANSWER_TEXT: Readonly<Record<number, string>> = {
   [ANSWER.RESET]: 'a TCP reset',
   [ANSWER.TIME_EXCEEDED]: 'ICMP “time exceeded”',
   [ANSWER.TOO_BIG]: 'ICMP “packet too big”',
+};
+const NO_MASQUERADE_TEXT: Readonly<Record<number, string>> = {
+  [NO_MASQUERADE.NONE]: 'masqueraded: the destination is outside',
+  [NO_MASQUERADE.NATIVE_ROUTING]: 'not masqueraded: the destination is natively routed',
+  [NO_MASQUERADE.AGENT]: 'not masqueraded: ip-masq-agent exempts the destination',
+  [NO_MASQUERADE.NODE]: 'not masqueraded: the destination is a node of the cluster',
+  [NO_MASQUERADE.POD]: 'not masqueraded: the destination is a pod of the cluster',
+  [NO_MASQUERADE.ANSWER]: 'not masqueraded: the connection was opened from outside',
+  [NO_MASQUERADE.EXEMPT]: 'not masqueraded: the endpoint is exempt',
+  [NO_MASQUERADE.NO_ADDRESS]: 'not masqueraded: no address of the node is known',
 };
 const STATE_NAME = Object.fromEntries(
   Object.entries(BACKEND_STATE).map(([name, number]) => [number, name.toLowerCase()]),
@@ -229,6 +240,20 @@ function sentence(record: Int32Array, names: TraceNames): string {
       if (result === ANSWERED.MUST_NOT) return `${what} is not sent: nobody may be answered here`;
       return `answered: ${what} from ${quad(0)} to ${quad(4)}${value(0) === ANSWER.TOO_BIG ? `, MTU ${value(1)}` : ''}`;
     }
+    case TRACE.NAT_LOOKUP:
+      return result === 0 ? `no translation in ${mapName}` : `a translation is in ${mapName}`;
+    case TRACE.NAT_CREATE:
+      return `a translation is made in ${mapName}: port ${String(valueOf()['port'])}, found at attempt ${result}`;
+    case TRACE.SNAT:
+      return `source NAT: ${socketText(quad(0), port(key(4) & 0xffff))} becomes ${socketText(quad(0, true), port(value(4) & 0xffff))}`;
+    case TRACE.NAT_BACK:
+      return `source NAT of an answer: destination ${socketText(quad(0), port(key(4) >>> 16))} becomes ${socketText(quad(0, true), port(value(4) >>> 16))}`;
+    case TRACE.MASQUERADE:
+      return NO_MASQUERADE_TEXT[value(0)] ?? 'the source keeps its address';
+    case TRACE.NAT_ERROR:
+      return `the packet that the ICMP error quotes is rewritten: its ${value(0) === 1 ? 'source' : 'destination'} becomes ${socketText(quad(1, true), port(value(5)))}`;
+    case TRACE.NO_MASQUERADE:
+      return result === 0 ? 'no range exempts the destination' : `a range in ${mapName} exempts the destination`;
     default:
       return `record ${kind}, result ${result}`;
   }

@@ -319,4 +319,40 @@ export const FAULTS: readonly Fault[] = [
     before: 'count(cx, cx->drop_reason, cx->egress ? WEIR_DIRECTION_EGRESS : WEIR_DIRECTION_INGRESS);',
     after: 'count(cx, cx->drop_reason, WEIR_DIRECTION_INGRESS);',
   },
+  // Source NAT.
+  {
+    file: 'nat_key.h',
+    before: 'return is_icmp(cx->protocol) ? cx->ports & 0xffff : cx->ports;',
+    after: 'return cx->ports;',
+  },
+  {
+    file: 'nat_mapping.h',
+    before: 'return number >= config->nat_port_first && number <= config->nat_port_last;',
+    after: 'return number > config->nat_port_first && number <= config->nat_port_last;',
+  },
+  {
+    file: 'nat_mapping.h',
+    before: 'bool kept = wanted >= first && wanted <= last;',
+    after: 'bool kept = wanted > first && wanted <= last;',
+  },
+  { file: 'nat_mapping.h', before: 'next -= size;', after: 'next = first;' },
+  { file: 'nat_mapping.h', before: 'if (owner == OWNER_OWN)', after: 'if (owner != OWNER_NOBODY)' },
+  { file: 'nat.h', before: '*(p16 *)(at + 4) = id;', after: '*(p16 *)(at + 4) = before;' },
+  { file: 'nat_error.h', before: 'quote->l4 = l3 + length;', after: 'quote->l4 = l3 + 20;' },
+  {
+    file: 'nat_error.h',
+    before: 'store16(skb, quote->l3 + 10, adjusted);',
+    after: 'store16(skb, quote->l3 + 10, ip);',
+  },
+  {
+    file: 'masquerade.h',
+    before: 'if (endpoint->flags & (WEIR_ENDPOINT_FLAG_HOST | WEIR_ENDPOINT_FLAG_SKIP_MASQUERADE))',
+    after: 'if (endpoint->flags & WEIR_ENDPOINT_FLAG_HOST)',
+  },
+  { file: 'masquerade.h', before: 'if (answers_outside(cx, family))', after: 'if (0 && answers_outside(cx, family))' },
+  {
+    file: 'hooks/from_netdev.h',
+    before: 'translate_from_backend(skb, cx, reply ? cx->ct_flags >> 16 : cx->nat_reverse, false, family);',
+    after: 'translate_from_backend(skb, cx, cx->nat_reverse, false, family);',
+  },
 ];

@@ -8,8 +8,8 @@ const chartSections = new Set(
   extraContainers extraInitContainers extraHostPathMounts initResources startupProbe livenessProbe readinessProbe rbac prometheus dashboards
   debug logOptions logSystemLoad namespaceOverride upgradeCompatibility preflight tls certgen clustermesh ipam k8s k8sServiceHost
   k8sServicePort k8sServiceHostRef k8sServiceLookupConfigMapName k8sServiceLookupNamespace k8sClientRateLimit kubeConfigPath cni envoy healthPort
-  healthChecking endpointHealthChecking waitForKubeProxy annotateK8sNode autoDirectNodeRoutes directRoutingSkipUnreachable ipv4NativeRoutingCIDR
-  ipv6NativeRoutingCIDR installNoConntrackIptablesRules l2NeighDiscovery pprof dnsProxy dnsPolicyUnloadOnShutdown nat eni azure gke alibabacloud
+  healthChecking endpointHealthChecking waitForKubeProxy annotateK8sNode autoDirectNodeRoutes directRoutingSkipUnreachable
+  installNoConntrackIptablesRules l2NeighDiscovery pprof dnsProxy dnsPolicyUnloadOnShutdown nat eni azure gke alibabacloud
   aksbyocni nodeinit etcd identityAllocationMode identityManagementMode identityChangeGracePeriod conntrackGCInterval conntrackGCMaxInterval
   crdWaitTimeout cleanState cleanBpfState cgroup customCalls bpfClockProbe disableEndpointCRD ciliumEndpointSlice enableCiliumEndpointSlice
   enableLBIPAM defaultLBServiceIPAM bgpControlPlane bgp l2announcements l2podAnnouncements nodeIPAM scheduling dnsPolicy secretsNamespaceAnnotations
@@ -43,7 +43,6 @@ const chartPrefixes = [
   'gatewayAPI.',
   'hostPort.enabled',
   'ingressController.',
-  'ipMasqAgent.config.',
   'ipMasqAgent.config',
   'loadBalancer.l7.ports',
   'loadBalancer.l7.algorithm',

@@ -154,8 +154,16 @@ export const options = {
   /** A replay knows by these two where a node's address may stand for a pod's. */
   enableIPv4Masquerade: flag('enable-ipv4-masquerade', 'honoured', true),
   enableIPv6Masquerade: flag('enable-ipv6-masquerade', 'honoured', true),
-  'bpf.masquerade': flag('enable-bpf-masquerade', 'not-yet', false),
-  'ipMasqAgent.enabled': flag('enable-ip-masq-agent', 'not-yet', false),
+  /** Off: the stack masquerades, which no program sees; on: to-netdev does. */
+  'bpf.masquerade': flag('enable-bpf-masquerade', 'honoured', false),
+  /** Unset: the pod networks of the nodes. */
+  ipv4NativeRoutingCIDR: prefix('ipv4-native-routing-cidr', 'honoured', 4, 0),
+  ipv6NativeRoutingCIDR: prefix('ipv6-native-routing-cidr', 'honoured', 6, 0),
+  'ipMasqAgent.enabled': flag('enable-ip-masq-agent', 'honoured', false),
+  /** Empty: the agent's own list of private and documentation networks. */
+  'ipMasqAgent.config.nonMasqueradeCIDRs': texts(undefined, 'honoured', []),
+  'ipMasqAgent.config.masqLinkLocal': flag(undefined, 'honoured', false),
+  'ipMasqAgent.config.masqLinkLocalIPv6': flag(undefined, 'honoured', false),
   'endpointRoutes.enabled': flag('enable-endpoint-routes', 'not-yet', false),
   'daemon.enableSourceIPVerification': flag('enable-source-ip-verification', 'honoured', true),
   'bpf.vlanBypass': {

@@ -66,15 +66,17 @@ export function masquerade(cx: Context, tables: Tables): number {
   const h = cx.headers;
   const four = h.family === 4;
   if ((cx.features & (four ? MASQUERADE_V4 : MASQUERADE_V6)) === 0) return CONTINUE;
+  const own = takeNodeAddress(cx, tables, 0, false);
+  if (own && h.s0 === cx.nat0 && (four || (h.s1 === cx.nat1 && h.s2 === cx.nat2 && h.s3 === cx.nat3))) {
+    return reserve(cx, tables);
+  }
   const at = findSourceEndpoint(cx, tables);
   if (at < 0) return CONTINUE;
   const words = four ? tables.endpoints4.words : tables.endpoints6.words;
-  const flags = words[at + EP_FLAGS]!;
-  if (!takeNodeAddress(cx, tables, words[at + EP_IDS]! >>> 16, false)) return keep(cx, NO_ADDRESS);
-  const host =
-    h.s0 === cx.nat0 && (four || (h.s1 === cx.nat1 && h.s2 === cx.nat2 && h.s3 === cx.nat3)) && (flags & HOST) !== 0;
-  if (host) return reserve(cx, tables);
-  if ((flags & (HOST | SKIP_MASQUERADE)) !== 0) return keep(cx, EXEMPT);
+  if ((words[at + EP_FLAGS]! & (HOST | SKIP_MASQUERADE)) !== 0) return keep(cx, EXEMPT);
+  // One dataplane may stand for every node: a pod's own one counts.
+  const node = words[at + EP_IDS]! >>> 16;
+  if (!(node === 0 ? own : takeNodeAddress(cx, tables, node, false))) return keep(cx, NO_ADDRESS);
   if (cx.related !== 0) {
     errorOut(cx, tables);
     return CONTINUE;
