@@ -117,7 +117,7 @@ function addNodes(random: Random, cast: Cast, entries: WorldEntry[]): void {
   const hosts = cast.hosts.map((host) => host.address);
   for (const id of [0, 1, 2, 3]) {
     for (const family of [4, 6] as const) {
-      if (random.chance(28)) continue;
+      if (random.chance(45)) continue;
       const address = ofFamily(random, random.chance(85) ? hosts : all, family);
       const none = new Uint8Array(address.length);
       const gateway = random.chance(60) ? none : ofFamily(random, random.chance(60) ? hosts : all, family);
