@@ -16,3 +16,8 @@ export { EndNames, type EndSet } from './end-names.ts';
 export { namedRows, REACH_FORMATS, reachCsv, reachDot, type ReachFormat, reachJson, reachText } from './print-reach.ts';
 export { reachSvg } from './reach-svg.ts';
 export { DIFF_FORMATS, type DiffFormat, diffLines, diffSummary } from './print-diff.ts';
+export { Explainer } from './explain.ts';
+export { type Gate, NearestRules, type NearMiss } from './nearest.ts';
+export { Findings, LINT_RULES, type LintFinding, type LintRule } from './lint/finding.ts';
+export { lint, type LintLimits, problemFindings } from './lint/lint.ts';
+export { LINT_FORMATS, type LintFormat, lintText } from './print-lint.ts';

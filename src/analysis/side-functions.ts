@@ -84,6 +84,14 @@ export class SideFunctions {
     return (side.shared[aggregateOf(identity)] ??= this.compute(policyId, egress, identity));
   }
 
+  /** Computes what every policy says to these identities, once for those that share an answer. */
+  computeAll(identities: readonly number[]): void {
+    for (let at = 0; at < this.sides.length; at++) {
+      if (this.sides[at] === undefined) continue;
+      for (const identity of identities) this.of(at >> 1, (at & 1) !== 0, identity);
+    }
+  }
+
   private index(): void {
     const { policy } = this.world.compiled.maps;
     for (let i = 0; i < policy.size; i++) {

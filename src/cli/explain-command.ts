@@ -3,6 +3,7 @@
 // Invariant: there is no second evaluator: everything told is what the run looked up and found.
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { Explainer, Judge } from '../analysis/index.ts';
 import { CaptureOpenError, openCapture } from '../capture/file/index.ts';
 import type { Sim } from '../dataplane/sim/index.ts';
 import {
@@ -17,14 +18,20 @@ import {
   traceSentence,
 } from '../flow/index.ts';
 import { addressText, PURPOSE, replay } from '../replay/index.ts';
-import { HOOK_NAME, TRACE_WORDS } from '../schema/index.ts';
+import { DROP, HOOK_NAME, TRACE_WORDS } from '../schema/index.ts';
 import { CommandFailure } from './failure.ts';
-import { addClusterOptions, addColourOption, type ClusterOptions, wholeNumber } from './shared-options.ts';
+import { addQuestionOptions, loadQuestionWorld, type QuestionOptions } from './question-world.ts';
+import { addColourOption, wholeNumber } from './shared-options.ts';
 import { DataOutput, tell } from './terminal.ts';
+import { portOf } from './verdict-command.ts';
 import { loadWorld, type World } from './world.ts';
 
-interface ExplainOptions extends ClusterOptions {
-  readonly packet: string;
+interface ExplainOptions extends QuestionOptions {
+  readonly packet?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly port?: string;
+  readonly icmp?: string;
   readonly at: string;
 }
 
@@ -39,14 +46,64 @@ const PURPOSE_TEXT: Readonly<Record<number, string>> = {
 export function addExplainCommand(program: Command): void {
   const command = program
     .command('explain')
-    .description('tell one packet’s way through the datapath')
-    .argument('<capture>', 'pcap or pcapng file; - is standard input')
-    .requiredOption('--packet <n>', 'number of the packet, from 1')
-    .option('--at <place>', 'where the capture was taken: auto, pod:NS/NAME, node:NAME, edge, any', 'auto');
-  addColourOption(addClusterOptions(command)).action(explain);
+    .description('tell one packet’s way through the datapath, or why policies answer a question as they do')
+    .argument('[capture]', 'pcap or pcapng file; - is standard input')
+    .option('--packet <n>', 'number of the packet, from 1')
+    .option('--at <place>', 'where the capture was taken: auto, pod:NS/NAME, node:NAME, edge, any', 'auto')
+    .option('--from <end>', 'without a capture: pod:NS/NAME, ip:ADDRESS, entity:NAME, service:NS/NAME or node:NAME')
+    .option('--to <end>', 'the same')
+    .option('--port <port/protocol>', 'destination port: 80/TCP')
+    .option('--icmp <type>', 'an ICMP (or ICMPv6) message of this type instead of a port');
+  addColourOption(addQuestionOptions(command)).action(async (path: string | undefined, options: ExplainOptions) => {
+    if (path !== undefined) await explain(path, options);
+    else await explainQuestion(options);
+  });
+}
+
+/** Explains a verdict: both gates, the entries that were asked, the rules that come nearest. */
+async function explainQuestion(options: ExplainOptions): Promise<void> {
+  const { from, to, packet } = options;
+  if (packet !== undefined) throw new CommandFailure('--packet: name the capture, too');
+  if (from === undefined || to === undefined)
+    throw new CommandFailure('give a capture and --packet N, or --from, --to and --port');
+  const question = { from, to, ...portOf(options.port, options.icmp) };
+  const world = await loadQuestionWorld(options);
+  const result = new Explainer(world, new Judge(world)).explain(question);
+  if ('problem' in result) throw new CommandFailure(safeText(result.problem));
+  const output = new DataOutput();
+  output.write(`${result.lines.map(safeText).join('\n')}\n`);
+  await output.end();
+}
+
+/** For a packet that no rule allowed: the rules that come nearest. */
+async function nearestTo(record: PacketRecord, options: ExplainOptions): Promise<readonly string[]> {
+  if (record.drop?.code !== DROP.POLICY || record.policy === undefined) return [];
+  const { source, destination, protocol, l4 } = record;
+  const to = destination.behind ?? destination;
+  if (source.ip === undefined || to.ip === undefined) return [];
+  const world = await loadQuestionWorld(options, () => undefined);
+  const judge = new Judge(world);
+  const icmp = protocol.startsWith('ICMP');
+  const question = {
+    from: `ip:${source.ip}`,
+    to: `ip:${to.ip}`,
+    protocol: icmp ? 'ICMP' : protocol,
+    port: (icmp ? l4?.icmpType : to.port) ?? 0,
+  };
+  const asked = judge.ask(question);
+  if ('problem' in asked) return [];
+  const [point] = asked.answer.points;
+  const direction = record.policy.direction === 'EGRESS' ? 'egress' : 'ingress';
+  if (point === undefined || point[direction].verdict === 'allowed') return [];
+  return new Explainer(world, judge).nearMisses(
+    { ...point, ...(destination.behind === undefined ? {} : { to: { ...point.to, port: to.port! } }) },
+    direction,
+    { ...question, port: destination.port ?? question.port },
+  );
 }
 
 async function explain(path: string, options: ExplainOptions): Promise<void> {
+  if (options.packet === undefined) throw new CommandFailure('--packet N: which packet of the capture?');
   const number = wholeNumber(options.packet, '--packet');
   if (number === 0) throw new CommandFailure('--packet 0: packets are counted from 1');
   const source = await openCapture(path).catch((cause: unknown) => {
@@ -86,7 +143,7 @@ async function explain(path: string, options: ExplainOptions): Promise<void> {
   } finally {
     await source.close();
   }
-  lines.push(...headText(found, evidence), ...story.lines, ...verdictText(found));
+  lines.push(...headText(found, evidence), ...story.lines, ...verdictText(found), ...(await nearestTo(found, options)));
   const output = new DataOutput();
   output.write(`${lines.map(safeText).join('\n')}\n`);
   await output.end();

@@ -5,6 +5,7 @@ import { addCompletionCommand } from './completion-command.ts';
 import { addDoctorCommand } from './doctor-command.ts';
 import { addExplainCommand } from './explain-command.ts';
 import { CommandFailure, EXIT, messageOf } from './failure.ts';
+import { addLintCommand } from './lint-command.ts';
 import { addMaglevCommand } from './maglev-command.ts';
 import { addDiffCommand } from './diff-command.ts';
 import { addReachCommand } from './reach-command.ts';
@@ -32,6 +33,7 @@ export function makeProgram(setExitCode: SetExitCode): Command {
   addVerdictCommand(program, setExitCode);
   addReachCommand(program);
   addDiffCommand(program, setExitCode);
+  addLintCommand(program, setExitCode);
   addMaglevCommand(program);
   addDoctorCommand(program, setExitCode);
   addVersionCommand(program);

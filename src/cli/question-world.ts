@@ -40,7 +40,12 @@ export async function loadQuestionWorld(
 export async function loadQuestionInput(
   options: QuestionOptions,
   tolerant = false,
-): Promise<{ readonly input: PolicyInput; readonly warnings: readonly string[]; readonly problems: Problems }> {
+): Promise<{
+  readonly input: PolicyInput;
+  readonly warnings: readonly string[];
+  readonly problems: Problems;
+  readonly policyMapMax: number;
+}> {
   if (options.manifests === undefined || options.manifests.length === 0)
     throw new CommandFailure('-m, --manifests PATH: name the manifests to ask about');
   const amend = await readFacts(options);
@@ -48,6 +53,7 @@ export async function loadQuestionInput(
   const { state, compiled, config, warnings, problems } = cluster;
   if (state === undefined || compiled === undefined) throw new CommandFailure('the manifests hold nothing');
   const settings = settingsOf(config, state, { semantics: options.semantics });
-  return { input: { state, settings, compiled, dnsKnown: options.dns !== undefined }, warnings, problems };
+  const input = { state, settings, compiled, dnsKnown: options.dns !== undefined };
+  return { input, warnings, problems, policyMapMax: config['bpf.policyMapMax'] };
 }
 type Problems = Awaited<ReturnType<typeof compileCluster>>['problems'];

@@ -1,0 +1,148 @@
+// The lint: each rule id by the smallest manifests that call for it, and manifests that call for none.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { lint, LINT_RULES, type LintFinding, type LintRule, PolicyWorld } from '../../../src/analysis/index.ts';
+import { Compiler } from '../../../src/control/compile.ts';
+import { readManifests } from '../../../src/control/manifest/index.ts';
+import { settingsOf } from '../../../src/control/settings.ts';
+import { configWith } from '../../support/policy-world.ts';
+import { ROOT } from '../../support/repository.ts';
+import { SHOP } from '../../support/shop-cluster.ts';
+
+function lintOf(policies: string, policyMapMax = 16384): LintFinding[] {
+  const { state, problems } = readManifests(
+    [
+      { file: 'shop.yaml', text: SHOP },
+      { file: 'p.yaml', text: policies },
+    ],
+    { keepRefused: true },
+  );
+  assert.ok(state !== undefined, problems.map(({ message }) => message).join('\n'));
+  const config = configWith();
+  const compiled = new Compiler(config).compile(state);
+  const world = new PolicyWorld({ state, settings: settingsOf(config, state), compiled, dnsKnown: false });
+  return lint(world, [...problems, ...compiled.problems], { policyMapMax });
+}
+
+let names = 0;
+const np = (spec: string, namespace = 'shop'): string =>
+  `{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p${++names}, namespace: ${namespace}}, spec: {${spec}}}\n---\n`;
+const cnp = (spec: string): string =>
+  `{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: p${++names}, namespace: shop}, spec: {${spec}}}\n---\n`;
+const ccnp = (spec: string): string =>
+  `{apiVersion: cilium.io/v2, kind: CiliumClusterwideNetworkPolicy, metadata: {name: p${++names}}, spec: {${spec}}}\n---\n`;
+const admin = (tier: string, priority: number, rules: string): string =>
+  `{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {name: p${++names}}, spec: {tier: ${tier}, priority: ${priority}, subject: {namespaces: {}}, ${rules}}}\n---\n`;
+const API = 'podSelector: {matchLabels: {app: api}}';
+const WEB = 'podSelector: {matchLabels: {app: web}}';
+const C_API = 'endpointSelector: {matchLabels: {app: api}}';
+
+/** Rule → manifests that call for it. Rules of the loader and of maps that are full have tests of their own. */
+const CASES: Partial<Record<LintRule, string>> = {
+  'egress-isolates-ingress': np(`${API}, egress: [{}]`),
+  'empty-list-no-effect':
+    np(`${API}, ingress: [{}], egress: []`) + cnp(`${C_API}, ingress: [{fromEntities: [all]}], egress: []`),
+  'unlisted-direction': np(`${API}, policyTypes: [Ingress], ingress: [{}], egress: [{to: [{${WEB}}]}]`),
+  'empty-rule-allows-all': np(`${API}, ingress: [{}]`),
+  'empty-rule-allows-nobody': cnp(`${C_API}, ingress: [{}]`),
+  'empty-peer-list': cnp(`${C_API}, ingress: [{fromEndpoints: [], toPorts: [{ports: [{port: "80", protocol: TCP}]}]}]`),
+  'no-peer-is-everybody': cnp(`${C_API}, ingress: [{toPorts: [{ports: [{port: "8080", protocol: TCP}]}]}]`),
+  'own-namespace-only': np(`${API}, ingress: [{from: [{podSelector: {}}]}]`),
+  'pods-only': ccnp(`${C_API}, ingress: [{fromEndpoints: [{}]}]`),
+  'every-namespace': cnp(
+    `${C_API}, ingress: [{fromEndpoints: [{matchExpressions: [{key: "k8s:io.kubernetes.pod.namespace", operator: Exists}]}]}]`,
+  ),
+  'or-not-and': np(`${API}, ingress: [{from: [{namespaceSelector: {matchLabels: {team: ops}}}, {${WEB}}]}]`),
+  'not-in-matches-missing': np(
+    `${API}, ingress: [{from: [{podSelector: {matchExpressions: [{key: tier, operator: NotIn, values: [x]}]}}]}]`,
+  ),
+  'except-reopened': np(
+    `${API}, ingress: [{from: [{ipBlock: {cidr: 192.0.2.0/24, except: [192.0.2.128/25]}}, {ipBlock: {cidr: 192.0.0.0/16}}]}]`,
+  ),
+  'port-is-one-protocol': np(`${API}, ingress: [{from: [{${WEB}}], ports: [{}]}]`),
+  'protocol-is-any': cnp(`${C_API}, ingress: [{fromEndpoints: [{}], toPorts: [{ports: [{port: "8080"}]}]}]`),
+  'deny-isolates': cnp(`${C_API}, ingressDeny: [{fromEntities: [world]}]`),
+  'host-is-own-node': cnp(`${C_API}, egress: [{toEntities: [host]}]`),
+  'admin-does-not-isolate': admin('Admin', 5, 'ingress: [{action: Accept, from: [{namespaces: {}}]}]'),
+  'selects-nobody': np('podSelector: {matchLabels: {app: apu}}'),
+  'selects-host-network-pod':
+    np('podSelector: {matchLabels: {app: agent}}') +
+    '{apiVersion: v1, kind: Pod, metadata: {name: agent, namespace: shop, labels: {app: agent}}, spec: {nodeName: n1, hostNetwork: true, containers: [{name: c}]}, status: {podIP: 172.18.0.11}}\n---\n',
+  'peer-selects-nobody': np(`${API}, ingress: [{from: [{podSelector: {matchLabels: {app: wep}}}]}]`),
+  'label-not-in-identity': cnp(
+    `${C_API}, ingress: [{fromEndpoints: [{matchLabels: {statefulset.kubernetes.io/pod-name: web-0}}]}]`,
+  ),
+  'namespace-overwritten': cnp(
+    'endpointSelector: {matchLabels: {"k8s:io.kubernetes.pod.namespace": other, app: api}}, ingress: [{fromEntities: [all]}]',
+  ),
+  'cidr-covers-cluster': np(`${API}, ingress: [{from: [{ipBlock: {cidr: 10.244.0.0/16}}]}]`),
+  'cidr-covers-service': cnp(`endpointSelector: {}, egress: [{toCIDR: [10.96.0.10/32]}, {toEntities: [cluster]}]`),
+  'service-port': np(`${API}, ingress: [{from: [{${WEB}}], ports: [{port: 80}]}]`),
+  'named-port-unknown': np(`${API}, ingress: [{from: [{${WEB}}], ports: [{port: metrics}]}]`),
+  'shadowed-by-deny':
+    cnp(`${C_API}, ingress: [{fromEndpoints: [{matchLabels: {app: web}}]}]`) +
+    cnp(`${C_API}, ingressDeny: [{fromEntities: [cluster]}]`),
+  'shadowed-by-tier':
+    np(`${API}, ingress: [{from: [{${WEB}}]}]`) +
+    admin('Admin', 5, 'ingress: [{action: Deny, from: [{namespaces: {}}]}]'),
+  redundant:
+    np(`${API}, ingress: [{from: [{${WEB}}]}, {from: [{${WEB}}], ports: [{port: 8080}]}]`) +
+    cnp(
+      `${C_API}, ingress: [{fromEntities: [all], toPorts: [{ports: [{port: "8080", protocol: TCP}], rules: {http: [{}]}}]}]`,
+    ),
+  'equal-priority':
+    admin('Admin', 5, 'ingress: [{action: Deny, from: [{namespaces: {}}]}]') +
+    admin('Admin', 5, 'ingress: [{action: Accept, from: [{namespaces: {}}]}]'),
+  'egress-blocks-dns': np(`${WEB}, policyTypes: [Egress], egress: [{to: [{${API}}]}]`),
+  'host-lock-out': ccnp(
+    'nodeSelector: {}, ingress: [{fromEntities: [all], toPorts: [{ports: [{port: "22", protocol: TCP}]}]}]',
+  ),
+  rejected: cnp(`${C_API}, ingress: [{fromEntities: [mars]}]`),
+};
+
+for (const [rule, manifests] of Object.entries(CASES)) {
+  test(`lint: ${rule}`, () => {
+    const found = lintOf(manifests);
+    const own = found.filter((finding) => finding.rule === rule);
+    assert.notEqual(
+      own.length,
+      0,
+      `found only ${found.map((finding) => `${finding.rule}: ${finding.message}`).join('\n')}`,
+    );
+    assert.ok(own.every(({ file, line, column }) => file === 'p.yaml' && line > 0 && column > 0));
+  });
+}
+
+test('lint: policies without a fault have no finding', () => {
+  const found = lintOf(
+    np(`${API}, policyTypes: [Ingress], ingress: [{from: [{${WEB}}], ports: [{port: 8080}]}]`) +
+      np(
+        `${WEB}, policyTypes: [Egress], egress: [{to: [{${API}}], ports: [{port: 8080}]}, {to: [{namespaceSelector: {matchLabels: {"kubernetes.io/metadata.name": kube-system}}}], ports: [{protocol: UDP, port: 53}]}]`,
+      ),
+  );
+  assert.deepEqual(
+    found.filter(({ file }) => file === 'p.yaml').map(({ rule, message }) => `${rule}: ${message}`),
+    [],
+  );
+});
+
+test('lint: entries against bpf.policyMapMax', () => {
+  const policy = np(`${API}, ingress: [{from: [{${WEB}}], ports: [{port: 1, endPort: 65534}]}]`);
+  const rules = (max: number): string[] => lintOf(policy, max).map(({ rule }) => rule);
+  assert.ok(rules(10).includes('policy-map-full'));
+  assert.ok(rules(34).includes('policy-map-pressure'));
+  assert.ok(!rules(1000).some((rule) => rule.startsWith('policy-map')));
+});
+
+test('every rule is documented, and nothing else is', () => {
+  const text = readFileSync(join(ROOT, 'docs', 'lint.md'), 'utf8');
+  const documented = [...text.matchAll(/^\| `([a-z-]+)` \| (\w+) \|/gm)].map(([, id, severity]) => `${id} ${severity}`);
+  assert.deepEqual(
+    documented.sort(),
+    Object.entries(LINT_RULES)
+      .map(([id, [severity]]) => `${id} ${severity}`)
+      .sort(),
+  );
+});
