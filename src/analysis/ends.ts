@@ -50,6 +50,7 @@ export class Ends {
   private readonly known = new Map<string, EndResult>();
   private backends: BackendIndex | undefined;
   private pods: ReadonlyMap<string, Pod> | undefined;
+  private frontends: Map<string, Service> | undefined;
 
   constructor(world: PolicyWorld) {
     this.world = world;
@@ -57,7 +58,8 @@ export class Ends {
 
   /** @param port of a service: its port, which decides over the backends */
   resolve(text: string, protocol: string, port: number): EndResult {
-    const key = text.startsWith('service:') ? `${text} ${protocol} ${port}` : text;
+    const byPort = text.startsWith('service:') || text.startsWith('ip:');
+    const key = byPort ? `${text} ${protocol} ${port}` : text;
     let result = this.known.get(key);
     if (result === undefined) {
       result = this.find(text, protocol, port);
@@ -76,7 +78,7 @@ export class Ends {
       case 'ip': {
         const parsed = parseAddress(name);
         if (!parsed.ok) return { problem: `${text}: ${parsed.reason}` };
-        return { end: { text, points: [{ name: parsed.value.text, address: parsed.value }] } };
+        return this.frontend(text, parsed.value, protocol, port) ?? { end: addressEnd(text, parsed.value) };
       }
       case 'node':
         return this.node(text, name);
@@ -108,6 +110,24 @@ export class Ends {
     return points.length > 0
       ? { end: { text, points } }
       : { end: { text, points, missing: `no manifest gives pod ${namespace}/${podName} an address` } };
+  }
+
+  /** A service address is translated before any policy is asked, whatever it is called. */
+  private frontend(text: string, address: IpAddress, protocol: string, port: number): EndResult | undefined {
+    if (this.frontends === undefined) {
+      this.frontends = new Map();
+      for (const service of this.world.state.services) {
+        const balanced = service.loadBalancerIngress.flatMap(({ ip, ipMode }) =>
+          ipMode === 'Proxy' ? [] : (ip ?? []),
+        );
+        for (const ip of [...service.clusterIPs, ...service.externalIPs, ...balanced]) {
+          for (const { port: own, protocol: of } of service.ports)
+            this.frontends.set(`${ip.text} ${own} ${of}`, service);
+        }
+      }
+    }
+    const service = this.frontends.get(`${address.text} ${port} ${protocol}`);
+    return service && this.service(text, `${service.namespace}/${service.name}`, protocol, port);
   }
 
   private node(text: string, name: string): EndResult {
@@ -233,6 +253,8 @@ export class Ends {
       });
   }
 }
+
+const addressEnd = (text: string, address: IpAddress): End => ({ text, points: [{ name: address.text, address }] });
 
 const carries = (labels: ReadonlyMap<string, string>, wanted: ReadonlyMap<string, string>): boolean =>
   [...wanted].every(([key, value]) => labels.get(key) === value);

@@ -28,8 +28,11 @@ interface Cell {
 /** The picture; `problem` where it would have more cells than anybody can read. */
 export function reachSvg(reach: Reach, tunnelPort: number): { readonly svg: string } | { readonly problem: string } {
   for (const level of ['workload', 'namespace'] as const) {
-    const matrix = new Matrix(reach.rows, level);
-    if (matrix.sources.length <= MOST && matrix.destinations.length <= MOST) return { svg: matrix.svg(tunnelPort) };
+    // Too many is found out before any cell is made.
+    const side = (of: (row: ReachRow) => readonly EndClass[]): number =>
+      new Set(reach.rows.flatMap((row) => [...labels(of(row), level)])).size;
+    if (side(({ from }) => from) > MOST || side(({ to }) => to) > MOST) continue;
+    return { svg: new Matrix(reach.rows, level).svg(tunnelPort) };
   }
   return {
     problem: `the picture would have more than ${MOST} rows or columns: narrow it with --from or --to namespace:NAME`,

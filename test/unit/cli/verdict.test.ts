@@ -79,6 +79,12 @@ test('a Service is translated to each backend, named target ports included', asy
   );
 });
 
+test('a service address is translated, too; its other ports are not', async (t) => {
+  const line = await ask(t, 'pod:shop/web', 'ip:10.96.0.10', '80/TCP');
+  assert.deepEqual([line.verdict, line.points?.length, line.points?.[0]?.port], ['allowed', 2, 8080]);
+  assert.equal((await ask(t, 'pod:shop/web', 'ip:10.96.0.10', '81/TCP')).points, undefined);
+});
+
 test('a name that nobody resolved is unknown; once resolved, other addresses are denied', async (t) => {
   const open = await ask(t, 'pod:shop/web', 'ip:203.0.113.7', '443/TCP');
   assert.equal(open.verdict, 'unknown');
