@@ -65,10 +65,6 @@ export class EntrySet {
     this.only = only;
   }
 
-  get size(): number {
-    return this.identities.length;
-  }
-
   /** What rules (by provenance number) say about a region. */
   add(region: Region, precedence: number, rules: readonly number[], flags: number): void {
     for (const { identities, shapes } of region) {

@@ -128,6 +128,19 @@ test('an audited denial is shown where the rest allows, and gives way where the 
   assert.deepEqual(ladder([shown, allow, shut]).said, ['300 255a 1', '0 255 3', '300 1 2']);
 });
 
+test('an audited pass: what a later rule of the tier allows is shown where the next tier denies', () => {
+  const pass = rung(priorityOf('admin', 1), 2, [layer([300], 'pass', 1, true)]);
+  const allow = rung(priorityOf('admin', 2), 2, [layer([0], 'allow', 2)]);
+  const deny = rung(priorityOf('normal'), 0, [layer([0], 'deny', 3)]);
+  // Of one identity only the highest entry speaks; those below it are what the walk goes on to say.
+  const first = (rungs: readonly Rung[]): string | undefined =>
+    ladder(rungs).said.find((text) => text.startsWith('300'));
+  assert.equal(first([pass, allow, deny, END]), '300 255a 3');
+  const refuse = rung(priorityOf('admin', 2), 2, [layer([0], 'deny', 4)]);
+  assert.equal(first([pass, refuse, deny, END]), '300 255 4');
+  assert.equal(first([pass, allow, END]), '300 1 2');
+});
+
 test('more rules than a priority has room for do not fit', () => {
   const many = Array.from({ length: 257 }, (_, i) =>
     rung(priorityOf('baseline', 1), 257, [layer([300 + i], 'deny', i)]),
