@@ -390,13 +390,13 @@ export class World {
     return found;
   }
 
-  /** Packets counted so far, fragments not. */
+  /** Packets counted so far; fragments, and what NAT counts besides, not. */
   counted(): number {
     let total = 0;
     const counters = this.counters();
     for (let i = 0; i < counters.length; i += 2) {
       const reason = counters[i]! >> 4;
-      if ((counters[i]! & 3) === 0 && reason !== 9 && reason !== 10) total += counters[i + 1]!;
+      if ((counters[i]! & 3) === 0 && reason !== 9 && reason !== 10 && reason !== 100 && reason !== 101) total += counters[i + 1]!;
     }
     return total;
   }

@@ -83,6 +83,8 @@ export function fromNetdev(cx: Context, tables: Tables): number {
 const leaveTagged = (cx: Context): number => {
   if ((cx.features & VLAN_FILTER) !== 0) return drop(cx, DROP.VLAN_FILTERED, PARSE);
   cx.dropReason = 0;
+  // Nobody here reads on: what of the frame was cut is not missed.
+  cx.unknownReason = 0;
   return forwarded(cx, ACTION.STACK, PARSE);
 };
 

@@ -176,7 +176,7 @@ export class Traffic {
       if (said !== undefined) return said;
     }
     const n = random.below(100);
-    if (n >= 48 && n < 58) return this.leaving();
+    if (n >= 45 && n < 58) return this.leaving();
     if (n < 58 || this.flows.length === 0) return this.fresh();
     if (n < 78) return this.again();
     if (n < 83) return { ...this.entering(this.anyFrame()), hook: random.pick(HOOKS) };
