@@ -396,7 +396,8 @@ export class World {
     const counters = this.counters();
     for (let i = 0; i < counters.length; i += 2) {
       const reason = counters[i]! >> 4;
-      if ((counters[i]! & 3) === 0 && reason !== 9 && reason !== 10 && reason !== 100 && reason !== 101) total += counters[i + 1]!;
+      if ((counters[i]! & 3) === 0 && reason !== 9 && reason !== 10 && reason !== 100 && reason !== 101)
+        total += counters[i + 1]!;
     }
     return total;
   }
