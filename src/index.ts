@@ -89,7 +89,7 @@ export type { NodeAddressView, NodeView } from './control/nodes.ts';
 export type { CompiledMapName, CompileSummary, DesiredMaps } from './control/compile.ts';
 export type { DesiredMap } from './control/desired-map.ts';
 export type { NamedRule } from './control/policy/compile-policies.ts';
-export type { FrontendName } from './control/service/service-tables.ts';
+export type { FrontendName } from './control/service/plane.ts';
 export type { InputLimits } from './control/manifest/tree.ts';
 export type { ManifestOptions } from './control/manifest/manifests.ts';
 export type { PathRules } from './control/load/manifest-files.ts';

@@ -122,6 +122,7 @@
 #define WEIR_SERVICE_FLAG_NAT46X64 512
 #define WEIR_SERVICE_FLAG_L7LB 1024
 #define WEIR_SERVICE_FLAG_LOOPBACK 2048
+#define WEIR_SERVICE_FLAG_L7_DELEGATE 2048
 #define WEIR_SERVICE_FLAG_INT_LOCAL 4096
 #define WEIR_SERVICE_FLAG_TWO_SCOPES 8192
 #define WEIR_SERVICE_FLAG_DENY_OR_QUARANTINED 16384
@@ -565,6 +566,13 @@ _Static_assert(sizeof(struct weir_reverse_nat6) == 20, "weir_reverse_nat6: size"
 _Static_assert(__builtin_offsetof(struct weir_reverse_nat6, address) == 0, "weir_reverse_nat6.address");
 _Static_assert(__builtin_offsetof(struct weir_reverse_nat6, port) == 16, "weir_reverse_nat6.port");
 _Static_assert(__builtin_offsetof(struct weir_reverse_nat6, flags) == 18, "weir_reverse_nat6.flags");
+
+/* Frontend whose Service may be scaled to zero */
+struct weir_scale_to_zero_key {
+	__u32 reverse_nat; /* @0 reverse NAT index */
+};
+_Static_assert(sizeof(struct weir_scale_to_zero_key) == 4, "weir_scale_to_zero_key: size");
+_Static_assert(__builtin_offsetof(struct weir_scale_to_zero_key, reverse_nat) == 0, "weir_scale_to_zero_key.reverse_nat");
 
 /* Frontend, or one slot of it, IPv4 */
 struct weir_service_key4 {
@@ -1659,6 +1667,9 @@ _Static_assert(__builtin_offsetof(struct weir_context, entry) == 336, "weir_cont
 
 /* weir_rate_limit: lru-hash, token buckets of answers */
 #define WEIR_MAP_RATE_LIMIT_MAX 1024
+
+/* weir_scale_to_zero: hash, frontends whose first packet should wake their Service up */
+#define WEIR_MAP_SCALE_TO_ZERO_MAX 4096
 
 /* weir_metrics: percpu-array, packets and bytes by reason and direction */
 #define WEIR_MAP_METRICS_MAX 1024

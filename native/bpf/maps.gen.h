@@ -413,6 +413,14 @@ struct {
 	__type(value, struct weir_rate_limit);
 } weir_rate_limit SEC(".maps");
 
+/* frontends whose first packet should wake their Service up */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct weir_scale_to_zero_key);
+	__type(value, struct weir_presence);
+} weir_scale_to_zero SEC(".maps");
+
 /* packets and bytes by reason and direction */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -2,7 +2,8 @@
 // Output: End, whose points are addresses or identities that the policy stage can be asked about; or why there is none.
 import { parseAddress } from '../control/manifest/index.ts';
 import type { CiliumEntity, IpAddress, L4Protocol, Pod, Service } from '../control/index.ts';
-import { BackendIndex } from '../control/service/backends.ts';
+import { objectKey } from '../control/pods.ts';
+import { type BackendIndex, backendIndexOf, backendsOfPort } from '../control/service/backends.ts';
 import { BACKEND_STATE, IDENTITY } from '../schema/index.ts';
 import type { PolicyWorld } from './policy-world.ts';
 
@@ -216,7 +217,7 @@ export class Ends {
       const ports = service.ports.map((p) => `${p.port}/${p.protocol}`).join(', ');
       return { problem: `${text} has no port ${port}/${protocol}: it has ${ports === '' ? 'none' : ports}` };
     }
-    this.backends ??= new BackendIndex(state);
+    this.backends ??= backendIndexOf(state);
     const found = this.backendsOf(service, wanted, protocol as L4Protocol, port);
     const points = found.map(({ address, port: target }): Point => {
       const owner = this.world.compiled.names.pods.get(address.text);
@@ -232,8 +233,9 @@ export class Ends {
     protocol: L4Protocol,
     port: number,
   ): readonly { readonly address: IpAddress; readonly port: number }[] {
-    if (wanted !== undefined && this.backends!.knows(service)) {
-      const all = ([4, 6] as const).flatMap((family) => this.backends!.of(service, wanted, family));
+    if (wanted !== undefined && this.backends!.knows(objectKey(service))) {
+      const known = this.backends!.all(objectKey(service), service.publishNotReadyAddresses);
+      const all = ([4, 6] as const).flatMap((family) => backendsOfPort(known, service, wanted, family));
       const active = all.filter(({ state }) => state === BACKEND_STATE.ACTIVE);
       const chosen = active.length > 0 ? active : all.filter(({ serving }) => serving);
       // Nobody translates ports for a headless Service: its name resolves to the pods themselves.

@@ -5,10 +5,13 @@ import {
   DEFAULT_MAGLEV_SEED,
   DEFAULT_MAGLEV_SIZE,
   type MaglevBackend,
+  type MaglevChange,
+  maglevChange,
   maglevLookup,
   maglevSizeProblem,
   maglevTable,
   parseMaglevSeed,
+  suggestedSize,
 } from '../control/maglev/index.ts';
 import type { IpAddress } from '../control/index.ts';
 import { parseAddress } from '../control/manifest/index.ts';
@@ -92,16 +95,10 @@ export function addMaglevCommand(program: Command): void {
         const { size, seed } = settingsOf(options);
         const before = backendsOf(options.before, '--before');
         const after = backendsOf(options.after, '--after');
-        const moved = movedSlots(
-          maglevTable(before, { size, seed }),
-          maglevTable(after, { size, seed }),
-          before,
-          after,
-          size,
+        const change = maglevChange(before, after, { size, seed });
+        await print(
+          options.output === 'json' ? `${JSON.stringify(changeObject(change, after))}\n` : changeText(change, after),
         );
-        const share = Math.round((moved / size) * 1e6) / 1e6;
-        const text = `${moved} of ${size} slots move (${(100 * (moved / size)).toFixed(2)} %)\n`;
-        await print(options.output === 'json' ? `${JSON.stringify({ size, moved, share })}\n` : text);
       },
     );
   addTableOptions(maglev.command('lookup').description('tell the slot and the backend of one client'))
@@ -174,25 +171,23 @@ function tableText(table: Uint32Array, names: readonly string[], size: number, o
   return `${rows.join('\n')}\n`;
 }
 
-/** Slots whose backend is another one: compared by what the backends are, not by their place in the lists. */
-function movedSlots(
-  a: Uint32Array,
-  b: Uint32Array,
-  before: readonly MaglevBackend[],
-  after: readonly MaglevBackend[],
-  size: number,
-): number {
-  const name = (backend: MaglevBackend | undefined): string =>
-    backend === undefined ? '' : `${backend.address} ${backend.port} ${backend.protocol}`;
-  const from = before.map(name);
-  const to = after.map(name);
-  let moved = 0;
-  for (let slot = 0; slot < size; slot++) {
-    const one = a.length === 0 ? undefined : from[a[slot]!];
-    const other = b.length === 0 ? undefined : to[b[slot]!];
-    if (one !== other) moved++;
-  }
-  return moved;
+/** Six digits behind the point are enough for any table. */
+const rounded = (share: number): number => Math.round(share * 1e6) / 1e6;
+const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
+
+function changeObject(change: MaglevChange, after: readonly MaglevBackend[]): Record<string, number> {
+  const { size, moved, share, unavoidable } = change;
+  const suggested = suggestedSize(after.length);
+  return { size, moved, share: rounded(share), unavoidable: rounded(unavoidable), suggestedSize: suggested };
+}
+
+function changeText({ size, moved, share, unavoidable }: MaglevChange, after: readonly MaglevBackend[]): string {
+  const suggested = suggestedSize(after.length);
+  const verdict =
+    size >= suggested
+      ? `the table is large enough for ${after.length} backends (suggested: ${suggested})`
+      : `suggested table size for ${after.length} backends: ${suggested}`;
+  return `${moved} of ${size} slots move (${percent(share)} of the flows; ${percent(unavoidable)} cannot stay)\n${verdict}\n`;
 }
 
 async function print(text: string): Promise<void> {

@@ -1,6 +1,7 @@
 // `--dump-maps DIR`: each map of a dataplane as one JSON file, with raw bytes and decoded fields.
 // Input: maps. Output: `DIR/<map>.json`. Invariant: keys and values as hexadecimal read back bit for bit; slots of arrays
 // that are zero are left out.
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ByteMap } from '../maps/index.ts';
 import { type MapSpec, valueBytes } from '../schema/index.ts';
@@ -15,8 +16,12 @@ export function dumpMaps(maps: Iterable<ByteMap>, folder: string): number {
   let files = 0;
   for (const map of maps) {
     const text = mapText(map);
-    if (text === undefined) continue;
-    writePrivateFile(join(folder, `${map.spec.name}.json`), text);
+    const path = join(folder, `${map.spec.name}.json`);
+    if (text === undefined) {
+      rmSync(path, { force: true }); // of an earlier run: whoever reads the folder takes it for this one's
+      continue;
+    }
+    writePrivateFile(path, text);
     files++;
   }
   return files;

@@ -9,6 +9,7 @@ import { addLintCommand } from './lint-command.ts';
 import { addMaglevCommand } from './maglev-command.ts';
 import { addDiffCommand } from './diff-command.ts';
 import { addReachCommand } from './reach-command.ts';
+import { addMapCommands } from './bpf-command.ts';
 import { addReplayCommand } from './replay-command.ts';
 import { tell } from './terminal.ts';
 import { addVerdictCommand } from './verdict-command.ts';
@@ -35,6 +36,7 @@ export function makeProgram(setExitCode: SetExitCode): Command {
   addDiffCommand(program, setExitCode);
   addLintCommand(program, setExitCode);
   addMaglevCommand(program);
+  addMapCommands(program);
   addDoctorCommand(program, setExitCode);
   addVersionCommand(program);
   addCompletionCommand(program);

@@ -15,9 +15,9 @@ import { normalisePolicies, policyPrefixes } from './policy/normalise.ts';
 import type { NormalPolicies } from './policy/rule.ts';
 import { hasErrors, type Problem } from './problem.ts';
 import { Provenance } from './provenance.ts';
-import type { ServiceBackend } from './service/backends.ts';
-import { type Frontends, readFrontends } from './service/frontends.ts';
-import { buildServiceTables, type FrontendName, ServiceNumbers, type ServiceTables } from './service/service-tables.ts';
+import type { ServiceMapName } from './service/entries.ts';
+import { ServiceFeed } from './service/feed.ts';
+import { type FrontendName, ServicePlane } from './service/plane.ts';
 import { type CompileOptions, type CompileSettings, defaultAlgorithm, featureBits, settingsOf } from './settings.ts';
 import type { ClusterState } from './state.ts';
 
@@ -39,6 +39,7 @@ export type CompiledMapName =
   | 'noMasquerade6'
   | 'sourceRange4'
   | 'sourceRange6'
+  | 'scaleToZero'
   | 'policy'
   | 'policyMeta'
   | 'ipcache4'
@@ -60,6 +61,21 @@ export interface CompiledNames {
   readonly backends: ReadonlyMap<number, string>;
   /** Node number → name. */
   readonly nodes: ReadonlyMap<number, string>;
+}
+
+/** Content of the maps that are not the services'. */
+export type ClusterMaps = { readonly [M in Exclude<CompiledMapName, ServiceMapName>]: DesiredMap };
+
+/** What a compile makes of everything but services. */
+export interface CompiledCluster {
+  readonly maps: ClusterMaps;
+  readonly problems: readonly Problem[];
+  readonly view: IdentityView;
+  readonly namedRules: readonly NamedRule[];
+  readonly policies: NormalPolicies;
+  /** How many there are. */
+  readonly endpoints: number;
+  readonly policyBlocks: number;
 }
 
 /** How much there is. */
@@ -100,9 +116,11 @@ export class Compiler {
   private readonly options: CompileOptions;
   private readonly identityNumbers = new IdentityNumbers();
   private readonly endpointNumbers = new EndpointNumbers();
-  private readonly serviceNumbers: ServiceNumbers;
   private readonly sizes: MapSizes;
   private parts: ClusterParts | undefined;
+  /** The services, kept from one compile to the next. */
+  readonly services: ServicePlane;
+  readonly feed: ServiceFeed;
 
   /** `provenance`: a table persisted beside pinned maps, whose cookies must not be given out again. */
   constructor(config: Config, options: CompileOptions = {}, provenance: Provenance = new Provenance()) {
@@ -110,11 +128,54 @@ export class Compiler {
     this.options = options;
     this.provenance = provenance;
     this.sizes = mapSizes(config);
-    this.serviceNumbers = new ServiceNumbers(this.sizes);
+    this.services = new ServicePlane(this.sizes);
+    this.feed = new ServiceFeed(this.services);
   }
 
+  /** The whole content for a state. */
   compile(state: ClusterState): Compiled {
     const settings = settingsOf(this.config, state, this.options);
+    const cluster = this.compileCluster(state, settings);
+    const { view } = cluster;
+    const problems = [...cluster.problems];
+
+    const { services } = this;
+    services.configure(settings);
+    this.feed.replaceAll(state);
+    const nodeNumbers = new Map(view.nodes.map(({ name, id }) => [name, id]));
+    this.feed.tellNodes(settings, (name) => nodeNumbers.get(name) ?? 0, true);
+    services.renumberNodes();
+    services.settle();
+    problems.push(...services.problems());
+
+    // In the order in which people read them: services before what translates sources.
+    const { config, nodes4, nodes6, noMasquerade4, noMasquerade6, ...others } = cluster.maps;
+    const nat = { nodes4, nodes6, noMasquerade4, noMasquerade6 };
+    const maps: DesiredMaps = { ...others, ...services.content(), ...nat, config };
+    problems.push(...capacityProblems(Object.values(maps)));
+    if (hasErrors(problems)) this.parts = undefined;
+    return {
+      maps,
+      sizes: this.sizes,
+      problems,
+      provenance: this.provenance,
+      names: namesOf(view, services),
+      namedRules: cluster.namedRules,
+      identities: view,
+      policies: cluster.policies,
+      summary: {
+        identities: view.labels.size,
+        endpoints: cluster.endpoints,
+        policies: cluster.policyBlocks,
+        policyEntries: maps.policy.size,
+        frontends: services.frontendCount,
+        backends: maps.backends4.size + maps.backends6.size,
+      },
+    };
+  }
+
+  /** Everything but services: identities, endpoints, policies, configuration. */
+  compileCluster(state: ClusterState, settings: CompileSettings): CompiledCluster {
     const problems: Problem[] = [];
     const complain = (message: string): void =>
       void problems.push({ severity: 'error', file: WHOLE_CLUSTER, line: 0, column: 0, message });
@@ -146,23 +207,16 @@ export class Compiler {
     const size = maglevSizeProblem(settings.maglevSize);
     if (size !== undefined) complain(size);
     const seeds: MaglevSeed = typeof seed === 'string' ? { murmur: 0, hash4: 0, hash6: 0 } : seed;
-    const frontends = readFrontends(state, settings, view.nodes, problems);
-    const services = this.services(frontends, settings, seeds, view);
-    if (services.refused.length > 0) {
-      complain(`no room for ${services.refused.length} more frontends or backends (bpf.lbMapMax)`);
-    }
     for (const message of sizeProblems(this.config)) complain(message);
 
-    const maps: DesiredMaps = {
+    const maps = {
       ...buildIpcache(view.addresses, this.endpointNumbers),
       ...buildPolicies(policies.blocks),
       endpoints4: endpoints.endpoints4,
       endpoints6: endpoints.endpoints6,
-      ...finish(services.builders),
       ...buildNatTables(view.nodes, settings, complain),
       config: configMap(settings, seeds, this.endpointNumbers.globalEpoch, node?.id ?? 0),
     };
-    problems.push(...capacityProblems(Object.values(maps)));
     const { identityNumbers, endpointNumbers } = this;
     const config = maps.config.valueAt(0);
     this.parts = hasErrors(problems)
@@ -170,21 +224,12 @@ export class Compiler {
       : { state, settings, view, demand, compiler, policies, local: pods, identityNumbers, endpointNumbers, config };
     return {
       maps,
-      sizes: this.sizes,
       problems,
-      provenance: this.provenance,
-      names: namesOf(view, services),
+      view,
       namedRules: policies.names,
-      identities: view,
       policies: normal,
-      summary: {
-        identities: view.labels.size,
-        endpoints: pods.length,
-        policies: policies.blocks.length,
-        policyEntries: maps.policy.size,
-        frontends: frontends.frontends.length,
-        backends: maps.backends4.size + maps.backends6.size,
-      },
+      endpoints: pods.length,
+      policyBlocks: policies.blocks.length,
     };
   }
 
@@ -194,22 +239,6 @@ export class Compiler {
    */
   plane(): ClusterPlane | undefined {
     return this.parts && ClusterPlane.over(this.parts);
-  }
-
-  private services(
-    frontends: Frontends,
-    settings: CompileSettings,
-    seeds: MaglevSeed,
-    view: IdentityView,
-  ): ServiceTables {
-    const byName = new Map(view.nodes.map(({ name, id }) => [name, id]));
-    const byAddress = new Map(view.addresses.map(({ prefix, nodeId }) => [prefix.text, nodeId]));
-    const nodeOf = ({ nodeName, address }: ServiceBackend): number =>
-      (nodeName === undefined ? undefined : byName.get(nodeName)) ??
-      byAddress.get(`${address.text}/${address.bytes.length * 8}`) ??
-      0;
-    const maglev = { size: settings.maglevSize, seed: seeds.murmur };
-    return buildServiceTables(frontends, this.serviceNumbers, maglev, this.sizes, nodeOf);
   }
 }
 
@@ -222,11 +251,6 @@ export function capacityProblems(maps: readonly DesiredMap[]): Problem[] {
       const message = `${spec.name}${option} has ${spec.maxEntries} places; ${size} are needed`;
       return { severity: 'error', file: WHOLE_CLUSTER, line: 0, column: 0, message };
     });
-}
-
-function finish<K extends string>(builders: { readonly [M in K]: MapBuilder }): { readonly [M in K]: DesiredMap } {
-  const names = Object.keys(builders) as K[];
-  return Object.fromEntries(names.map((name) => [name, builders[name].finish()])) as { [M in K]: DesiredMap };
 }
 
 function configMap(settings: CompileSettings, seeds: MaglevSeed, globalEpoch: number, nodeId: number): DesiredMap {
@@ -269,7 +293,7 @@ function configMap(settings: CompileSettings, seeds: MaglevSeed, globalEpoch: nu
   return builder.finish();
 }
 
-function namesOf(view: IdentityView, services: ServiceTables): CompiledNames {
+function namesOf(view: IdentityView, services: ServicePlane): CompiledNames {
   const pods = new Map<string, { namespace: string; pod: string }>();
   for (const { pod, addresses } of view.pods) {
     for (const { text } of addresses) pods.set(text, { namespace: pod.namespace, pod: pod.name });
@@ -284,8 +308,8 @@ function namesOf(view: IdentityView, services: ServiceTables): CompiledNames {
   return {
     pods,
     identities,
-    reverseNat: services.reverseNatNames,
-    backends: services.backendNames,
+    reverseNat: services.reverseNatNames(),
+    backends: services.backendNames(),
     nodes: new Map(view.nodes.map(({ id, name }) => [id, name])),
   };
 }

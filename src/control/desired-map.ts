@@ -3,6 +3,13 @@
 // Invariant: keys are unique; bytes handed out are views of the map's own and must not be changed.
 import type { MapSpec } from '../schema/index.ts';
 
+/** A value whose bytes are made when they are asked for, anew each time; the same object stands for equal bytes. */
+export interface LazyBytes {
+  readonly bytes: Uint8Array;
+}
+
+const bytesOf = (value: Uint8Array | LazyBytes): Uint8Array => (value instanceof Uint8Array ? value : value.bytes);
+
 /** The desired content of one map. */
 export class DesiredMap {
   readonly spec: MapSpec;
@@ -10,9 +17,9 @@ export class DesiredMap {
   /** Keys in ascending order of their 32-bit words, one after the other. */
   private readonly keys: Uint8Array;
   private readonly keyWords: Uint32Array;
-  private readonly values: readonly Uint8Array[] | Uint8Array;
+  private readonly values: readonly (Uint8Array | LazyBytes)[] | Uint8Array;
 
-  constructor(spec: MapSpec, keys: Uint8Array, values: readonly Uint8Array[] | Uint8Array) {
+  constructor(spec: MapSpec, keys: Uint8Array, values: readonly (Uint8Array | LazyBytes)[] | Uint8Array) {
     this.spec = spec;
     this.size = keys.length / spec.key.bytes;
     this.keys = keys;
@@ -29,9 +36,15 @@ export class DesiredMap {
   /** The value at a place. */
   valueAt(index: number): Uint8Array {
     const { values } = this;
-    if (!(values instanceof Uint8Array)) return values[index]!;
+    if (!(values instanceof Uint8Array)) return bytesOf(values[index]!);
     const { bytes } = this.spec.value;
     return values.subarray(index * bytes, (index + 1) * bytes);
+  }
+
+  /** The value as it is kept: of an array-of-arrays it may be lazy. */
+  keptAt(index: number): Uint8Array | LazyBytes {
+    const { values } = this;
+    return values instanceof Uint8Array ? this.valueAt(index) : values[index]!;
   }
 
   /** The value of a key, or undefined. */
@@ -80,7 +93,7 @@ export class MapBuilder {
   private readonly wide: boolean;
   private keys: Uint32Array;
   private values: Uint8Array;
-  private readonly arrays: Uint8Array[] = [];
+  private readonly arrays: (Uint8Array | LazyBytes)[] = [];
   private count = 0;
 
   constructor(spec: MapSpec) {
@@ -94,13 +107,13 @@ export class MapBuilder {
     return this.count;
   }
 
-  /** Adds an entry. The value of a array-of-arrays is kept, not copied; others are copied. */
-  set(key: Uint8Array, value: Uint8Array): void {
+  /** Adds an entry. The value of an array-of-arrays is kept, not copied, and may be lazy; others are copied. */
+  set(key: Uint8Array, value: Uint8Array | LazyBytes): void {
     this.reserve();
     const width = this.spec.key.bytes;
     new Uint8Array(this.keys.buffer).set(key.subarray(0, width), this.count * width);
     if (this.wide) this.arrays.push(value);
-    else this.values.set(value.subarray(0, this.spec.value.bytes), this.count * this.spec.value.bytes);
+    else this.values.set(bytesOf(value).subarray(0, this.spec.value.bytes), this.count * this.spec.value.bytes);
     this.count++;
   }
 

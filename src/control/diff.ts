@@ -4,10 +4,10 @@
 import type { MapWrite } from '../maps/map-write.ts';
 import { policyKey, policyMetaKey, serviceKey4, serviceKey6 } from '../schema/index.ts';
 import type { CompiledMapName, DesiredMaps } from './compile.ts';
-import type { DesiredMap } from './desired-map.ts';
+import type { DesiredMap, LazyBytes } from './desired-map.ts';
 
 /** What has to be done to one map. */
-interface MapChanges {
+export interface MapChanges {
   readonly upserts: readonly MapWrite[];
   readonly deletes: readonly MapWrite[];
 }
@@ -16,7 +16,7 @@ interface MapChanges {
 interface Phase {
   readonly op: 'upserts' | 'deletes';
   readonly maps: readonly CompiledMapName[];
-  readonly only?: (write: MapWrite, next: DesiredMaps) => boolean;
+  readonly only?: (write: MapWrite, policyStays: (key: Uint8Array) => boolean) => boolean;
 }
 
 const SLOT_AT = { weir_services4: serviceKey4.at, weir_services6: serviceKey6.at } as const;
@@ -36,8 +36,8 @@ const isRole =
     role(write) === wanted;
 
 /** True for an entry of a policy that goes on: it disappears before the endpoints learn of the change, others after. */
-const policyGoesOn = ({ key }: MapWrite, next: DesiredMaps): boolean =>
-  next.policyMeta.get(key.subarray(policyKey.at.policyId, policyKey.at.policyId + policyMetaKey.bytes)) !== undefined;
+const policyGoesOn = ({ key }: MapWrite, policyStays: (key: Uint8Array) => boolean): boolean =>
+  policyStays(key.subarray(policyKey.at.policyId, policyKey.at.policyId + policyMetaKey.bytes));
 
 const SERVICES: readonly CompiledMapName[] = ['services4', 'services6'];
 
@@ -53,7 +53,16 @@ const PHASES: readonly Phase[] = [
   { op: 'upserts', maps: SERVICES, only: isRole('slot') },
   {
     op: 'upserts',
-    maps: ['maglev4', 'maglev6', 'sourceRange4', 'sourceRange6', 'reverseNat4', 'reverseNat6', 'affinityMatch'],
+    maps: [
+      'maglev4',
+      'maglev6',
+      'sourceRange4',
+      'sourceRange6',
+      'reverseNat4',
+      'reverseNat6',
+      'affinityMatch',
+      'scaleToZero',
+    ],
   },
   { op: 'upserts', maps: SERVICES, only: isRole('internal') },
   { op: 'upserts', maps: SERVICES, only: isRole('external') },
@@ -61,7 +70,7 @@ const PHASES: readonly Phase[] = [
   { op: 'deletes', maps: SERVICES, only: isRole('external') },
   { op: 'deletes', maps: SERVICES, only: isRole('internal') },
   { op: 'deletes', maps: SERVICES, only: isRole('wildcard') },
-  { op: 'deletes', maps: ['affinityMatch', 'maglev4', 'maglev6', 'sourceRange4', 'sourceRange6'] },
+  { op: 'deletes', maps: ['affinityMatch', 'maglev4', 'maglev6', 'sourceRange4', 'sourceRange6', 'scaleToZero'] },
   { op: 'deletes', maps: SERVICES, only: isRole('slot') },
   { op: 'deletes', maps: ['reverseNat4', 'reverseNat6'] },
   { op: 'deletes', maps: ['backends4', 'backends6'] },
@@ -69,7 +78,7 @@ const PHASES: readonly Phase[] = [
   { op: 'deletes', maps: ['noMasquerade4', 'noMasquerade6', 'nodes4', 'nodes6'] },
   { op: 'deletes', maps: ['ipcache4', 'ipcache6'] },
   { op: 'deletes', maps: ['policyMeta'] },
-  { op: 'deletes', maps: ['policy'], only: (write, next) => !policyGoesOn(write, next) },
+  { op: 'deletes', maps: ['policy'], only: (write, policyStays) => !policyGoesOn(write, policyStays) },
   { op: 'upserts', maps: ['config'] },
 ];
 
@@ -79,18 +88,43 @@ const PHASES: readonly Phase[] = [
  */
 export function diff(old: DesiredMaps | undefined, next: DesiredMaps): MapWrite[] {
   const changes = new Map<CompiledMapName, MapChanges>();
-  for (const name of Object.keys(next) as CompiledMapName[]) changes.set(name, mapChanges(old?.[name], next[name]));
+  for (const name of Object.keys(next) as CompiledMapName[]) changes.set(name, changesOf(old?.[name], next[name]));
+  return orderChanges(changes, (key) => next.policyMeta.get(key) !== undefined);
+}
+
+/**
+ * The changes of some maps as writes, in the order in which no reader meets a dangling reference.
+ * @param policyStays whether a policy (by its policyMeta key) is there after the changes
+ */
+export function orderChanges(
+  changes: ReadonlyMap<CompiledMapName, MapChanges>,
+  policyStays: (policyMetaKey: Uint8Array) => boolean,
+): MapWrite[] {
   const writes: MapWrite[] = [];
   for (const { op, maps, only } of PHASES) {
     for (const name of maps) {
-      for (const write of changes.get(name)![op]) if (only === undefined || only(write, next)) writes.push(write);
+      for (const write of changes.get(name)?.[op] ?? [])
+        if (only === undefined || only(write, policyStays)) writes.push(write);
     }
   }
   return writes;
 }
 
-/** One walk over both maps in key order. */
-function mapChanges(old: DesiredMap | undefined, next: DesiredMap): MapChanges {
+/** A write whose value may be lazy: its bytes are made when somebody reads them. */
+export const updateOf = (map: string, key: Uint8Array, value: Uint8Array | LazyBytes): MapWrite =>
+  value instanceof Uint8Array
+    ? { map, op: 'update', key, value }
+    : {
+        map,
+        op: 'update',
+        key,
+        get value(): Uint8Array {
+          return value.bytes;
+        },
+      };
+
+/** One walk over both maps in key order: what leads from one to the other. */
+export function changesOf(old: DesiredMap | undefined, next: DesiredMap): MapChanges {
   const upserts: MapWrite[] = [];
   const deletes: MapWrite[] = [];
   const { name } = next.spec;
@@ -109,13 +143,18 @@ function mapChanges(old: DesiredMap | undefined, next: DesiredMap): MapChanges {
       remove(i++);
       continue;
     }
-    const value = next.valueAt(j);
-    if (order > 0 || !sameBytes(old!.valueAt(i), value))
-      upserts.push({ map: name, op: 'update', key: next.keyAt(j), value });
+    const value = next.keptAt(j);
+    if (order > 0 || !sameValue(old!.keptAt(i), value)) upserts.push(updateOf(name, next.keyAt(j), value));
     if (order === 0) i++;
     j++;
   }
   return { upserts, deletes };
+}
+
+/** Whether two values are the same bytes; the same lazy object is without looking. */
+export function sameValue(a: Uint8Array | LazyBytes, b: Uint8Array | LazyBytes): boolean {
+  if (a === b) return true;
+  return sameBytes(a instanceof Uint8Array ? a : a.bytes, b instanceof Uint8Array ? b : b.bytes);
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

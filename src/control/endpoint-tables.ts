@@ -17,7 +17,7 @@ import type { AddressIdentity, IdentityView, PodIdentity } from './identity.ts';
 import { objectKey } from './pods.ts';
 import type { CompiledPolicies } from './policy/compile-policies.ts';
 import { ENTRY_WORDS, type PolicyBlock } from './policy/entries.ts';
-import { be32Of } from './service/service-tables.ts';
+import { be32Of } from './manifest/address.ts';
 import { StickyIds } from './sticky-ids.ts';
 
 /** First interface number of an endpoint's device; below are the node's own. */

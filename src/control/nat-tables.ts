@@ -12,9 +12,8 @@ import {
   noMasqueradeValue,
 } from '../schema/index.ts';
 import { type DesiredMap, MapBuilder } from './desired-map.ts';
-import { parsePrefix } from './manifest/address.ts';
+import { be32Of, parsePrefix } from './manifest/address.ts';
 import type { NodeView } from './nodes.ts';
-import { be32Of } from './service/service-tables.ts';
 import type { CompileSettings } from './settings.ts';
 import type { IpPrefix } from './state.ts';
 

@@ -3,7 +3,7 @@
 import { ALGORITHM, FEATURE } from '../schema/index.ts';
 import { type Config, ipv6Enabled, isDsrByIpip } from './config/index.ts';
 import { parsePrefix } from './manifest/address.ts';
-import type { ClusterState } from './state.ts';
+import type { ClusterState, IpPrefix } from './state.ts';
 
 /** Settings of a compile. Helm keys are in the comments. */
 export interface CompileSettings {
@@ -36,6 +36,19 @@ export interface CompileSettings {
   readonly algorithm: 'random' | 'maglev';
   /** `bpf.lbAlgorithmAnnotation` */
   readonly algorithmAnnotation: boolean;
+  /** `loadBalancer.mode`; `bpf.lbModeAnnotation` */
+  readonly mode: 'snat' | 'dsr' | 'hybrid';
+  readonly modeAnnotation: boolean;
+  /** `loadBalancer.serviceTopology` */
+  readonly serviceTopology: boolean;
+  /** `k8s.serviceProxyName` */
+  readonly serviceProxyName: string;
+  /** Agent flag `enable-scale-to-zero` */
+  readonly scaleToZero: boolean;
+  /** `nodePort.enableHealthCheck` */
+  readonly healthCheckNodePort: boolean;
+  /** `nodePort.addresses`; empty: every InternalIP and ExternalIP. */
+  readonly nodePortAddresses: readonly IpPrefix[];
   /** `bpf.lbSourceRangeAllTypes` */
   readonly sourceRangeAllTypes: boolean;
   /** Agent flag `bpf-lb-enable-wildcard-entries` */
@@ -109,6 +122,16 @@ export function settingsOf(config: Config, state: ClusterState, options: Compile
     externalClusterIP: config['bpf.lbExternalClusterIP'],
     algorithm: config['loadBalancer.algorithm'],
     algorithmAnnotation: config['bpf.lbAlgorithmAnnotation'],
+    mode: config['loadBalancer.mode'],
+    modeAnnotation: config['bpf.lbModeAnnotation'],
+    serviceTopology: config['loadBalancer.serviceTopology'],
+    serviceProxyName: config['k8s.serviceProxyName'],
+    scaleToZero: config['enable-scale-to-zero'],
+    healthCheckNodePort: config['nodePort.enableHealthCheck'],
+    nodePortAddresses: config['nodePort.addresses'].flatMap((text) => {
+      const prefix = parsePrefix(text, true);
+      return prefix.ok ? [prefix.value] : [];
+    }),
     sourceRangeAllTypes: config['bpf.lbSourceRangeAllTypes'],
     wildcardEntries: config['bpf-lb-enable-wildcard-entries'],
     maglevSize: config['maglev.tableSize'],

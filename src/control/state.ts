@@ -73,6 +73,8 @@ export interface NodeAddress extends Located {
 /** v1 Pod. */
 export interface Pod extends NamespacedBase {
   readonly kind: 'Pod';
+  /** `metadata.creationTimestamp` as written; undefined where the manifest has none. */
+  readonly created?: string;
   readonly uid?: string;
   readonly nodeName?: string;
   /** `status.podIPs`, or `status.podIP` alone; empty while none is assigned. */
@@ -103,6 +105,8 @@ export interface ContainerPort extends Located {
 /** v1 Service. */
 export interface Service extends NamespacedBase {
   readonly kind: 'Service';
+  /** `metadata.creationTimestamp` as written (RFC 3339, UTC); undefined where the manifest has none. */
+  readonly created?: string;
   readonly type: 'ClusterIP' | 'NodePort' | 'LoadBalancer' | 'ExternalName';
   /** `clusterIP: None`. */
   readonly headless: boolean;

@@ -82,6 +82,7 @@ export class Tables {
   declare readonly neighbours4: Lru2;
   declare readonly neighbours6: Lru5;
   declare readonly rateLimit: Lru2;
+  declare readonly scaleToZero: Hash1;
   declare readonly metrics: ArrayMap;
   declare readonly events: EventRing;
 
@@ -140,6 +141,7 @@ export class Tables {
     this.nextHops4 = new ArrayMap(spec('nextHops4'));
     this.nextHops6 = new ArrayMap(spec('nextHops6'));
     this.rateLimit = new Lru2(spec('rateLimit'), options());
+    this.scaleToZero = new Hash1(spec('scaleToZero'), options());
     this.metrics = new ArrayMap(spec('metrics'));
     this.events = new EventRing(spec('events').maxEntries);
   }

@@ -213,12 +213,15 @@ export const SERVICE_FLAG = {
   LOCAL_REDIRECT: 0x0100,
   NAT46X64: 0x0200,
   L7LB: 0x0400,
-  /** On a master entry: the service may loop back to its own client. */
+  /** HostPort frontend that was asked for on a loopback address: reachable from the node itself only. */
   LOOPBACK: 0x0800,
+  /** The same bit on other frontends: a proxy on this node takes the traffic where a backend is local (delegate-if-local). */
+  L7_DELEGATE: 0x0800,
   INT_LOCAL: 0x1000,
   TWO_SCOPES: 0x2000,
   /** Master: source ranges deny. Slot: the backend is quarantined. */
   DENY_OR_QUARANTINED: 0x4000,
+  /** On the master and every slot: the frontend's packets go out by direct server return (mode, or annotation). */
   FORWARD_DSR: 0x8000,
 } as const;
 

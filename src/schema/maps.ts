@@ -71,6 +71,7 @@ import {
   reverseNatKey,
   reverseNatValue4,
   reverseNatValue6,
+  scaleToZeroKey,
   serviceKey4,
   serviceKey6,
   serviceValue,
@@ -252,6 +253,14 @@ export const MAPS = {
   rateLimit: spec('rate_limit', 'lru-hash', rateLimitKey, rateLimitValue, 1024, 'token buckets of answers', {
     cilium: 'cilium_ratelimit',
   }),
+  scaleToZero: spec(
+    'scale_to_zero',
+    'hash',
+    scaleToZeroKey,
+    presence,
+    4096,
+    'frontends whose first packet should wake their Service up',
+  ),
   metrics: spec(
     'metrics',
     'percpu-array',

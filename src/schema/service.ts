@@ -123,6 +123,10 @@ export const affinityMatchKey = struct('weir_affinity_match_key', 'Backend still
 });
 export const presence = struct('weir_presence', 'Value of a set', { present: u32('1') });
 
+export const scaleToZeroKey = struct('weir_scale_to_zero_key', 'Frontend whose Service may be scaled to zero', {
+  reverseNat: u32('reverse NAT index'),
+});
+
 export const sourceRangeKey4 = struct('weir_source_range_key4', 'loadBalancerSourceRanges, IPv4', {
   prefixLength: u32('bits: 32 + mask length'),
   reverseNat: u16('reverse NAT index'),

@@ -286,7 +286,7 @@ describe('weir maglev, version, completion', () => {
       '-o',
       'json',
     ]);
-    assert.deepEqual(JSON.parse(run.stdout), { size: 251, moved: 0, share: 0 });
+    assert.deepEqual(JSON.parse(run.stdout), { size: 251, moved: 0, share: 0, unavoidable: 0, suggestedSize: 251 });
     const all = await weir([
       'maglev',
       'diff',
@@ -299,7 +299,7 @@ describe('weir maglev, version, completion', () => {
       '-o',
       'json',
     ]);
-    assert.deepEqual(JSON.parse(all.stdout), { size: 251, moved: 251, share: 1 });
+    assert.deepEqual(JSON.parse(all.stdout), { size: 251, moved: 251, share: 1, unavoidable: 1, suggestedSize: 251 });
   });
   it('looks one client up', async () => {
     const run = await weir([

@@ -1,7 +1,7 @@
 // The service maps as text, in the notation of load-balancer scenarios. Input: compiled maps. Output: lines, sorted.
 // `fe A T flags : b1 b2 | b3`, `maglev A : b=n`, `wild A T`, `aff A : b`, `src A : C`, `be b state`. Left out, as there:
 // what goes without saying (routable set, algorithm 0, state active).
-import type { Compiled } from '../../src/control/compile.ts';
+import type { Compiled, DesiredMaps } from '../../src/control/compile.ts';
 import type { DesiredMap } from '../../src/control/desired-map.ts';
 import { formatAddress } from '../../src/control/manifest/address.ts';
 import {
@@ -14,6 +14,7 @@ import {
   serviceKey6,
   serviceValue,
   sourceRangeKey4,
+  sourceRangeKey6,
 } from '../../src/schema/index.ts';
 
 const F = SERVICE_FLAG;
@@ -26,13 +27,13 @@ const host = (address: number | Uint8Array): string =>
 
 function typeOf(flags: number): string {
   if ((flags & F.NODE_PORT) !== 0) return 'NodePort';
+  if ((flags & F.HOST_PORT) !== 0) return 'HostPort';
   if ((flags & F.LOAD_BALANCER) !== 0) return 'LoadBalancer';
   return (flags & F.EXTERNAL_IP) !== 0 ? 'ExternalIPs' : 'ClusterIP';
 }
 
 /** Lines of one family. */
-function family(compiled: Compiled, four: boolean): string[] {
-  const { maps } = compiled;
+function family(maps: DesiredMaps, four: boolean): string[] {
   const services: DesiredMap = four ? maps.services4 : maps.services6;
   const layout = four ? serviceKey4 : serviceKey6;
   const lines: string[] = [];
@@ -62,12 +63,19 @@ function family(compiled: Compiled, four: boolean): string[] {
       (v.flags & F.TWO_SCOPES) !== 0 && 'two',
       (v.flags & F.SOURCE_RANGE) !== 0 && 'src',
       (v.flags & F.DENY_OR_QUARANTINED) !== 0 && 'src-deny',
+      (v.flags & F.FORWARD_DSR) !== 0 && 'dsr',
+      (v.flags & F.L7_DELEGATE) !== 0 && ((v.flags & F.HOST_PORT) !== 0 ? 'loopback' : 'deleg'),
       (v.flags & F.AFFINITY) !== 0 && `aff=${v.target & 0xffffff}s`,
       v.target >>> 24 !== 0 && `alg=${v.target >>> 24}`,
     ].filter((word) => word !== false);
     const slot = (i: number): string => {
       const slotValue = services.get(layout.encode({ ...k, slot: i } as never));
-      return slotValue === undefined ? '?' : text(serviceValue.decode(slotValue).target);
+      if (slotValue === undefined) return '?';
+      const { target, flags, reverseNat, count, drainCount } = serviceValue.decode(slotValue);
+      const repeated = v.flags & ~(F.SOURCE_RANGE | F.DENY_OR_QUARANTINED);
+      const odd = flags === (repeated | F.DENY_OR_QUARANTINED) ? '(quarantined)' : flags === repeated ? '' : '(flags!)';
+      const master = reverseNat === v.reverseNat && count === 0 && drainCount === 0 ? '' : '(!)';
+      return `${text(target)}${odd}${master}`;
     };
     const slots = Array.from({ length: v.count + v.drainCount }, (_, i) => slot(i + 1));
     const tail = v.drainCount > 0 ? ['|', ...slots.slice(v.count)] : [];
@@ -80,29 +88,34 @@ function family(compiled: Compiled, four: boolean): string[] {
     const shares = [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([b, n]) => `${b}=${n}`);
     lines.push(`maglev ${frontends.get(index)} : ${shares.join(' ')}`);
   }
-  if (four) {
-    for (const [key] of maps.affinityMatch) {
-      const { backendId, reverseNat } = affinityMatchKey.decode(key);
-      lines.push(`aff ${frontends.get(reverseNat)} : ${text(backendId)}`);
-    }
-    for (const [key] of maps.sourceRange4) {
-      const { prefixLength, reverseNat, address } = sourceRangeKey4.decode(key);
-      lines.push(`src ${frontends.get(reverseNat)} : ${host(address)}/${prefixLength - 32}`);
-    }
+  for (const [key] of maps.affinityMatch) {
+    const { backendId, reverseNat } = affinityMatchKey.decode(key);
+    const frontend = frontends.get(reverseNat);
+    // One map for both families: a row belongs to the family that has its frontend.
+    if (frontend !== undefined) lines.push(`aff ${frontend} : ${text(backendId)}`);
+  }
+  for (const [key] of four ? maps.sourceRange4 : maps.sourceRange6) {
+    const { prefixLength, reverseNat, address } = (four ? sourceRangeKey4 : sourceRangeKey6).decode(key);
+    lines.push(`src ${frontends.get(reverseNat)} : ${host(address)}/${prefixLength - 32}`);
   }
   return lines;
 }
 
 /** Every line, sorted. */
-export const serviceLines = (compiled: Compiled): string[] =>
-  [...family(compiled, true), ...family(compiled, false)].sort();
+export const serviceLinesOf = (maps: DesiredMaps): string[] => [...family(maps, true), ...family(maps, false)].sort();
+
+/** Every line of a compile, sorted. */
+export const serviceLines = (compiled: Compiled): string[] => serviceLinesOf(compiled.maps);
 
 /** `address:port/PROTO` → reverse NAT index of each frontend. */
-export function frontendIds(compiled: Compiled): Record<string, number> {
+export const frontendIds = (compiled: Compiled): Record<string, number> => frontendIdsOf(compiled.maps);
+
+/** The same of maps. */
+export function frontendIdsOf(maps: DesiredMaps): Record<string, number> {
   const ids: Record<string, number> = {};
   for (const [map, layout] of [
-    [compiled.maps.services4, serviceKey4],
-    [compiled.maps.services6, serviceKey6],
+    [maps.services4, serviceKey4],
+    [maps.services6, serviceKey6],
   ] as const) {
     for (const [key, value] of map) {
       const k = layout.decode(key);
@@ -117,3 +130,19 @@ export function frontendIds(compiled: Compiled): Record<string, number> {
 /** `address:port` → id of each backend. */
 export const backendIds = (compiled: Compiled): Record<string, number> =>
   Object.fromEntries([...compiled.names.backends].map(([id, text]) => [text, id]));
+
+/** The same of maps: two backends that differ in protocol alone are told apart by it. */
+export function backendIdsOf(maps: DesiredMaps): Record<string, number> {
+  const ids: Record<string, number> = {};
+  for (const [map, layout] of [
+    [maps.backends4, backendValue4],
+    [maps.backends6, backendValue6],
+  ] as const) {
+    for (const [key, value] of map) {
+      const { address, port, protocol } = layout.decode(value);
+      const name = `${host(address)}:${port}${protocol === 6 ? '' : `/${PROTOCOL[protocol]}`}`;
+      ids[name] = new DataView(key.buffer, key.byteOffset).getUint32(0, true);
+    }
+  }
+  return ids;
+}

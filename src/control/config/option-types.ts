@@ -136,6 +136,16 @@ export function prefix(
   });
 }
 
+/** A list of prefixes of either family, canonical; a bare address is one of full length. */
+export function prefixes(agent: string | undefined, status: OptionStatus): OptionSpec<readonly string[]> {
+  return spec<readonly string[]>(agent, status, [], (raw) => {
+    const parsed = items(raw)?.map((item) => (typeof item === 'string' ? parsePrefix(item, true) : undefined));
+    if (parsed === undefined) return { expected: 'a list of prefixes' };
+    const value = parsed.flatMap((result) => (result?.ok === true ? [result.value.text] : []));
+    return value.length === parsed.length ? { value } : { expected: 'a list of prefixes' };
+  });
+}
+
 /** Go's time.Duration (`1h30m`, `100ms`, `0`), or a number of seconds; the value is in seconds. */
 export function duration(agent: string | undefined, status: OptionStatus, initialSeconds: number): OptionSpec<number> {
   return spec(agent, status, initialSeconds, (raw) => {

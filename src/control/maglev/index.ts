@@ -1,4 +1,5 @@
 // The maglev room's door.
+export * from './change.ts';
 export * from './lookup.ts';
 export * from './murmur3.ts';
 export * from './seed.ts';

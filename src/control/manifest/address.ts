@@ -120,3 +120,7 @@ function addressBytes(text: string): Uint8Array | string {
   const mapped = bytes[10] === 0xff && bytes[11] === 0xff && bytes.subarray(0, 10).every((b) => b === 0);
   return mapped ? `${quote(text)} is an IPv4-mapped IPv6 address; write the IPv4 address` : bytes;
 }
+
+/** An IPv4 address as the number that be32 fields take. */
+export const be32Of = (address: Uint8Array): number =>
+  ((address[0]! << 24) | (address[1]! << 16) | (address[2]! << 8) | address[3]!) >>> 0;

@@ -21,7 +21,15 @@ export interface ManifestInput {
   readonly text: string;
   /** Found in a directory rather than named: a document that is no Kubernetes object is then a warning, not an error. */
   readonly found?: boolean;
+  /** Not manifests but a state file: one map of `services` and `endpoints` (EndpointSlices). */
+  readonly stateFile?: boolean;
 }
+
+/** Lists of a state file: key, and what its items are where they do not say it. */
+const STATE_FILE_LISTS: ReadonlyMap<string, { readonly apiVersion: string; readonly kind: string }> = new Map([
+  ['services', { apiVersion: 'v1', kind: 'Service' }],
+  ['endpoints', { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' }],
+]);
 
 /** How to read. */
 export interface ManifestOptions {
@@ -157,7 +165,23 @@ class StateBuilder {
       if (issue.severity === 'error') reader.error(issue.offset, issue.message);
       else reader.warning(issue.offset, issue.message);
     }
-    for (const root of parsed.roots) this.#document(reader, root, input.found === true, undefined);
+    for (const root of parsed.roots) {
+      if (input.stateFile === true) this.#stateFile(reader, root);
+      else this.#document(reader, root, input.found === true, undefined);
+    }
+  }
+
+  #stateFile(reader: Reader, root: TreeNode): void {
+    if (root.kind === 'scalar' && root.value === null) return;
+    const map = reader.asMap(root, 'state file');
+    map?.keys.forEach((key, i) => {
+      const listOf = STATE_FILE_LISTS.get(key);
+      if (listOf === undefined) {
+        reader.warning(map.keyOffsets[i]!, `${key}: neither services nor endpoints, ignored`);
+        return;
+      }
+      for (const node of reader.items(map, key, '') ?? []) this.#document(reader, node, false, listOf);
+    });
   }
 
   #document(

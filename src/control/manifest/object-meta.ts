@@ -52,6 +52,13 @@ export function readMeta(
   };
 }
 
+/** `metadata.creationTimestamp`, where it is one that can be compared as text: RFC 3339 in UTC, whole seconds. */
+export function readCreated(reader: Reader, meta: MapNode): string | undefined {
+  const node = reader.field(meta, 'creationTimestamp');
+  const text = node?.kind === 'scalar' && typeof node.value === 'string' ? node.value : undefined;
+  return text !== undefined && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(text) ? text : undefined;
+}
+
 /** RFC 1123 subdomain of at most 253 characters. */
 export function isSubdomain(text: string): boolean {
   return text.length <= 253 && subdomain.test(text);

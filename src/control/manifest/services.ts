@@ -1,7 +1,7 @@
 // v1 Service from its tree. In: a Reader and the object's root. Out: Service or undefined.
 // Invariant: what the API server would default is filled in (type, protocol, targetPort, policies, affinity time).
 import type { IpAddress, LoadBalancerIngress, Service, ServicePort } from '../state.ts';
-import { readMeta, readPortOrName, readProtocol } from './object-meta.ts';
+import { readCreated, readMeta, readPortOrName, readProtocol } from './object-meta.ts';
 import type { Reader } from './reader.ts';
 import type { MapNode } from './tree.ts';
 
@@ -16,6 +16,7 @@ const AFFINITY_DEFAULT = 10800;
 export function readService(reader: Reader, root: MapNode): Service | undefined {
   const meta = readMeta(reader, root, 'Service');
   if (meta === undefined) return undefined;
+  const created = readCreated(reader, meta.meta);
   const spec = reader.child(root, 'spec', '');
   if (spec === undefined)
     return reader.field(root, 'spec') === undefined ? reader.error(root.offset, 'spec: required') : undefined;
@@ -68,6 +69,7 @@ export function readService(reader: Reader, root: MapNode): Service | undefined 
       (clientIP && reader.integer(clientIP, 'timeoutSeconds', 'spec.sessionAffinityConfig.clientIP', 1, 86400)) ??
       AFFINITY_DEFAULT,
     publishNotReadyAddresses: reader.flag(spec, 'publishNotReadyAddresses', 'spec') ?? false,
+    ...(created !== undefined && { created }),
     ...(selector !== undefined && { selector }),
     ...(loadBalancerIP !== undefined && { loadBalancerIP }),
     ...(loadBalancerClass !== undefined && { loadBalancerClass }),
@@ -89,7 +91,8 @@ export function readService(reader: Reader, root: MapNode): Service | undefined 
 }
 
 function readClusterIPs(reader: Reader, spec: MapNode): { headless: boolean; addresses: IpAddress[] } {
-  const isNone = (text: unknown): boolean => text === 'None';
+  // The API server takes None only; Cilium compares without case.
+  const isNone = (text: unknown): boolean => typeof text === 'string' && text.toLowerCase() === 'none';
   const single = reader.field(spec, 'clusterIP');
   let headless = single?.kind === 'scalar' && isNone(single.value);
   const list = reader.each(spec, 'clusterIPs', 'spec', (node, path) => {

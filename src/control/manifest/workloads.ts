@@ -1,7 +1,7 @@
 // Namespace, Node and Pod from their trees. In: a Reader and an object's root. Out: state objects or undefined.
 // Invariant: only fields that Weir reads are looked at; what the API server would default is filled in.
 import type { ContainerPort, IpAddress, IpPrefix, Namespace, Node, NodeAddress, Pod } from '../state.ts';
-import { portNameProblem, readMeta, readProtocol } from './object-meta.ts';
+import { portNameProblem, readCreated, readMeta, readProtocol } from './object-meta.ts';
 import type { Reader } from './reader.ts';
 import type { MapNode } from './tree.ts';
 
@@ -61,6 +61,7 @@ export function readPod(reader: Reader, root: MapNode): Pod | undefined {
     reader.eachMap(spec, 'containers', 'spec', (item, path) => readContainer(reader, item, path, false, ports));
     reader.eachMap(spec, 'initContainers', 'spec', (item, path) => readContainer(reader, item, path, true, ports));
   }
+  const created = readCreated(reader, meta.meta);
   const uid = reader.name(meta.meta, 'uid', 'metadata');
   const nodeName = spec && reader.name(spec, 'nodeName', 'spec');
   const phase = status && reader.choice(status, 'phase', 'status', phases);
@@ -79,6 +80,7 @@ export function readPod(reader: Reader, root: MapNode): Pod | undefined {
       'default',
     terminating: reader.field(meta.meta, 'deletionTimestamp') !== undefined,
     ports,
+    ...(created !== undefined && { created }),
     ...(uid !== undefined && { uid }),
     ...(nodeName !== undefined && { nodeName }),
     ...(phase !== undefined && { phase }),

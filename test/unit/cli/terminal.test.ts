@@ -66,7 +66,20 @@ describe('the command tree', () => {
     const program = makeProgram(() => undefined);
     assert.deepEqual(
       program.commands.map((command) => command.name()),
-      ['replay', 'explain', 'verdict', 'reach', 'diff', 'lint', 'maglev', 'doctor', 'version', 'completion'],
+      [
+        'replay',
+        'explain',
+        'verdict',
+        'reach',
+        'diff',
+        'lint',
+        'maglev',
+        'service',
+        'bpf',
+        'doctor',
+        'version',
+        'completion',
+      ],
     );
     for (const command of program.commands) assert.notEqual(command.description(), '');
   });

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import {
   DEFAULT_MAGLEV_SEED,
   type MaglevBackend,
+  maglevChange,
   maglevLookup,
   maglevName,
   maglevPermutation,
@@ -11,6 +12,7 @@ import {
   maglevTable,
   murmur3x64128,
   parseMaglevSeed,
+  suggestedSize,
 } from '../../../src/control/maglev/index.ts';
 
 const SEED = 0x24b7ef82;
@@ -153,4 +155,20 @@ test('a client’s slot is its hash modulo the size', () => {
   assert.deepEqual(maglevLookup(table, 0xffffffff), { slot: 4294967295 % 20, backendId: (4294967295 % 20) + 1 });
   assert.deepEqual(maglevLookup(table, -1), maglevLookup(table, 0xffffffff));
   assert.equal(maglevLookup(new Uint32Array(0), 1), undefined);
+});
+
+test('a change of backends: what moves, what had to move, and how large a table should be', () => {
+  const backends = (...hosts: number[]) =>
+    hosts.map((host, id) => ({ id, address: `10.0.0.${host}`, port: 80, protocol: 'TCP' }));
+  const options = { size: 1021, seed: 0x24b7ef82 };
+  const three = backends(1, 2, 3);
+  assert.deepEqual(maglevChange(three, backends(3, 1, 2), options), { size: 1021, moved: 0, share: 0, unavoidable: 0 });
+  const gone = maglevChange(three, backends(1, 2), options);
+  assert.ok(Math.abs(gone.unavoidable - 1 / 3) < 1e-9);
+  assert.ok(gone.share >= gone.unavoidable - 1 / 1021 && gone.share < gone.unavoidable + 0.02, `${gone.share}`);
+  assert.deepEqual(maglevChange([], three, options), { size: 1021, moved: 1021, share: 1, unavoidable: 1 });
+  assert.deepEqual(maglevChange([], [], options), { size: 1021, moved: 0, share: 0, unavoidable: 0 });
+  const heavy = backends(1, 2).map((backend, i) => ({ ...backend, weight: i === 0 ? 30 : 10 }));
+  assert.ok(Math.abs(maglevChange(backends(1, 2), heavy, options).unavoidable - 0.25) < 1e-9);
+  assert.deepEqual([0, 2, 3, 100, 163, 164, 5000].map(suggestedSize), [251, 251, 509, 16381, 16381, 32749, 131071]);
 });

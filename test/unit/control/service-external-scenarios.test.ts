@@ -224,10 +224,12 @@ test('what is not honoured is said', () => {
   assert.match(said(shop(', selector: {app: shop}')), /no EndpointSlice or Endpoints object tells its backends/);
   assert.match(
     said(shop().replace('namespace: lab}', 'namespace: lab, annotations: {service.cilium.io/lb-algorithm: maglev}}')),
-    /annotation service.cilium.io\/lb-algorithm, which is not honoured/,
+    /annotation service.cilium.io\/lb-algorithm, but bpf.lbAlgorithmAnnotation is off/,
   );
   assert.match(said(shop(', internalTrafficPolicy: Local')), /traffic policy Local/);
+  const global = shop().replace('namespace: lab}', 'namespace: lab, annotations: {service.cilium.io/global: "true"}}');
+  assert.match(said(global), /annotation service.cilium.io\/global, which is not honoured/);
   const pod =
-    '{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: lab}, spec: {containers: [{name: c, ports: [{containerPort: 80, hostPort: 7444}]}]}, status: {podIP: 10.61.1.113}}';
-  assert.match(said(pod), /hostPort is not served/);
+    '{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: lab}, spec: {containers: [{name: c, ports: [{containerPort: 80, hostPort: 30444}]}]}, status: {podIP: 10.61.1.113}}';
+  assert.match(said(pod), /hostPort 30444 is in the range of node ports/);
 });

@@ -63,6 +63,9 @@ const settings = (config: Config) => {
 /** Honoured, but by the replay and not by the compiler. */
 const ofReplay: ReadonlySet<OptionKey> = new Set<OptionKey>(['enableIPv4Masquerade', 'enableIPv6Masquerade']);
 
+/** Reach the compiler, which marks frontends with them; what packets make of the mark is built for some values only. */
+const halfWay: ReadonlySet<OptionKey> = new Set<OptionKey>(['loadBalancer.mode']);
+
 test('an option is honoured exactly when it reaches the compiler (or the replay)', () => {
   const initial = settings(defaultConfig());
   for (const key of optionKeys) {
@@ -82,7 +85,11 @@ test('an option is honoured exactly when it reaches the compiler (or the replay)
         return true;
       }
     });
-    assert.equal(reaches || ofReplay.has(key), spec.status === 'honoured', `${key} is ${spec.status}`);
+    assert.equal(
+      (reaches && !halfWay.has(key)) || ofReplay.has(key),
+      spec.status === 'honoured',
+      `${key} is ${spec.status}`,
+    );
   }
 });
 

@@ -1,0 +1,308 @@
+// The running control plane: objects and facts come and go, settle() tells what has to be written. Input: objects, health,
+// maps of a process before. Output: MapWrite[] in the order in which no reader meets a dangling reference.
+// Invariant: the writes of all settles, applied in turn, lead to the content that a fresh compile of the objects would have,
+// but for numbers; services cost what a change touches, everything else is compiled whole when it changes.
+import type { MapWrite } from '../maps/map-write.ts';
+import type { MapSpec } from '../schema/index.ts';
+import { Compiler, type ClusterMaps, type CompiledMapName, type DesiredMaps } from './compile.ts';
+import type { Config } from './config/index.ts';
+import { type DesiredMap, MapBuilder } from './desired-map.ts';
+import { changesOf, type MapChanges, orderChanges } from './diff.ts';
+import { objectKey } from './pods.ts';
+import { hasErrors, type Problem } from './problem.ts';
+import type { Provenance } from './provenance.ts';
+import {
+  isServiceObject,
+  type ObjectSource,
+  SERVICE_KINDS,
+  type ServiceKind,
+  type ServiceObject,
+} from './service/feed.ts';
+import { healthAnswer, type HealthAnswer, type HealthCheck } from './service/health-check.ts';
+import type { HealthFact, ServicePlane } from './service/plane.ts';
+import type { MapDump } from './service/restored.ts';
+import {
+  type BackendRow,
+  backendRows,
+  type FrontendRow,
+  frontendRows,
+  healthChecks,
+  type ServiceRow,
+  serviceRows,
+} from './service/rows.ts';
+import { type CompileOptions, type CompileSettings, settingsOf } from './settings.ts';
+import { readStateFile } from './state-file.ts';
+import { type ClusterObject, type ClusterState, emptyFacts, emptyState, type Facts } from './state.ts';
+
+/** What is to be done, and what is wrong. With an error among the problems there may be writes that do not fit. */
+export interface Settled {
+  readonly writes: readonly MapWrite[];
+  readonly problems: readonly Problem[];
+}
+
+/** Kind of an object. */
+export type ObjectKind = ClusterObject['kind'];
+
+/** Content of some maps, by the schema's names (`services4`). */
+export type ContentDump = Partial<Readonly<Record<CompiledMapName, Iterable<readonly [Uint8Array, Uint8Array]>>>>;
+
+/** What an object is known by: `namespace/name`, or the name of one without a namespace. */
+export const controlKey = (object: { readonly namespace?: string; readonly name: string }): string =>
+  object.namespace === undefined ? object.name : objectKey(object);
+
+/** See the head of this file. */
+export class Controller {
+  private readonly config: Config;
+  private readonly options: CompileOptions;
+  private readonly compiler: Compiler;
+  private readonly objects = new Map<ObjectKind, Map<string, ClusterObject>>();
+  private readonly nodeNames = new Set<string>();
+  private cluster: ClusterMaps | undefined;
+  private clusterProblems: readonly Problem[] = [];
+  private clusterDirty = true;
+  private nodeNumbers: ReadonlyMap<string, number> = new Map();
+  private settings: CompileSettings;
+  /** Objects that `ipv6.enabled: auto` takes as a reason. */
+  private readonly ipv6 = new Set<string>();
+  private facts: Facts = emptyFacts();
+
+  constructor(config: Config, options: CompileOptions = {}, provenance?: Provenance) {
+    this.config = config;
+    this.options = options;
+    this.compiler = new Compiler(config, options, provenance);
+    this.settings = settingsOf(config, emptyState(), options);
+    this.services.configure(this.settings);
+  }
+
+  private get services(): ServicePlane {
+    return this.compiler.services;
+  }
+
+  /** Takes an object, new or changed. */
+  upsert(object: ClusterObject): void {
+    let known = this.objects.get(object.kind);
+    if (known === undefined) this.objects.set(object.kind, (known = new Map()));
+    known.set(controlKey(object), object);
+    if (isServiceObject(object)) this.compiler.feed.upsert(object);
+    if (this.countIpv6(object, true) || this.concernsCluster(object)) this.clusterDirty = true;
+  }
+
+  /** Takes an object away. Nothing happens if it is not there. `key`: see {@link controlKey}. */
+  remove(kind: ObjectKind, key: string): void {
+    const known = this.objects.get(kind);
+    const object = known?.get(key);
+    if (object === undefined) return;
+    known!.delete(key);
+    if (isServiceKind(kind)) this.compiler.feed.remove(kind, key);
+    if (this.countIpv6(object, false) || this.concernsCluster(object)) this.clusterDirty = true;
+  }
+
+  /** All objects of a kind at once (a re-list): what is not among them is gone. */
+  replace(kind: ObjectKind, objects: readonly ClusterObject[]): void {
+    const now = new Set(objects.map(controlKey));
+    for (const key of [...(this.objects.get(kind)?.keys() ?? [])]) if (!now.has(key)) this.remove(kind, key);
+    for (const object of objects) if (object.kind === kind) this.upsert(object);
+  }
+
+  /** Every object of a state at once. */
+  replaceAll(state: ClusterState): void {
+    this.facts = state.facts;
+    this.clusterDirty = true;
+    const all: ClusterObject[] = OBJECT_LISTS.flatMap((list) => [...(state[list] as readonly ClusterObject[])]);
+    const byKind = new Map<ObjectKind, ClusterObject[]>([...this.objects.keys()].map((kind) => [kind, []]));
+    for (const object of all) {
+      const list = byKind.get(object.kind);
+      if (list === undefined) byKind.set(object.kind, [object]);
+      else list.push(object);
+    }
+    for (const [kind, objects] of byKind) this.replace(kind, objects);
+  }
+
+  /** Takes the whole content of a state file (undefined: there is none). With an error everything stays as it was. */
+  loadStateFile(text: string | undefined, file: string): readonly Problem[] {
+    const { state, problems } = readStateFile(text, file);
+    if (state === undefined) return problems;
+    const source: ObjectSource = 'api';
+    this.compiler.feed.replace('Service', state.services as readonly ServiceObject[], source);
+    this.compiler.feed.replace('EndpointSlice', state.slices as readonly ServiceObject[], source);
+    return problems;
+  }
+
+  /** Takes what a health check has found. */
+  learn(fact: HealthFact): void {
+    this.services.learnHealth(fact);
+  }
+
+  /**
+   * Takes over the service maps of a process before: its numbers, its quarantined slots, and what need not be written again.
+   * Nothing is deleted until {@link prune}. Before the first settle.
+   */
+  restore(dump: MapDump): void {
+    this.services.restore(dump);
+  }
+
+  /** Works out what was touched since the last time. */
+  settle(): Settled {
+    const changes = new Map<CompiledMapName, MapChanges>();
+    if (this.clusterDirty) this.settleCluster(changes);
+    const { services } = this;
+    this.compiler.feed.tellNodes(this.settings, (name) => this.nodeNumbers.get(name) ?? 0);
+    for (const [map, own] of services.settle()) changes.set(map, own);
+    const problems = [...this.clusterProblems, ...services.problems(), ...this.capacity()];
+    return { writes: this.ordered(changes), problems };
+  }
+
+  private settleCluster(changes: Map<CompiledMapName, MapChanges>): void {
+    const state = this.state();
+    const settings = settingsOf(this.config, state, this.options);
+    const { maps, problems, view } = this.compiler.compileCluster(state, settings);
+    this.clusterProblems = problems;
+    if (hasErrors(problems)) return;
+    this.clusterDirty = false;
+    this.settings = settings;
+    this.services.configure(settings);
+    for (const name of Object.keys(maps) as (keyof ClusterMaps)[])
+      changes.set(name, changesOf(this.cluster?.[name], maps[name]));
+    this.cluster = maps;
+    const numbers = new Map(view.nodes.map(({ name, id }) => [name, id]));
+    const same =
+      numbers.size === this.nodeNumbers.size && [...numbers].every(([n, id]) => this.nodeNumbers.get(n) === id);
+    this.nodeNumbers = numbers;
+    if (!same) this.services.renumberNodes();
+  }
+
+  private capacity(): Problem[] {
+    return [...this.services.sizes().values()].flatMap(({ size, spec }) => {
+      if (size <= spec.maxEntries) return [];
+      const option = spec.cilium === undefined ? '' : ` (${spec.cilium})`;
+      const message = `${spec.name}${option} has ${spec.maxEntries} places; ${size} are needed`;
+      return [{ severity: 'error' as const, file: 'cluster', line: 0, column: 0, message }];
+    });
+  }
+
+  /**
+   * Makes maps hold exactly what they should. With their content (read from them): what is foreign is deleted, what is missing
+   * or different written. Without: what a {@link restore} found and nobody has claimed is deleted. Idempotent.
+   */
+  prune(actual?: ContentDump): readonly MapWrite[] {
+    const left = this.services.prune();
+    if (actual === undefined) return this.ordered(new Map<CompiledMapName, MapChanges>(left));
+    const desired = this.content();
+    const changes = new Map<CompiledMapName, MapChanges>();
+    for (const name of Object.keys(actual) as CompiledMapName[]) {
+      const next = desired[name];
+      if (next !== undefined) changes.set(name, changesOf(contentOf(next.spec, actual[name]!), next));
+    }
+    return this.ordered(changes);
+  }
+
+  /** The whole desired content; maps besides the services' only after a settle. */
+  content(): Partial<DesiredMaps> {
+    return { ...this.cluster, ...this.services.content() };
+  }
+
+  /** Services, frontends and backends as desired, whatever the maps hold. */
+  serviceRows(): readonly ServiceRow[] {
+    return serviceRows(this.services.owners);
+  }
+  frontendRows(): readonly FrontendRow[] {
+    return frontendRows(this.services.owners);
+  }
+  backendRows(): readonly BackendRow[] {
+    return backendRows(this.services.owners);
+  }
+
+  /** Ports that load balancers probe, and the answers to give there. */
+  healthChecks(): readonly (HealthCheck & { readonly answer: HealthAnswer })[] {
+    return healthChecks(this.services.owners, this.settings).map((check) => ({
+      ...check,
+      answer: healthAnswer(check),
+    }));
+  }
+
+  private ordered(changes: ReadonlyMap<CompiledMapName, MapChanges>): MapWrite[] {
+    return orderChanges(changes, (key) => this.cluster?.policyMeta.get(key) !== undefined);
+  }
+
+  /** Whether an object matters to more than services. */
+  private concernsCluster(object: ClusterObject): boolean {
+    if (object.kind === 'Service') return false;
+    if (object.kind === 'EndpointSlice') {
+      if (object.namespace === 'default' && object.serviceName === 'kubernetes') return true;
+      return object.endpoints.some(({ nodeName }) => nodeName !== undefined && this.isNewNode(nodeName));
+    }
+    if (object.kind === 'Endpoints') return object.namespace === 'default' && object.name === 'kubernetes';
+    return true;
+  }
+
+  /** True when this is the first object with IPv6, or the last one that goes. */
+  private countIpv6(object: ClusterObject, held: boolean): boolean {
+    const before = this.ipv6.size > 0;
+    const key = `${object.kind} ${controlKey(object)}`;
+    if (held && mentionsIpv6(object)) this.ipv6.add(key);
+    else this.ipv6.delete(key);
+    return before !== this.ipv6.size > 0;
+  }
+
+  private isNewNode(name: string): boolean {
+    if (this.nodeNames.has(name)) return false;
+    this.nodeNames.add(name);
+    return true;
+  }
+
+  private state(): ClusterState {
+    const of = <T extends ClusterObject>(...kinds: T['kind'][]): T[] =>
+      kinds.flatMap((kind) => [...(this.objects.get(kind)?.values() ?? [])] as T[]);
+    return {
+      ...emptyState(),
+      facts: this.facts,
+      namespaces: of('Namespace'),
+      nodes: of('Node'),
+      pods: of('Pod'),
+      services: of('Service'),
+      endpointSlices: of('EndpointSlice'),
+      endpoints: of('Endpoints'),
+      networkPolicies: of('NetworkPolicy'),
+      ciliumPolicies: of('CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy'),
+      ciliumEndpoints: of('CiliumEndpoint'),
+      ciliumIdentities: of('CiliumIdentity'),
+      ciliumCIDRGroups: of('CiliumCIDRGroup'),
+    };
+  }
+}
+
+const isServiceKind = (kind: ObjectKind): kind is ServiceKind => (SERVICE_KINDS as readonly string[]).includes(kind);
+
+const OBJECT_LISTS = [
+  'namespaces',
+  'nodes',
+  'pods',
+  'endpointSlices',
+  'endpoints',
+  'services',
+  'networkPolicies',
+  'ciliumPolicies',
+  'ciliumEndpoints',
+  'ciliumIdentities',
+  'ciliumCIDRGroups',
+] as const satisfies readonly (keyof ClusterState)[];
+
+/** Whether `ipv6.enabled: auto` takes this as a reason. */
+function mentionsIpv6(object: ClusterObject): boolean {
+  const six = (items: readonly { readonly family: 4 | 6 }[]): boolean => items.some(({ family }) => family === 6);
+  if (object.kind === 'Service') return six(object.clusterIPs) || six(object.externalIPs);
+  if (object.kind === 'EndpointSlice') return object.addressType === 'IPv6';
+  if (object.kind === 'Pod') return six(object.podIPs);
+  return object.kind === 'Node' && (six(object.podCIDRs) || six(object.addresses.map(({ address }) => address)));
+}
+
+/** Content that was read from a map, as a DesiredMap. Entries of arrays that are zero count as absent. */
+function contentOf(spec: MapSpec, entries: Iterable<readonly [Uint8Array, Uint8Array]>): DesiredMap {
+  const builder = new MapBuilder(spec);
+  for (const [key, value] of entries) {
+    if (key.length !== spec.key.bytes) continue;
+    if (spec.kind === 'array' && value.every((byte) => byte === 0)) continue;
+    builder.set(key.slice(), value.slice());
+  }
+  return builder.finish();
+}

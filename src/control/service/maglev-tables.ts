@@ -1,0 +1,81 @@
+// Maglev tables as they are kept: one for each list of backends, a byte or two a slot. Input: backends with ids and weights.
+// Output: SharedTable, whose bytes are made when they are asked for. Invariant: equal lists share one table; a table nobody
+// uses is let go of.
+import { type MaglevBackend, maglevTable } from '../maglev/index.ts';
+
+/** A table in small. */
+export class SharedTable {
+  readonly signature: string;
+  /** Frontends that have it. */
+  users = 0;
+  private readonly ids: Uint32Array;
+  private readonly slots: Uint8Array | Uint16Array;
+
+  constructor(signature: string, ids: Uint32Array, slots: Uint8Array | Uint16Array) {
+    this.signature = signature;
+    this.ids = ids;
+    this.slots = slots;
+  }
+
+  /** The value of the map: a u32 a slot. Made anew with each call. */
+  get bytes(): Uint8Array {
+    const { ids, slots } = this;
+    const words = new Uint32Array(slots.length);
+    for (let i = 0; i < words.length; i++) words[i] = ids[slots[i]!]!;
+    return new Uint8Array(words.buffer);
+  }
+}
+
+/** All tables of one configuration. */
+export class MaglevTables {
+  private readonly tables = new Map<string, SharedTable>();
+  private size: number;
+  private seed: number;
+
+  constructor(size: number, seed: number) {
+    this.size = size;
+    this.seed = seed;
+  }
+
+  /** Another size or seed; tables made before stay as they are until they are let go of. */
+  configure(size: number, seed: number): void {
+    this.size = size;
+    this.seed = seed;
+  }
+
+  /** Distinct tables. */
+  get count(): number {
+    return this.tables.size;
+  }
+
+  /** The table of these backends, counted as used once more. */
+  acquire(backends: readonly MaglevBackend[]): SharedTable {
+    const { size, seed } = this;
+    const list = backends.map(
+      ({ id, address, port, protocol, weight }) => `${id}=${address}|${port}|${protocol}*${weight}`,
+    );
+    const signature = `${size}|${seed}|${list.join(',')}`;
+    let table = this.tables.get(signature);
+    if (table === undefined) {
+      const slots = backends.length <= 256 ? new Uint8Array(size) : new Uint16Array(size);
+      slots.set(
+        maglevTable(
+          backends.map((backend, index) => ({ ...backend, id: index })),
+          { size, seed },
+        ),
+      );
+      table = new SharedTable(
+        signature,
+        Uint32Array.from(backends, ({ id }) => id),
+        slots,
+      );
+      this.tables.set(signature, table);
+    }
+    table.users++;
+    return table;
+  }
+
+  release(table: SharedTable): void {
+    if (--table.users === 0) this.tables.delete(table.signature);
+  }
+}
