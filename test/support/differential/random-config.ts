@@ -104,6 +104,8 @@ function natPorts(random: Random): { readonly natPortFirst: number; readonly nat
     [1024, 1026],
     [39999, 40003],
     [65535, 65535],
+    [40000, 40000],
+    [1024, 1024],
     [40000, 39999],
     [0, 65535],
   ] as const);
