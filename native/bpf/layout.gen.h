@@ -1071,6 +1071,13 @@ _Static_assert(__builtin_offsetof(struct weir_route, mtu) == 4, "weir_route.mtu"
 _Static_assert(__builtin_offsetof(struct weir_route, flags) == 6, "weir_route.flags");
 _Static_assert(__builtin_offsetof(struct weir_route, gateway) == 8, "weir_route.gateway");
 
+/* VLAN that may enter */
+struct weir_vlan_key {
+	__u32 id; /* @0 1..4094 */
+};
+_Static_assert(sizeof(struct weir_vlan_key) == 4, "weir_vlan_key: size");
+_Static_assert(__builtin_offsetof(struct weir_vlan_key, id) == 0, "weir_vlan_key.id");
+
 /* Quote of an answer, zero behind its end */
 struct weir_answer {
 	__u32 quote[308]; /* @0 leading bytes of the packet that is answered */
@@ -1664,6 +1671,9 @@ _Static_assert(__builtin_offsetof(struct weir_context, entry) == 336, "weir_cont
 
 /* weir_neighbours6: lru-hash, next-hop MACs */
 #define WEIR_MAP_NEIGHBOURS6_MAX 16384
+
+/* weir_vlans: hash, VLANs that pass the devices untouched [bpf.vlanBypass] */
+#define WEIR_MAP_VLANS_MAX 4096
 
 /* weir_rate_limit: lru-hash, token buckets of answers */
 #define WEIR_MAP_RATE_LIMIT_MAX 1024

@@ -405,6 +405,14 @@ struct {
 	__type(value, struct weir_neighbour);
 } weir_neighbours6 SEC(".maps");
 
+/* VLANs that pass the devices untouched [bpf.vlanBypass] */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct weir_vlan_key);
+	__type(value, struct weir_presence);
+} weir_vlans SEC(".maps");
+
 /* token buckets of answers */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

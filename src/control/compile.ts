@@ -1,7 +1,7 @@
 // The compiler: ClusterState and configuration → the whole desired content of the maps. Input: a state, again and again.
 // Output: Compiled. Invariant: pure; equal states give equal content in any input order; what is allocated (identities,
 // numbers, cookies, epochs) is kept by the Compiler from one compile to the next.
-import { configKey, configValue, MAPS } from '../schema/index.ts';
+import { configKey, configValue, MAPS, presence, vlanKey } from '../schema/index.ts';
 import { ClusterPlane, type ClusterParts } from './cluster-plane.ts';
 import type { Config } from './config/index.ts';
 import { type DesiredMap, MapBuilder } from './desired-map.ts';
@@ -24,6 +24,7 @@ import type { ClusterState } from './state.ts';
 /** The maps that control owns. */
 export type CompiledMapName =
   | 'config'
+  | 'vlans'
   | 'services4'
   | 'services6'
   | 'backends4'
@@ -215,6 +216,7 @@ export class Compiler {
       endpoints4: endpoints.endpoints4,
       endpoints6: endpoints.endpoints6,
       ...buildNatTables(view.nodes, settings, complain),
+      vlans: vlanMap(settings),
       config: configMap(settings, seeds, this.endpointNumbers.globalEpoch, node?.id ?? 0),
     };
     const { identityNumbers, endpointNumbers } = this;
@@ -251,6 +253,12 @@ export function capacityProblems(maps: readonly DesiredMap[]): Problem[] {
       const message = `${spec.name}${option} has ${spec.maxEntries} places; ${size} are needed`;
       return { severity: 'error', file: WHOLE_CLUSTER, line: 0, column: 0, message };
     });
+}
+
+function vlanMap({ vlans }: CompileSettings): DesiredMap {
+  const builder = new MapBuilder(MAPS.vlans);
+  for (const id of vlans) builder.set(vlanKey.encode({ id }), presence.encode({ present: 1 }));
+  return builder.finish();
 }
 
 function configMap(settings: CompileSettings, seeds: MaglevSeed, globalEpoch: number, nodeId: number): DesiredMap {

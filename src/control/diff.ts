@@ -79,7 +79,9 @@ const PHASES: readonly Phase[] = [
   { op: 'deletes', maps: ['ipcache4', 'ipcache6'] },
   { op: 'deletes', maps: ['policyMeta'] },
   { op: 'deletes', maps: ['policy'], only: (write, policyStays) => !policyGoesOn(write, policyStays) },
+  { op: 'upserts', maps: ['vlans'] },
   { op: 'upserts', maps: ['config'] },
+  { op: 'deletes', maps: ['vlans'] },
 ];
 
 /**

@@ -71,6 +71,8 @@ export interface CompileSettings {
   readonly ctServiceGrace: number;
   /** `bpf.monitorInterval`, seconds. */
   readonly reportInterval: number;
+  /** `bpf.vlanBypass`: VLANs that pass the devices; empty: all do. */
+  readonly vlans: readonly number[];
   /** `tunnelPort` */
   readonly tunnelPort: number;
   /** Seconds that xdp remembers a flow: what conntrack gives a service's TCP connection. */
@@ -147,6 +149,7 @@ export function settingsOf(config: Config, state: ClusterState, options: Compile
     ctCloseLifetime: config['bpf-ct-timeout-regular-tcp-fin'],
     ctServiceGrace: config['bpf-ct-timeout-service-tcp-grace'],
     reportInterval: config['bpf.monitorInterval'],
+    vlans: allowedVlans(config),
     tunnelPort: config.tunnelPort || (config.tunnelProtocol === 'geneve' ? 6081 : 8472),
     flowLifetime: config['bpf-ct-timeout-service-tcp'],
     natPortFirst: Math.min(nodePortLast + 1, 65535),
@@ -171,6 +174,12 @@ function exemptByAgent(config: Config): string[] {
     ...(config['ipMasqAgent.config.masqLinkLocal'] ? [] : ['169.254.0.0/16']),
     ...(config['ipMasqAgent.config.masqLinkLocalIPv6'] ? [] : ['fe80::/10']),
   ];
+}
+
+/** VLANs in the list; none where the list has 0, which stands for all, or is empty. */
+function allowedVlans(config: Config): readonly number[] {
+  const ids = config['bpf.vlanBypass'];
+  return ids.includes(0) ? [] : [...new Set(ids)].sort((a, b) => a - b);
 }
 
 function routerAddresses(
@@ -225,6 +234,7 @@ function configuredFeatures(config: Config): number {
     bit(config.policyDenyResponse !== 'none', FEATURE.POLICY_DENY_ICMP) |
     bit(config.policyDenyResponse === 'reset', FEATURE.POLICY_DENY_RESET) |
     bit(config['pmtuDiscovery.enabled'], FEATURE.PMTU_DISCOVERY) |
+    bit(allowedVlans(config).length > 0, FEATURE.VLAN_FILTER) |
     bit(config.policyAuditMode, FEATURE.AUDIT) |
     bit(config['bpf.ctAccounting'], FEATURE.CT_ACCOUNTING) |
     bit(config.routingMode === 'tunnel', FEATURE.TUNNEL) |

@@ -81,6 +81,7 @@ export class Tables {
   declare readonly routes6: Lpm4;
   declare readonly neighbours4: Lru2;
   declare readonly neighbours6: Lru5;
+  declare readonly vlans: Hash1;
   declare readonly rateLimit: Lru2;
   declare readonly scaleToZero: Hash1;
   declare readonly metrics: ArrayMap;
@@ -140,6 +141,7 @@ export class Tables {
     this.flows6 = new Lru10(spec('flows6'), options());
     this.nextHops4 = new ArrayMap(spec('nextHops4'));
     this.nextHops6 = new ArrayMap(spec('nextHops6'));
+    this.vlans = new Hash1(spec('vlans'), options());
     this.rateLimit = new Lru2(spec('rateLimit'), options());
     this.scaleToZero = new Hash1(spec('scaleToZero'), options());
     this.metrics = new ArrayMap(spec('metrics'));

@@ -38,6 +38,7 @@ import {
   routeKey4,
   routeKey6,
   routeValue,
+  vlanKey,
 } from './policy.ts';
 import {
   answerBuffer,
@@ -250,6 +251,7 @@ export const MAPS = {
   neighbours6: spec('neighbours6', 'lru-hash', neighbourKey6, neighbourValue, 16384, 'next-hop MACs', {
     cilium: 'cilium_nodeport_neigh6',
   }),
+  vlans: spec('vlans', 'hash', vlanKey, presence, 4096, 'VLANs that pass the devices untouched [bpf.vlanBypass]'),
   rateLimit: spec('rate_limit', 'lru-hash', rateLimitKey, rateLimitValue, 1024, 'token buckets of answers', {
     cilium: 'cilium_ratelimit',
   }),

@@ -75,6 +75,7 @@ export const routeValue = struct('weir_route', 'Where a prefix is', {
   flags: u16('1 = on link, 2 = local address, 4 = tunnel'),
   gateway: bytes(16, 'next hop; IPv4 in the first four bytes; zero = on link'),
 });
+export const vlanKey = struct('weir_vlan_key', 'VLAN that may enter', { id: u32('1..4094') });
 export const neighbourKey4 = struct('weir_neighbour_key4', 'Next hop, IPv4', {
   ifindex: u32('interface'),
   address: be32('address'),

@@ -305,8 +305,8 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     file: 'hooks/from_netdev.h',
-    before: 'if (cx->vlan_count || skb->vlan_present) {',
-    after: 'if (cx->vlan_count > 1 || skb->vlan_present) {',
+    before: 'if (cx->vlan_count || skb->vlan_present)',
+    after: 'if (cx->vlan_count > 1 || skb->vlan_present)',
   },
   { file: 'hooks/from_netdev.h', before: '(cx->xdp_metadata & SERVICE_DONE))', after: '(cx->xdp_metadata & 2))' },
   {

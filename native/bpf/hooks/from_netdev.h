@@ -8,6 +8,8 @@
   (WEIR_FEATURE_NODE_PORT | WEIR_FEATURE_MASQUERADE_V4 | WEIR_FEATURE_MASQUERADE_V6)
 /* XDP metadata: the service lookup was made there. */
 #define SERVICE_DONE 1
+/* The identifier in a tag. */
+#define VLAN_ID 0xfff
 
 /* Service lookup, translation and the node's conntrack entry, unless that was done before. */
 INLINE int balance_from_outside(struct __sk_buff *skb, struct weir_context *cx,
@@ -117,6 +119,22 @@ INLINE int from_netdev_of(struct __sk_buff *skb, struct weir_context *cx,
   return endpoint ? to_endpoint(skb, cx, endpoint, WEIR_ACTION_LOCAL) : to_stack(cx);
 }
 
+/* Tagged frames, whatever is in them: with the filter on, VLANs that are not listed are dropped.
+ * Whoever the tag is for gets the others from the stack as they came. VLAN 0 is a priority tag and
+ * no VLAN. */
+INLINE int leave_tagged(struct __sk_buff *skb, struct weir_context *cx) {
+  __u16 tag = 0;
+  __u32 id = skb->vlan_tci & VLAN_ID;
+  cx->drop_reason = 0;
+  if (!HAS(cx, WEIR_FEATURE_VLAN_FILTER))
+    return forwarded(cx, WEIR_ACTION_STACK, WEIR_STAGE_PARSE);
+  if (!skb->vlan_present)
+    id = bpf_skb_load_bytes(skb, ETHERNET_BYTES, &tag, 2) ? 0 : bpf_ntohs(tag) & VLAN_ID;
+  return !id || bpf_map_lookup_elem(&weir_vlans, &id)
+             ? forwarded(cx, WEIR_ACTION_STACK, WEIR_STAGE_PARSE)
+             : drop(cx, WEIR_DROP_VLAN_FILTERED, WEIR_STAGE_PARSE);
+}
+
 INLINE int run_from_netdev(struct __sk_buff *skb) {
   struct weir_config *config = config_of();
   if (!config)
@@ -126,13 +144,10 @@ INLINE int run_from_netdev(struct __sk_buff *skb) {
     return TC_ACT_SHOT;
   int verdict = parse_skb(skb, cx);
   /* Not for pods, which would get it with its tag; one that the device has taken out of the frame
-   * counts, too. Whoever the tag is for gets the frame from the stack as it came. */
-  if (cx->vlan_count || skb->vlan_present) {
-    cx->drop_reason = 0;
-    verdict = HAS(cx, WEIR_FEATURE_VLAN_FILTER)
-                  ? drop(cx, WEIR_DROP_VLAN_FILTERED, WEIR_STAGE_PARSE)
-                  : forwarded(cx, WEIR_ACTION_STACK, WEIR_STAGE_PARSE);
-  } else if (verdict == CONTINUE)
+   * counts, too. */
+  if (cx->vlan_count || skb->vlan_present)
+    verdict = leave_tagged(skb, cx);
+  else if (verdict == CONTINUE)
     verdict =
         cx->family == 4 ? from_netdev_of(skb, cx, config, 4) : from_netdev_of(skb, cx, config, 6);
   return finish_answered(skb, cx, verdict);

@@ -168,11 +168,8 @@ export const options = {
   'ipMasqAgent.config.masqLinkLocalIPv6': flag(undefined, 'honoured', false),
   'endpointRoutes.enabled': flag('enable-endpoint-routes', 'not-yet', false),
   'daemon.enableSourceIPVerification': flag('enable-source-ip-verification', 'honoured', true),
-  'bpf.vlanBypass': {
-    ...integers('vlan-bpf-bypass', 'not-yet', [], 0, 4094),
-    // 0 stands for every VLAN.
-    behavesAs: [0],
-  },
+  /** 0 and, unlike in Cilium, an empty list stand for every VLAN. */
+  'bpf.vlanBypass': integers('vlan-bpf-bypass', 'honoured', [], 0, 4094),
   'bpf.datapathMode': word('datapath-mode', 'not-yet', 'veth', ['veth', 'netkit', 'netkit-l2', 'lb-only']),
   'bpf.hostLegacyRouting': flag('enable-host-legacy-routing', 'neutral', false),
   'bpf.tproxy': flag('enable-bpf-tproxy', 'neutral', false),

@@ -59,7 +59,7 @@ const SERVICE_DONE = 1;
 /** Runs "from-netdev". */
 export function fromNetdev(cx: Context, tables: Tables): number {
   let verdict = parse(cx);
-  if (cx.headers.vlanCount !== 0) return leaveTagged(cx);
+  if (cx.headers.vlanCount !== 0) return leaveTagged(cx, tables);
   if (verdict !== CONTINUE) return verdict;
   verdict = fragment(cx, tables);
   if (verdict !== CONTINUE) return verdict;
@@ -77,14 +77,18 @@ export function fromNetdev(cx: Context, tables: Tables): number {
 }
 
 /**
- * A tagged frame is not for pods, which would get it with its tag: dropped (182), or whoever the tag is for gets it from the
- * stack as it came (Cilium's cil_from_netdev behind allow_vlan).
+ * A tagged frame, whatever is in it, is not for pods, which would get it with its tag. With the filter on, VLANs that are not
+ * listed are dropped (182; Cilium's allow_vlan); whoever the tag is for gets the others from the stack as they came. VLAN 0 is a
+ * priority tag and no VLAN (IEEE 802.1Q §9.6).
  */
-const leaveTagged = (cx: Context): number => {
-  if ((cx.features & VLAN_FILTER) !== 0) return drop(cx, DROP.VLAN_FILTERED, PARSE);
+const leaveTagged = (cx: Context, tables: Tables): number => {
+  const id = cx.headers.vlanTci0 & 0xfff;
   cx.dropReason = 0;
   // Nobody here reads on: what of the frame was cut is not missed.
   cx.unknownReason = 0;
+  if ((cx.features & VLAN_FILTER) !== 0 && id !== 0 && tables.vlans.find(id) < 0) {
+    return drop(cx, DROP.VLAN_FILTERED, PARSE);
+  }
   return forwarded(cx, ACTION.STACK, PARSE);
 };
 

@@ -106,7 +106,7 @@ export function described(
     tags: random.chance(11)
       ? Array.from(
           { length: random.pick([1, 1, 2, 2, 3]) },
-          () => [random.pick([0x8100, 0x88a8, 0x9100]), random.below(4096)] as const,
+          () => [random.pick([0x8100, 0x88a8, 0x9100]), random.pick([5, 100, 0, 0x2005, random.below(65536)])] as const,
         )
       : [],
     options: four && random.chance(5) ? random.fill(new Uint8Array(random.pick([4, 8, 40]))) : PLAIN.options,

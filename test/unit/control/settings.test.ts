@@ -10,10 +10,11 @@ import {
   type OptionKey,
 } from '../../../src/control/config/index.ts';
 import type { OptionSpec, RawValue } from '../../../src/control/config/option-types.ts';
+import { Compiler } from '../../../src/control/compile.ts';
 import { mapSizes } from '../../../src/control/map-sizes.ts';
 import { defaultAlgorithm, featureBits, settingsOf } from '../../../src/control/settings.ts';
 import { emptyState } from '../../../src/control/state.ts';
-import { ALGORITHM, FEATURE } from '../../../src/schema/index.ts';
+import { ALGORITHM, configValue, FEATURE, vlanKey } from '../../../src/schema/index.ts';
 
 /** Values to try: each option takes some of them. */
 const samples: readonly RawValue[] = [
@@ -209,6 +210,18 @@ test('native routing without masquerading is taken without a warning; what is no
   assert.deepEqual(told('bpf: {vlanBypass: [0]}\n'), []);
   assert.deepEqual(told('policyDenyResponse: icmp\nhostFirewall: {enabled: true}\nbpf: {vlanBypass: [7]}\n'), [
     'hostFirewall.enabled: true is not honoured yet, Weir behaves as with false',
-    'bpf.vlanBypass: a list is not honoured yet, Weir behaves as with [0]',
   ]);
+});
+
+test('bpf.vlanBypass: listed VLANs are written and the filter is on; 0 and an empty list stand for all', () => {
+  const compiled = (set: string) => new Compiler(resolveConfig({ sets: [set] }).config).compile(emptyState());
+  const of = (set: string) => {
+    const { maps } = compiled(set);
+    const { features } = configValue.decode(maps.config.valueAt(0));
+    const ids = Array.from({ length: maps.vlans.size }, (_, i) => vlanKey.decode(maps.vlans.keyAt(i)).id);
+    return { on: (features & FEATURE.VLAN_FILTER) !== 0, ids };
+  };
+  assert.deepEqual(of('bpf.vlanBypass={7,4094,7}'), { on: true, ids: [7, 4094] });
+  assert.deepEqual(of('bpf.vlanBypass={0,7}'), { on: false, ids: [] });
+  assert.deepEqual(of('bpf.vlanBypass={}'), { on: false, ids: [] });
 });

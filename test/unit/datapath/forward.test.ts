@@ -1,7 +1,7 @@
 // Where packets that may pass go: endpoints, routes, the stack; hops and MACs. Input: one pod, some routes.
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
-import { ACTION, DROP, ENDPOINT_FLAG, STAGE, VERDICT } from '../../../src/schema/index.ts';
+import { ACTION, DROP, ENDPOINT_FLAG, FEATURE, STAGE, VERDICT } from '../../../src/schema/index.ts';
 import { type Result, World } from '../../support/datapath-world.ts';
 import { addressBytes, frame, type PacketSpec } from '../../support/packets.ts';
 
@@ -135,5 +135,41 @@ describe('by route', () => {
     w.map('neighbours6').set({ ifindex: 3, address: gateway }, macs);
     const result = send('2001:db8::1');
     assert.deepEqual([result.record.action, result.ttl], [ACTION.REDIRECT, 63]);
+  });
+});
+
+describe('VLAN filter', () => {
+  const tagged = (...vlan: number[]) =>
+    w.run('FROM_NETDEV', { protocol: 'udp', source: FAR, destination: A, sourcePort: 1, destinationPort: 2, vlan });
+  test('off: every tagged frame is the stack’s', () => {
+    assert.equal(tagged(7).record.action, ACTION.STACK);
+  });
+  test('on: listed VLANs pass untouched, others are dropped (182); a priority tag is none, and the stack’s', () => {
+    w.enable(FEATURE.VLAN_FILTER);
+    w.map('vlans').set({ id: 7 }, { present: 1 });
+    const passed = tagged(7);
+    assert.deepEqual([passed.verdict, passed.record.action, passed.ttl], [VERDICT.FORWARDED, ACTION.STACK, passed.ttl]);
+    assert.equal(tagged(7, 9).record.action, ACTION.STACK);
+    for (const ids of [[8], [9, 7], [4094]]) {
+      assert.deepEqual(
+        [tagged(...ids).record.dropReason, tagged(...ids).record.stage],
+        [DROP.VLAN_FILTERED, STAGE.PARSE],
+      );
+    }
+    assert.equal(tagged(0).record.action, ACTION.STACK);
+    assert.equal(tagged(0xe000).record.action, ACTION.STACK);
+    assert.equal(tagged(0xe007).record.action, ACTION.STACK);
+    assert.equal(tagged().record.action, ACTION.LOCAL);
+  });
+  test('what would not parse passes a listed VLAN, too', () => {
+    w.enable(FEATURE.VLAN_FILTER);
+    w.map('vlans').set({ id: 7 }, { present: 1 });
+    const bytes = frame({ protocol: 'udp', source: FAR, destination: A, vlan: [7] });
+    bytes[18] = 0x15;
+    const result = w.runBytes('FROM_NETDEV', bytes);
+    assert.deepEqual(
+      [result.verdict, result.record.dropReason, result.record.action],
+      [VERDICT.FORWARDED, 0, ACTION.STACK],
+    );
   });
 });

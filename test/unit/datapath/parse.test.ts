@@ -134,7 +134,7 @@ describe('malformed IP', () => {
       }
     }
     w.enable(FEATURE.VLAN_FILTER);
-    for (const vlan of tags) drops(tcp({ vlan }), DROP.VLAN_FILTERED, ['FROM_NETDEV']);
+    for (const vlan of tags.filter(([id]) => id !== 0)) drops(tcp({ vlan }), DROP.VLAN_FILTERED, ['FROM_NETDEV']);
   });
 });
 
