@@ -15,6 +15,7 @@ import { suites as mapSuites } from './map.ts';
 import { suites as pipelineSuites } from './pipeline.ts';
 import { runPolicyBench } from './policy.ts';
 import { runReplayBench } from './replay.ts';
+import { runServicesBench } from './services.ts';
 
 interface Report {
   readonly date: string;
@@ -24,7 +25,7 @@ interface Report {
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const BASELINE = join(root, 'bench', 'baseline.json');
-const PARTS = ['map', 'pipeline', 'policy', 'cluster', 'capture', 'replay'] as const;
+const PARTS = ['map', 'pipeline', 'policy', 'cluster', 'capture', 'replay', 'services'] as const;
 
 const args = process.argv.slice(2);
 const asked = args.filter((arg) => !arg.startsWith('--'));
@@ -46,6 +47,7 @@ if (wanted('map')) results.push(...runSuites(mapSuites()).results);
 if (wanted('pipeline')) results.push(...runSuites(pipelineSuites()).results);
 if (wanted('policy')) for (const result of runPolicyBench(9)) say(result);
 if (wanted('cluster')) say(runClusterBench(5));
+if (wanted('services')) for (const result of runServicesBench()) say(result);
 if (wanted('capture') || wanted('replay')) {
   const folder = process.env['WEIR_BENCH_FOLDER'] ?? join(root, 'build', 'bench');
   process.stdout.write(`writing the capture into ${folder} (1 GB, once)\n`);
