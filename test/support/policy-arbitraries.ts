@@ -366,3 +366,34 @@ function podOf({ namespace, pod, tier, node, hostNetwork }: PodPlan, i: number):
 /** Documents as one text. */
 export const asText = (documents: readonly unknown[]): string =>
   documents.map((d) => JSON.stringify(d)).join('\n---\n');
+
+// ---- single policies, for laws that add one ----
+
+const items = (direction: 'ingress' | 'egress'): fc.Arbitrary<unknown[]> =>
+  fc.array(ciliumItem(direction === 'ingress' ? 'from' : 'to'), { minLength: 1, maxLength: 2 });
+const clusterwide = (name: string, spec: object): Record<string, unknown> => ({
+  apiVersion: 'cilium.io/v2',
+  kind: 'CiliumClusterwideNetworkPolicy',
+  metadata: { name },
+  spec,
+});
+
+/** A policy that only denies. */
+export const denyPolicy: fc.Arbitrary<Record<string, unknown>> = fc
+  .record({ endpointSelector: podSelector, ingressDeny: items('ingress'), egressDeny: items('egress') })
+  .map((spec) => clusterwide('added', spec));
+
+/** A Cilium policy that only allows, and isolates or not. */
+export const allowPolicy = (isolates: boolean): fc.Arbitrary<Record<string, unknown>> =>
+  fc.record({ endpointSelector: podSelector, ingress: items('ingress'), egress: items('egress') }).map((spec) =>
+    clusterwide('added', {
+      ...spec,
+      ...(isolates ? {} : { enableDefaultDeny: { ingress: false, egress: false } }),
+    }),
+  );
+
+/** A NetworkPolicy, which cannot but allow. */
+export const kubernetesPolicy: fc.Arbitrary<Record<string, unknown>> = networkPolicy.map((policy) => ({
+  ...policy,
+  metadata: { ...policy.metadata, name: 'added' },
+}));
