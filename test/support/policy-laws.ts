@@ -52,7 +52,8 @@ export const ASKS: readonly Ask[] = [
   [58, 128],
 ];
 
-function spoiled(compiled: Compiled, spoil: Spoil): Compiled {
+/** The same with a fault planted. */
+export function spoiled(compiled: Compiled, spoil: Spoil): Compiled {
   if (spoil === SOUND) return compiled;
   const policy = new MapBuilder(compiled.maps.policy.spec);
   for (const [key, value] of compiled.maps.policy) {
