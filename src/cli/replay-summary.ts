@@ -31,6 +31,7 @@ export function summaryJson(result: ReplayResult, seconds: number): Record<strin
     requests: result.requests,
     counterfactual: counts.counterfactual,
     backendsAdopted: result.adoptions,
+    portsAdopted: result.portAdoptions,
     flowsForgotten: result.forgotten,
     timesClamped: result.clamped,
     at: result.vantages.map(({ capture, interface: name, vantage }) => ({
@@ -68,6 +69,8 @@ export function summaryText(result: ReplayResult, seconds: number): string {
     lines.push(`  ${count(counts.counterfactual)} of the drops are answers within dropped connections`);
   if (result.adoptions > 0)
     lines.push(`  ${count(result.adoptions)} connections went on with the backend that the capture shows`);
+  if (result.portAdoptions > 0)
+    lines.push(`  ${count(result.portAdoptions)} connections went on with the source port that the capture shows`);
   if (result.forgotten > 0)
     lines.push(`  ${count(result.forgotten)} connections were forgotten: more were alive than memory is kept for`);
   if (result.clamped > 0)

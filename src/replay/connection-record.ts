@@ -110,6 +110,10 @@ export const STATE = {
   DECIDED: 2048,
   /** Met since the clock hand last passed. */
   MET: 4096,
+  /** Translated at its source: a node's address is in place of the initiator's. */
+  MASQUERADED: 8192,
+  /** Its first input is known to source-ports.ts. */
+  PRINTED: 16384,
 } as const;
 
 /** What `find` found. */

@@ -33,7 +33,7 @@ export class Counts {
     if (out.verdict !== OUTCOME.DROPPED) return;
     this.drops[out.drop]! += 1;
     if (out.counterfactual === 1) this.counterfactual++;
-    const egress = out.hook === HOOK.FROM_CONTAINER || out.hook === HOOK.FROM_HOST;
+    const egress = out.hook === HOOK.FROM_CONTAINER || out.hook === HOOK.FROM_HOST || out.hook === HOOK.TO_NETDEV;
     const key = (egress ? out.egressCookie : out.ingressCookie) * 256 + out.drop;
     this.denied.set(key, (this.denied.get(key) ?? 0) + 1);
   }

@@ -94,7 +94,7 @@ export class Describer {
 
   /** Rules behind an outcome: of a drop those of the hook that dropped, else egress first. */
   rules(verdict: number, hook: number, egressCookie: number, ingressCookie: number): readonly FlowRule[] {
-    const egressOnly = verdict === OUTCOME.DROPPED && (hook === HOOK.FROM_CONTAINER || hook === HOOK.FROM_HOST);
+    const egressOnly = verdict === OUTCOME.DROPPED && isEgress(hook);
     const ingressOnly = verdict === OUTCOME.DROPPED && !egressOnly;
     const egress = ingressOnly ? 0 : egressCookie;
     const ingress = egressOnly ? 0 : ingressCookie;
@@ -382,11 +382,13 @@ function pointOf(bits: number, action: number): string | undefined {
   while (last > 15) last >>>= 4;
   if (action === ACTION.PROXY) return 'to-proxy';
   if (last === HOOK.TO_CONTAINER || action === ACTION.LOCAL) return 'to-endpoint';
-  return action === ACTION.STACK ? 'to-stack' : 'to-network';
+  return action === ACTION.STACK && last !== HOOK.TO_NETDEV ? 'to-stack' : 'to-network';
 }
 
-const directionOf = (hook: number): 'INGRESS' | 'EGRESS' =>
-  hook === HOOK.FROM_CONTAINER || hook === HOOK.FROM_HOST ? 'EGRESS' : 'INGRESS';
+const isEgress = (hook: number): boolean =>
+  hook === HOOK.FROM_CONTAINER || hook === HOOK.FROM_HOST || hook === HOOK.TO_NETDEV;
+
+const directionOf = (hook: number): 'INGRESS' | 'EGRESS' => (isEgress(hook) ? 'EGRESS' : 'INGRESS');
 
 /** The missing fact in words; of a link type with its number. */
 export function unknownText(reason: number, linkType: number): string {

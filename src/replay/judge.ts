@@ -9,6 +9,7 @@ import { FRAGMENT, Headers, parseFrame, parseIp, WIRE } from '../wire/index.ts';
 import { AT, INT_STRIDE, REAL, REAL_STRIDE, ROLE, STATE } from './connection-record.ts';
 import { Connections } from './connections.ts';
 import { Copies } from './copies.ts';
+import { Departure } from './departure.ts';
 import type { Directory } from './directory.ts';
 import { EntryHook } from './entry-hook.ts';
 import { FirstFragments } from './first-fragments.ts';
@@ -51,6 +52,8 @@ export interface JudgeOptions {
   readonly masquerade?: { readonly ipv4: boolean; readonly ipv6: boolean };
   /** The node that the dataplane was compiled for; undefined: the whole cluster. */
   readonly node?: string;
+  /** FEATURE bits of the configuration: whether what leaves a node is masqueraded there. */
+  readonly features?: number;
   readonly maxConnections?: number;
   /** Told before a connection's record is forgotten. Without it, packets and bytes of each connection are not counted. */
   readonly onForgotten?: (number: number) => void;
@@ -102,7 +105,7 @@ export class Judge {
     const { dataplane, directory, maps } = options;
     this.directory = directory;
     this.counting = options.onForgotten !== undefined;
-    this.way = new Way(dataplane);
+    this.way = new Way(dataplane, new Departure(directory, options.features ?? 0, options.node));
     this.entry = new EntryHook(directory, options.masquerade ?? { ipv4: false, ipv6: false }, options.node);
     this.connections = new Connections({
       ...(options.maxConnections === undefined ? {} : { maxRecords: options.maxConnections }),
@@ -118,6 +121,11 @@ export class Judge {
   /** Connections whose backend in the capture was another one than the simulator's. */
   get adoptions(): number {
     return this.openings.adoptions;
+  }
+
+  /** Connections whose port behind source NAT in the capture was another one than the simulator's. */
+  get portAdoptions(): number {
+    return this.openings.sourcePorts.adoptions;
   }
 
   /**
@@ -382,7 +390,11 @@ export class Judge {
       this.way.run((entry & 0xff) as Hook, packet, run, out);
       if (this.doubt !== undefined && out.drop === DROP.POLICY && this.hangsOnName(connection, this.doubt)) return;
       this.openings.learn(connection, entry & 0xff, out, packet, this.headers.l3, this.headers.l4, this.vantage);
-      if ((connections.int[base + AT.STATE]! & STATE.TRANSLATED) !== 0) {
+      const after = connections.int[base + AT.STATE]!;
+      if ((after & (STATE.MASQUERADED | STATE.PRINTED | STATE.DROPPED)) === STATE.MASQUERADED) {
+        this.openings.sourcePorts.remember(connection, this.headers, packet);
+      }
+      if ((after & STATE.TRANSLATED) !== 0) {
         connections.real[connection * REAL_STRIDE + REAL.FORWARD_INPUT] = this.now;
       }
       return;

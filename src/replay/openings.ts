@@ -13,6 +13,7 @@ import type { EntryHook } from './entry-hook.ts';
 import { Opening } from './opening.ts';
 import { OUTCOME, Outcome, WAY } from './outcome.ts';
 import { ServiceBackends } from './service-backends.ts';
+import { SourcePorts } from './source-ports.ts';
 import type { Vantage } from './vantage.ts';
 import { PURPOSE, RUN, type Way } from './way.ts';
 
@@ -21,6 +22,7 @@ const UDP = 17;
 const SCTP = 132;
 const ICMP = 1;
 const ICMPV6 = 58;
+const SNAT = RECORD_FLAG.SNAT;
 const TRANSLATING = RECORD_FLAG.DNAT | RECORD_FLAG.SNAT | RECORD_FLAG.LOOPBACK;
 
 const clientValue = struct('weir_replay_client', 'Connection of a client', {
@@ -58,6 +60,7 @@ export class Openings {
   private readonly entry: EntryHook;
   private readonly directory: Directory;
   private readonly backends: ServiceBackends;
+  readonly sourcePorts: SourcePorts;
   private readonly opening = new Opening();
   private readonly opened = new Outcome();
   private readonly clients4 = new Lru2(clientSpec('clients4', clientKey4));
@@ -75,6 +78,7 @@ export class Openings {
     this.entry = entry;
     this.directory = directory;
     this.backends = new ServiceBackends(maps);
+    this.sourcePorts = new SourcePorts(connections, maps);
   }
 
   /** A record for the connection of a packet whose tuple is new, opened if its opening was not captured. */
@@ -152,7 +156,11 @@ export class Openings {
     if (out.verdict === OUTCOME.DROPPED) state |= STATE.DROPPED;
     else state &= ~STATE.DROPPED;
     int[base + AT.STATE] = state;
-    const known = (state & STATE.TRANSLATED) !== 0 && out.backend === int[base + AT.BACKEND];
+    let known = (state & STATE.TRANSLATED) !== 0 && out.backend === int[base + AT.BACKEND];
+    // A mapping that was evicted is made again, maybe with another port.
+    if (known && (out.flags & SNAT) !== 0) {
+      known = outPorts(int[base + AT.PROTOCOL]!, packet.bytes, l4) === int[base + AT.OUT_PORTS];
+    }
     if ((out.flags & TRANSLATING) !== 0 && !known) this.translate(connection, out, packet.bytes, l3, l4, vantage);
   }
 
@@ -174,9 +182,7 @@ export class Openings {
       int[base + AT.OUT_DESTINATION + i] = d;
     }
     const protocol = int[base + AT.PROTOCOL]!;
-    const icmp = protocol === ICMP || protocol === ICMPV6;
-    const id = icmp ? readRaw16(b, l4 + 4) : 0;
-    const ports = icmp ? id | (id << 16) : readRaw32(b, l4);
+    const ports = outPorts(protocol, b, l4);
     changed ||= ports !== int[base + AT.PORTS];
     int[base + AT.OUT_PORTS] = ports;
     int[base + AT.BACKEND] = out.backend;
@@ -184,7 +190,8 @@ export class Openings {
     // The reply's hook depends on the backend.
     int[base + AT.INTERFACE] = 0;
     if (!changed) return;
-    int[base + AT.STATE]! |= STATE.TRANSLATED;
+    int[base + AT.STATE]! &= ~(STATE.MASQUERADED | STATE.PRINTED);
+    int[base + AT.STATE]! |= STATE.TRANSLATED | ((out.flags & SNAT) !== 0 ? STATE.MASQUERADED : 0);
     connections.enterOutput(connection);
     if (vantage.kind !== 'pod' && out.backend !== 0) this.enterClient(connection, six);
   }
@@ -315,6 +322,7 @@ export class Openings {
    */
   adopt(h: Headers, ports: number, vantage: Vantage, packet: Packet): boolean {
     const { protocol } = h;
+    if (this.sourcePorts.adopt(h, ports, packet)) return true;
     if (protocol !== TCP && protocol !== UDP && protocol !== SCTP) return false;
     return this.adoptFor(h, ports, true, vantage, packet) || this.adoptFor(h, ports, false, vantage, packet);
   }
@@ -362,4 +370,11 @@ export class Openings {
       0
     );
   }
+}
+
+/** Ports of a translated packet as tuples have them: of ICMP the echo id twice. */
+function outPorts(protocol: number, b: Uint8Array, l4: number): number {
+  if (protocol !== ICMP && protocol !== ICMPV6) return readRaw32(b, l4);
+  const id = readRaw16(b, l4 + 4);
+  return id | (id << 16);
 }

@@ -92,7 +92,10 @@ export class Originals {
     this.scratch.view(scratchBytes, 0, length, packet.wireEnd - h.l3, 101, packet.seconds, packet.nanoseconds);
     // A backend outside of the cluster answers at the node's device; of a pod's capture only the pod's own hook is known.
     // An answer to a pod refreshes what the pod's own hook holds: the hooks of the node before it hold nothing of it.
-    if (!forward && hook !== HOOK.FROM_CONTAINER && (vantage.kind === 'pod' || originated)) hook = HOOK.TO_CONTAINER;
+    // What is for a node's address is translated back on the way.
+    const pod = vantage.kind === 'pod' || originated;
+    const masqueraded = (int[base + AT.STATE]! & STATE.MASQUERADED) !== 0;
+    if (!forward && hook !== HOOK.FROM_CONTAINER && pod && !masqueraded) hook = HOOK.TO_CONTAINER;
     this.way.purpose = PURPOSE.ORIGINAL;
     this.way.run(hook, this.scratch, forward || originated ? run : run | RUN.FIRST_ONLY, this.refreshed);
     this.way.purpose = PURPOSE.INPUT;

@@ -114,6 +114,8 @@ export interface ReplayResult {
   /** Connections met. */
   readonly flows: number;
   readonly adoptions: number;
+  /** Connections whose port behind source NAT was the capture's, not the simulator's. */
+  readonly portAdoptions: number;
   /** Connections forgotten because more than `maxConnections` were alive. */
   readonly forgotten: number;
   /** Packets whose time was before an earlier packet's. */
@@ -204,10 +206,12 @@ class Run implements JudgedPacket {
     this.requests = inspection === undefined ? undefined : new Requests(inspection, learning);
     const forgotten =
       sink.connection === undefined && inspection === undefined ? undefined : (number: number) => this.forget(number);
+    const { features, tunnelPort } = configOf(options.dataplane);
     this.judge = new Judge({
       dataplane: options.dataplane,
       maps,
       directory,
+      features,
       ...(options.masquerade === undefined ? {} : { masquerade: options.masquerade }),
       ...(options.node === undefined ? {} : { node: options.node }),
       ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
@@ -215,7 +219,6 @@ class Run implements JudgedPacket {
       ...(forgotten === undefined ? {} : { onForgotten: forgotten }),
       ...(learning === undefined ? {} : { doubt: new NamedDoubt(learning, options.dataplane) }),
     });
-    const { features, tunnelPort } = configOf(options.dataplane);
     this.overlay = new Overlay(directory, features, tunnelPort);
     this.outcome = this.judge.outcome;
     this.headers = this.judge.headers;
@@ -274,6 +277,7 @@ class Run implements JudgedPacket {
       counts: this.counts,
       flows: connections.begun,
       adoptions: this.judge.adoptions,
+      portAdoptions: this.judge.portAdoptions,
       forgotten: connections.evicted,
       clamped: this.clamped,
       vantages: this.vantages,
@@ -334,6 +338,8 @@ class Run implements JudgedPacket {
       maps.ctTcpNew6,
       maps.ctAny6,
       maps.ctAnyNew6,
+      maps.nat4,
+      maps.nat6,
     ].some((map) => map.stats.evicted > 0);
   }
 

@@ -4,6 +4,7 @@
 import { type Packet, Meta } from '../datapath/index.ts';
 import type { Dataplane } from '../dataplane/index.ts';
 import { ACTION, CT_STATUS, decisionRecord, HOOK, type Hook, META_FLAG, RECORD_FLAG } from '../schema/index.ts';
+import type { Departure } from './departure.ts';
 import { OUTCOME, type Outcome, outcomeOf, WEIGHT } from './outcome.ts';
 
 const { at } = decisionRecord;
@@ -23,11 +24,15 @@ const UNKNOWN = OUTCOME.UNKNOWN;
 const LOCAL = ACTION.LOCAL;
 const STACK = ACTION.STACK;
 const PROXY = ACTION.PROXY;
+const REDIRECT = ACTION.REDIRECT;
 const XDP = HOOK.XDP;
 const FROM_NETDEV = HOOK.FROM_NETDEV;
+const TO_NETDEV = HOOK.TO_NETDEV;
+const FROM_CONTAINER = HOOK.FROM_CONTAINER;
 const TO_CONTAINER = HOOK.TO_CONTAINER;
 const POLICY_LOOKED_UP = RECORD_FLAG.POLICY_LOOKED_UP;
 const EGRESS = RECORD_FLAG.EGRESS;
+const SNAT = RECORD_FLAG.SNAT;
 
 /** How a way is run. */
 export const RUN = {
@@ -69,9 +74,12 @@ export class Way {
   purpose: number = PURPOSE.INPUT;
   private readonly dataplane: Dataplane;
   private readonly meta = new Meta();
+  /** Undefined: nothing is masqueraded, so `to-netdev` has nothing to say. */
+  private readonly departure: Departure | undefined;
 
-  constructor(dataplane: Dataplane) {
+  constructor(dataplane: Dataplane, departure?: Departure) {
     this.dataplane = dataplane;
+    this.departure = departure?.masquerading === true ? departure : undefined;
   }
 
   /**
@@ -111,13 +119,18 @@ export class Way {
         return;
       }
       // The hook leaves in `meta` what the next one is to know.
-      next = this.after(now, words[HEAD1]! & 0xff, run);
+      next = this.after(now, words[HEAD1]! & 0xff, words[FLAGS]!, packet, run);
     }
   }
 
   /** The hook behind `now`, 0 when the way ends. */
-  private after(now: number, action: number, run: number): Hook | 0 {
+  private after(now: number, action: number, flags: number, packet: Packet, run: number): Hook | 0 {
     if (now === XDP && action === STACK) return FROM_NETDEV;
+    if (this.departure !== undefined && (action === STACK || action === REDIRECT)) {
+      // Of what arrives at a node only what it sends on in its own name leaves it.
+      const sends = now === FROM_CONTAINER || (now === FROM_NETDEV && (flags & SNAT) !== 0);
+      return sends && this.departure.leaves(packet) ? TO_NETDEV : 0;
+    }
     if (now === TO_CONTAINER || (run & RUN.FIRST_ONLY) !== 0) return 0;
     return action === LOCAL || (action === PROXY && (run & RUN.TO_POD) !== 0) ? TO_CONTAINER : 0;
   }
