@@ -68,6 +68,10 @@ INLINE int connection_plain(struct __sk_buff *skb, struct weir_context *cx,
   if (HAS(cx, WEIR_FEATURE_EVENTS) &&
       (is_report_due(cx, config, memory, tcp) || is_report_due(cx, config, entry, tcp)))
     return GIVE_UP;
+  struct weir_endpoint *endpoint = find_endpoint(backend.address, family);
+  /* A packet over the MTU of its route is dropped then, and answered: not from here. */
+  if (!endpoint && HAS(cx, WEIR_FEATURE_PMTU_DISCOVERY))
+    return GIVE_UP;
   /* From here on there is no way back. */
   track_plain(cx, config, memory, tcp, true);
   track_plain(cx, config, entry, tcp, false);
@@ -77,7 +81,6 @@ INLINE int connection_plain(struct __sk_buff *skb, struct weir_context *cx,
   cx->backend_id = id;
   rewrite(skb, cx, false, backend.address, port, family);
   cx->record_flags |= WEIR_RECORD_FLAG_DNAT;
-  struct weir_endpoint *endpoint = find_endpoint(backend.address, family);
   int verdict =
       endpoint ? to_endpoint(skb, cx, endpoint, WEIR_ACTION_LOCAL) : to_route_of(skb, cx, family);
   if (cx->action == WEIR_ACTION_LOCAL || cx->action == WEIR_ACTION_STACK)

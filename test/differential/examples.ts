@@ -164,4 +164,22 @@ export const EXAMPLES: readonly Example[] = [
     { hook: 5, bytes: hex('02000000000202000000000186dd60000000001c1100fd000000000000000000000000000081fd0900000000000100000000000000c800000000000000000000000000000000000000000000000000000000'), seconds: 0, nanoseconds: 0, meta: NO_META },
   ],
 } },
+  { name: 'an answered connection behind a route with a small MTU, path MTU discovery on', sequence: {
+  loaded: 54525951,
+  tables: [],
+  world: [
+    config({ features: 34078722, randomSeed: 2299895601 }),
+    { map: 'endpoints6', key: { address: hex('fd000000000000000000000000000081') }, value: { ifindex: 0, endpointId: 0, nodeId: 0, identity: 0, policyId: 0, epoch: 0, flags: 0, mac: new Uint8Array(6), nodeMac: new Uint8Array(6) } },
+    { map: 'backends6', key: { id: 4 }, value: { address: hex('20010000000000800000000000000003'), port: 32768, protocol: 0, state: 1, nodeId: 0, zone: 0, flags: 0 } },
+    { map: 'services6', key: { address: hex('fd0100000000000000000000000000fe'), port: 80, protocol: 17, scope: 0, slot: 0 }, value: { target: 0, count: 5, reverseNat: 1, flags: 0, drainCount: 0 } },
+    { map: 'services6', key: { address: hex('fd0100000000000000000000000000fe'), port: 80, protocol: 17, scope: 0, slot: 3 }, value: { target: 4, count: 0, reverseNat: 0, flags: 0, drainCount: 0 } },
+    { map: 'reverseNat6', key: { index: 1 }, value: { address: hex('fd0100000000000000000000000000fe'), port: 80, flags: 1 } },
+    { map: 'routes6', key: { prefixLength: 0, address: new Uint8Array(16) }, value: { ifindex: 0, mtu: 60, flags: 0, gateway: new Uint8Array(16) } },
+  ],
+  steps: [
+    { hook: 5, bytes: hex('02000000000202000000000186dd6000000000481100fd000000000000000000000000000081fd0100000000000000000000000000fe005000500000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000'), seconds: 0, nanoseconds: 0, meta: NO_META },
+    { hook: 6, bytes: hex('023c00c700da023c00bd002486dd600000000008110020010000000000800000000000000003fd0000000000000000000000000000818000005000000000'), seconds: 0, nanoseconds: 0, meta: NO_META },
+    { hook: 5, bytes: hex('02000000000202000000000186dd6000000000481140fd000000000000000000000000000081fd0100000000000000000000000000fe005000500000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000'), seconds: 0, nanoseconds: 0, meta: NO_META },
+  ],
+} },
 ];

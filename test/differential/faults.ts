@@ -279,8 +279,8 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     file: 'forward.h',
-    before: 'if ((route->flags & ROUTE_LOCAL_OR_TUNNEL) || (mtu && (__s32)size > (__s32)mtu))',
-    after: 'if ((route->flags & ROUTE_LOCAL_OR_TUNNEL) || (mtu && (__s32)size >= (__s32)mtu))',
+    before: 'if (mtu && (__s32)size > (__s32)mtu)',
+    after: 'if (mtu && (__s32)size >= (__s32)mtu)',
   },
   { file: 'forward.h', before: 'if ((w1 >> 16) | w2) {', after: 'if (w2) {' },
   // The sum of a whole packet that a device has made (CHECKSUM_COMPLETE).

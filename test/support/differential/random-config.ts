@@ -99,7 +99,6 @@ function unknownField(random: Random, field: (typeof configValue.fields)[number]
 function natPorts(random: Random): { readonly natPortFirst: number; readonly natPortLast: number } {
   const [natPortFirst, natPortLast] = random.pick([
     [32768, 65535],
-    [32768, 65535],
     [1024, 65535],
     [1024, 1026],
     [39999, 40003],
@@ -107,6 +106,7 @@ function natPorts(random: Random): { readonly natPortFirst: number; readonly nat
     [40000, 40000],
     [1024, 1024],
     [40000, 39999],
+    [50000, 49999],
     [0, 65535],
   ] as const);
   return { natPortFirst, natPortLast };

@@ -133,7 +133,7 @@ function addNodes(random: Random, cast: Cast, entries: WorldEntry[]): void {
   for (let i = random.below(3); i > 0; i--) {
     const address = random.pick(all);
     const bits = prefixBits(random, address);
-    const value = { reason: random.pick([NO_MASQUERADE.NATIVE_ROUTING, NO_MASQUERADE.AGENT, 0]) };
+    const value = { reason: random.pick([NO_MASQUERADE.NATIVE_ROUTING, NO_MASQUERADE.AGENT, 0, 0, 0]) };
     const masked = maskedTo(address, bits);
     if (address.length === 4)
       entries.push({ map: 'noMasquerade4', key: { prefixLength: bits, address: be32(masked) }, value });
