@@ -7,6 +7,7 @@ export {
   defaultConfig,
   formatProblem,
   hasErrors,
+  loadLabelExpressions,
   type LoadResult,
   type ManifestInput,
   type Problem,

@@ -8,6 +8,7 @@ import {
   type Config,
   formatProblem,
   hasErrors,
+  loadLabelExpressions,
   type Problem,
   resolveConfig,
 } from '../control/index.ts';
@@ -155,6 +156,8 @@ async function readConfig(
     if ('problem' in read) problems.push(read.problem);
     else valuesText = read.text;
   }
+  const named = [valuesText, ...(options.set ?? [])].some((text) => text?.includes('labels') === true);
+  if (named || state?.ciliumConfig?.data.has('labels') === true) await loadLabelExpressions();
   const resolved = resolveConfig({
     ...(state?.ciliumConfig === undefined ? {} : { configMap: state.ciliumConfig }),
     ...(valuesText === undefined ? {} : { valuesText }),

@@ -5,7 +5,7 @@ import { configValue } from '../schema/index.ts';
 import type { CompiledMapName } from './compile.ts';
 import { type EndpointNumbers, endpointRows, ipcacheRow, type MapRow, placeText } from './endpoint-tables.ts';
 import type { IdentityDemand, IdentityNumbers, IdentityView, PodIdentity } from './identity.ts';
-import { isIdentityLabel, type LabelSet, podLabels } from './labels.ts';
+import { type LabelSet, podLabels } from './labels.ts';
 import { blockLabels, IP_BLOCK_SOURCE, type NodeView } from './nodes.ts';
 import { namedPortsText, objectKey, type PodView } from './pods.ts';
 import type { CompiledPolicies, PolicyCompiler } from './policy/compile-policies.ts';
@@ -187,7 +187,7 @@ export class ClusterPlane {
     };
     return {
       pod,
-      labels: podLabels(source, isIdentityLabel),
+      labels: podLabels(source, settings.labelFilter),
       fixedIdentity: undefined,
       nodeId: node?.id ?? 0,
       node,

@@ -17,6 +17,7 @@ export {
   type OptionKey,
   type ResolvedConfig,
 } from './config/index.ts';
+export { loadLabelExpressions } from './label-filter.ts';
 export type { RuleRef } from './provenance.ts';
 export { type InspectedConnection, type InspectedRules, InspectedRuleTable } from './policy/inspected-rules.ts';
 export { type NamePattern, namePattern } from './policy/name-pattern.ts';

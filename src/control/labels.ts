@@ -83,25 +83,16 @@ export interface PodLabelSource {
   readonly cluster: string;
 }
 
-/** The labels of a pod's identity. `relevant` decides over the pod's own labels (Cilium's label filter). */
-export function podLabels(pod: PodLabelSource, relevant: (key: string) => boolean): LabelSet {
+/** The labels of a pod's identity: those that `keeps` (Cilium's label filter) says are part of it. */
+export function podLabels(pod: PodLabelSource, keeps: (source: string, key: string) => boolean): LabelSet {
   const labels: Label[] = [];
-  const add = (key: string, value: string): void => void labels.push({ source: 'k8s', key, value });
-  for (const [key, value] of pod.labels) if (relevant(key)) add(key, value);
+  const add = (key: string, value: string): void => {
+    if (keeps('k8s', key)) labels.push({ source: 'k8s', key, value });
+  };
+  for (const [key, value] of pod.labels) add(key, value);
   for (const [key, value] of pod.namespaceLabels) add(NAMESPACE_LABEL_PREFIX + key, value);
   add(SERVICE_ACCOUNT, pod.serviceAccount);
   add(POLICY_CLUSTER, pod.cluster);
   add(POD_NAMESPACE, pod.namespace);
   return new LabelSet(labels);
-}
-
-const IGNORED =
-  /^(?:io\.kubernetes|kubernetes\.io|statefulset\.kubernetes\.io\/pod-name|apps\.kubernetes\.io\/pod-index|batch\.kubernetes\.io\/(?:job-completion-index|controller-uid)|.*beta\.kubernetes\.io|k8s\.io|pod-template-generation|pod-template-hash|controller-revision-hash|controller-uid|annotation.*|etcd_node)/;
-
-/**
- * Cilium's default label filter for identities (pkg/labelsfilter): keys that vary with each pod take no part, so that the
- * replicas of a workload share one identity. A policy that selects by such a key selects nobody.
- */
-export function isIdentityLabel(key: string): boolean {
-  return !IGNORED.test(key);
 }

@@ -1,7 +1,7 @@
 // The pods that have an address of their own, with their labels, node and named ports. Input: ClusterState. Output: PodView[]
 // sorted by namespace and name, and which address belongs to whom. Invariant: an address has at most one owner.
 import { IDENTITY } from '../schema/index.ts';
-import { isIdentityLabel, type Label, LabelSet, NAMESPACE_NAME, podLabels, reservedLabel } from './labels.ts';
+import { type Label, LabelSet, NAMESPACE_NAME, podLabels, reservedLabel } from './labels.ts';
 import type { NodeView } from './nodes.ts';
 import type { Problem } from './problem.ts';
 import type { CompileSettings } from './settings.ts';
@@ -65,7 +65,7 @@ export function readPods(
   const nodeAddresses = new Set(nodes.flatMap((node) => node.addresses.map(({ address }) => address.text)));
   const endpoints = new Map(state.ciliumEndpoints.map((endpoint) => [objectKey(endpoint), endpoint]));
   const identities = readCiliumIdentities(state);
-  const relevant = settings.semantics === 'cilium' ? isIdentityLabel : (): boolean => true;
+  const relevant = settings.semantics === 'cilium' ? settings.labelFilter : (): boolean => true;
 
   const owner = new Map<string, Pod>();
   const views: PodView[] = [];

@@ -2,6 +2,7 @@
 // Input: whatever reads values.yaml. Output: CompileSettings. Defaults are those of Cilium's Helm chart.
 import { ALGORITHM, FEATURE } from '../schema/index.ts';
 import { type Config, ipv6Enabled, isDsrByIpip } from './config/index.ts';
+import { type LabelFilter, labelFilter } from './label-filter.ts';
 import { parsePrefix } from './manifest/address.ts';
 import type { ClusterState, IpPrefix } from './state.ts';
 
@@ -15,6 +16,8 @@ export interface CompileSettings {
   readonly policyMapMax: number;
   /** `cluster.name` */
   readonly clusterName: string;
+  /** `labels`: which labels are part of identities. */
+  readonly labelFilter: LabelFilter;
   /** `ipv4.enabled`, `ipv6.enabled` */
   readonly ipv4: boolean;
   readonly ipv6: boolean;
@@ -113,6 +116,7 @@ export function settingsOf(config: Config, state: ClusterState, options: Compile
     node: options.node,
     policyMapMax: config['bpf.policyMapMax'],
     clusterName: config['cluster.name'],
+    labelFilter: labelFilter(config.labels),
     ipv4: config['ipv4.enabled'],
     ipv6: ipv6Enabled(config, state),
     policyEnforcement: config.policyEnforcementMode,

@@ -1,6 +1,7 @@
 // The types of configuration options: how a raw value (Helm's typed one, or a ConfigMap's text) becomes a checked one.
 // In: plain values. Out: a value or what was expected instead. Invariant: Helm's types are strict as in the chart's schema;
 // the agent reads text, so text that spells a number, boolean, list or duration is that there.
+import { labelFilterProblem } from '../label-filter.ts';
 import { parsePrefix } from '../manifest/address.ts';
 
 /** A value as YAML, JSON or `--set` gives it. */
@@ -118,6 +119,15 @@ export function text(
   return spec(agent, status, initial, (raw) =>
     typeof raw === 'string' && (form === undefined || form.test(raw)) ? { value: raw } : { expected },
   );
+}
+
+/** Label filters, `[source:][!]expression`, with blanks between them. */
+export function labelFilters(agent: string | undefined, status: OptionStatus): OptionSpec<string> {
+  return spec(agent, status, '', (raw) => {
+    if (typeof raw !== 'string') return { expected: 'a string' };
+    const problem = labelFilterProblem(raw);
+    return problem === undefined ? { value: raw } : { expected: `label filters (${problem})` };
+  });
 }
 
 /** An IP prefix of one family in canonical text, or nothing. `shortest`: the fewest bits that Weir can work with. */

@@ -8,6 +8,7 @@ import {
   flag,
   integer,
   integers,
+  labelFilters,
   looseFlag,
   oneInteger,
   portRange,
@@ -133,7 +134,7 @@ export const options = {
   'hostFirewall.enabled': flag('enable-host-firewall', 'not-yet', false),
   nodeSelectorLabels: flag('enable-node-selector-labels', 'honoured', false),
   l7Proxy: flag('enable-l7-proxy', 'not-yet', true),
-  labels: text('labels', 'not-yet', ''),
+  labels: labelFilters('labels', 'honoured'),
   nodeLabels: text('node-labels', 'not-yet', ''),
   'cluster.name': text(
     'cluster-name',

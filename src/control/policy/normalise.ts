@@ -1,6 +1,7 @@
 // All policies of a state in one form, in an order that does not depend on the input's. Input: ClusterState, settings.
 // Output: NormalPolicies, the prefixes that they name, problems.
-import { isIdentityLabel, NAMESPACE_LABEL_PREFIX, NAMESPACE_NAME, POD_NAMESPACE } from '../labels.ts';
+import type { LabelFilter } from '../label-filter.ts';
+import { NAMESPACE_LABEL_PREFIX, NAMESPACE_NAME } from '../labels.ts';
 import { objectKey } from '../pods.ts';
 import { PrefixSet } from '../prefix.ts';
 import type { Problem } from '../problem.ts';
@@ -24,7 +25,7 @@ export function normalisePolicies(state: ClusterState, settings: CompileSettings
   warnAboutAudit(state, sink);
   const references = ciliumReferences(state, settings.nodeSelectorLabels);
   for (const policy of [...state.ciliumPolicies].sort(byName)) normaliseCiliumPolicy(policy, references, sink);
-  if (settings.semantics === 'cilium') warnAboutFilteredLabels(sink);
+  if (settings.semantics === 'cilium') warnAboutFilteredLabels(sink, settings.labelFilter);
   warnAboutUnknownNamespaces(state, sink);
   return sink;
 }
@@ -80,10 +81,10 @@ function warnAboutEqualPriorities({ adminPolicies }: ClusterState, { problems }:
 }
 
 /** A policy that selects by a label which is no part of identities selects nobody by it: said once for each rule and label. */
-function warnAboutFilteredLabels({ rules, problems }: NormalSink): void {
+function warnAboutFilteredLabels({ rules, problems }: NormalSink, keeps: LabelFilter): void {
   const said = new Set<string>();
   for (const { subject, peers, origin, ref } of rules) {
-    for (const key of filteredKeys(selectorsOf(subject, peers))) {
+    for (const key of filteredKeys(selectorsOf(subject, peers), keeps)) {
       const text = `${ref.kind} ${ref.namespace ?? ''}/${ref.name} ${key}`;
       if (said.has(text)) continue;
       said.add(text);
@@ -115,11 +116,11 @@ const selectorsOf = (subject: Selector, peers: PolicyRule['peers']): Selector[] 
   ...(peers === 'everybody' ? [] : peers.flatMap((peer) => (peer.kind === 'selector' ? [peer.selector] : []))),
 ];
 
-const filteredKeys = (selectors: readonly Selector[]): string[] =>
-  selectors.flatMap(({ requirements }) => requirements.filter(isFiltered).map(({ key }) => key));
+const filteredKeys = (selectors: readonly Selector[], keeps: LabelFilter): string[] =>
+  selectors.flatMap(({ requirements }) => requirements.filter((one) => isFiltered(one, keeps)).map(({ key }) => key));
 
-const isFiltered = ({ source, key }: Requirement): boolean =>
-  (source === 'k8s' || source === 'any') && key !== POD_NAMESPACE && !isIdentityLabel(key);
+const isFiltered = ({ source, key }: Requirement, keeps: LabelFilter): boolean =>
+  (source === 'k8s' || source === 'any') && !keeps('k8s', key);
 
 const filteredLabel = ({ file, line, column }: Origin, key: string): Problem => ({
   severity: 'warning',

@@ -291,7 +291,7 @@ test('--set: Helm’s syntax', () => {
         labels: 'a,b',
         'bpf.vlanBypass': [1, 2],
       },
-      problems: ['warning --set labels=a\\,b: labels: "a,b" is not honoured yet, Weir behaves as with ""'],
+      problems: [],
     },
   );
   assert.deepEqual(

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Compiled, Compiler } from '../../../src/control/compile.ts';
-import { isIdentityLabel } from '../../../src/control/labels.ts';
+import { identityLabel } from '../../../src/control/label-filter.ts';
 import { parsePrefix } from '../../../src/control/manifest/address.ts';
 import { PrefixSet } from '../../../src/control/prefix.ts';
 import { HashedIds, StickyIds } from '../../../src/control/sticky-ids.ts';
@@ -44,7 +44,7 @@ test('pods with equal labels share an identity; labels that vary with each pod t
       'kubernetes.io/x',
       'topology.kubernetes.io/zone',
       'statefulset.kubernetes.io/pod-name',
-    ].map(isIdentityLabel),
+    ].map((key) => identityLabel('k8s', key)),
     [true, true, false, false, false, true, false],
   );
 });
