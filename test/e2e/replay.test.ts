@@ -254,6 +254,54 @@ describe('weir explain', () => {
   });
 });
 
+describe('source NAT', () => {
+  it('explain tells its steps, --dump-maps keeps the translations, bpf nat list prints them', async (t) => {
+    const folder = scratchFolder(t);
+    const { manifests } = lab(folder);
+    const capture = join(folder, 'out.pcapng');
+    // A pod to the outside, the same packet in its node's name, and the answer.
+    const answer = { protocol: 'tcp', source: '203.0.113.7', destination: '192.168.0.1' } as const;
+    writeFileSync(
+      capture,
+      captureOf([
+        { ...syn('10.0.1.1', '203.0.113.7', 40000, 443), on: 'lxc' },
+        { ...syn('192.168.0.1', '203.0.113.7', 50123, 443), on: 'eth0' },
+        { frame: frame({ ...answer, sourcePort: 443, destinationPort: 50123, flags: 'SA' }), on: 'eth0' },
+      ]),
+    );
+    const world = ['-m', manifests, '--at', 'any', '--set', 'bpf.masquerade=true'];
+    const first = await weir(['explain', capture, '--packet', '1', ...world]);
+    assert.equal(first.code, 0, first.stderr);
+    assert.match(first.stdout, /\nto-netdev\n/);
+    assert.match(first.stdout, / a translation is made in weir_nat4: port 40000, found at attempt 1\n/);
+    assert.match(first.stdout, / source NAT: 10\.0\.1\.1:40000 becomes 192\.168\.0\.1:40000\n/);
+    const third = await weir(['explain', capture, '--packet', '3', ...world]);
+    assert.match(
+      third.stdout,
+      / source NAT of an answer: destination 192\.168\.0\.1:50123 becomes 10\.0\.1\.1:40000\n/,
+    );
+    const dump = join(folder, 'maps');
+    const summary = join(folder, 's.json');
+    const run = await weir(['replay', capture, ...world, '-o', 'none', '--dump-maps', dump, '--summary', summary]);
+    assert.equal(run.code, 0, run.stderr);
+    const facts = JSON.parse(readFileSync(summary, 'utf8'));
+    assert.equal(facts.portsAdopted, 1);
+    assert.deepEqual([facts.verdicts.FORWARDED, facts.verdicts.OBSERVED], [2, 1]);
+    const list = await weir(['bpf', 'nat', 'list', '--maps', dump]);
+    assert.equal(list.code, 0, list.stderr);
+    assert.deepEqual(
+      list.stdout
+        .trim()
+        .split('\n')
+        .map((line) => line.replace(/ Created=.*/, '')),
+      [
+        'TCP IN 203.0.113.7:443 -> 192.168.0.1:50123 XLATE_DST 10.0.1.1:40000',
+        'TCP OUT 10.0.1.1:40000 -> 203.0.113.7:443 XLATE_SRC 192.168.0.1:50123',
+      ],
+    );
+  });
+});
+
 describe('weir maglev, version, completion', () => {
   it('prints Cilium’s table', async () => {
     const run = await weir([

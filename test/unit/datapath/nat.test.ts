@@ -87,6 +87,28 @@ describe('a pod that reaches itself through its service', () => {
     assert.deepEqual([answer.source, answer.destination], [plainAddress('fd00:1::1'), plainAddress('fd00::1')]);
     assert.ok(answer.checksumsRight);
   });
+  test('vectors 11 and 12, byte for byte: 192.168.0.1:22330 to 172.16.10.1:80 and back to itself', () => {
+    const pod = '192.168.0.1';
+    const macs = { destinationMac: '02:00:00:00:00:09', sourceMac: '02:00:00:00:00:08' };
+    const mac = Uint8Array.of(2, 0, 0, 0, 0, 9);
+    w.endpoint(pod, { id: 5, ifindex: 25, mac, nodeMac: Uint8Array.of(2, 0, 0, 0, 0, 8) });
+    w.backend(1, pod, 80).service(VIP, 80, { backends: [1] });
+    const request = w.run('FROM_CONTAINER', { ...flow, source: pod, destination: VIP });
+    assert.deepEqual(
+      request.bytes,
+      frame({ ...flow, source: LOOPBACK4, destination: pod, destinationPort: 80, ttl: 63, ...macs }),
+    );
+    assert.deepEqual([request.record.action, request.record.outIfindex], [ACTION.LOCAL, 25]);
+    assert.ok(w.connection('ctTcpNew4', CT_KEY.SERVICE));
+    assert.ok((w.connection('ctTcpNew4')!.flags & CT_FLAG.LOOPBACK) !== 0);
+    // Delivered as it is: the pod sees the loopback address.
+    assert.deepEqual(w.next('TO_CONTAINER', request).bytes, request.bytes);
+    const answer = { protocol: 'tcp', sourcePort: 80, destinationPort: 22330, flags: 'SA' } as const;
+    const restored = w.run('FROM_CONTAINER', { ...answer, source: pod, destination: LOOPBACK4 });
+    assert.deepEqual(restored.bytes, frame({ ...answer, source: VIP, destination: pod, ttl: 63, ...macs }));
+    assert.deepEqual([restored.record.action, restored.record.outIfindex], [ACTION.REDIRECT, 25]);
+  });
+
   test('the loopback address without the pod’s connection is an address like any other', () => {
     const spoofed = w.run('TO_CONTAINER', { ...flow, source: LOOPBACK4, destination: P1 });
     assert.equal(spoofed.verdict, VERDICT.DROPPED);
