@@ -8,7 +8,7 @@
 #include "identity.h"
 #include "nat.h"
 
-#define ROUTE_LOCAL_OR_TUNNEL 6
+#define ROUTE_LOCAL_OR_TUNNEL (WEIR_ROUTE_FLAG_LOCAL | WEIR_ROUTE_FLAG_TUNNEL)
 /* In the byte of an IPv4 header's flags. */
 #define DONT_FRAGMENT_BYTE 0x40
 

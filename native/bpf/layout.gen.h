@@ -182,6 +182,11 @@
 #define WEIR_NO_MASQUERADE_EXEMPT 6
 #define WEIR_NO_MASQUERADE_NO_ADDRESS 7
 
+/* Route flags */
+#define WEIR_ROUTE_FLAG_ON_LINK 1
+#define WEIR_ROUTE_FLAG_LOCAL 2
+#define WEIR_ROUTE_FLAG_TUNNEL 4
+
 /* skb marks */
 #define WEIR_MARK_MASK 3840
 #define WEIR_MARK_SNAT_DONE 768
@@ -1062,7 +1067,7 @@ _Static_assert(__builtin_offsetof(struct weir_route_key6, address) == 4, "weir_r
 struct weir_route {
 	__u32 ifindex; /* @0 output interface */
 	__u16 mtu; /* @4 0 = unlimited */
-	__u16 flags; /* @6 1 = on link, 2 = local address, 4 = tunnel */
+	__u16 flags; /* @6 ROUTE_FLAG */
 	__u8 gateway[16]; /* @8 next hop; IPv4 in the first four bytes; zero = on link */
 };
 _Static_assert(sizeof(struct weir_route) == 24, "weir_route: size");

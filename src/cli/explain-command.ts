@@ -21,7 +21,7 @@ import { addressText, PURPOSE, replay } from '../replay/index.ts';
 import { DROP, HOOK_NAME, TRACE_WORDS } from '../schema/index.ts';
 import { CommandFailure } from './failure.ts';
 import { addQuestionOptions, loadQuestionWorld, type QuestionOptions } from './question-world.ts';
-import { addColourOption, wholeNumber } from './shared-options.ts';
+import { addColourOption, addTopologyOption, wholeNumber } from './shared-options.ts';
 import { DataOutput, tell } from './terminal.ts';
 import { portOf } from './verdict-command.ts';
 import { loadWorld, type World } from './world.ts';
@@ -54,15 +54,18 @@ export function addExplainCommand(program: Command): void {
     .option('--to <end>', 'the same')
     .option('--port <port/protocol>', 'destination port: 80/TCP')
     .option('--icmp <type>', 'an ICMP (or ICMPv6) message of this type instead of a port');
-  addColourOption(addQuestionOptions(command)).action(async (path: string | undefined, options: ExplainOptions) => {
-    if (path !== undefined) await explain(path, options);
-    else await explainQuestion(options);
-  });
+  addColourOption(addTopologyOption(addQuestionOptions(command))).action(
+    async (path: string | undefined, options: ExplainOptions) => {
+      if (path !== undefined) await explain(path, options);
+      else await explainQuestion(options);
+    },
+  );
 }
 
 /** Explains a verdict: both gates, the entries that were asked, the rules that come nearest. */
 async function explainQuestion(options: ExplainOptions): Promise<void> {
-  const { from, to, packet } = options;
+  const { from, to, packet, topology } = options;
+  if (topology !== undefined) throw new CommandFailure('--topology: policies have no routes; name a capture');
   if (packet !== undefined) throw new CommandFailure('--packet: name the capture, too');
   if (from === undefined || to === undefined)
     throw new CommandFailure('give a capture and --packet N, or --from, --to and --port');
@@ -123,6 +126,7 @@ async function explain(path: string, options: ExplainOptions): Promise<void> {
         state: world.state,
         rulesOf: world.rulesOf,
         masquerade: world.masquerade,
+        ...(world.node === undefined ? {} : { node: world.node }),
         ...world.payloads,
         at: options.at,
         explain: { number, afterHook: (hook, purpose) => story.tell(hook, purpose) },

@@ -49,7 +49,9 @@ export async function loadQuestionInput(
   if (options.manifests === undefined || options.manifests.length === 0)
     throw new CommandFailure('-m, --manifests PATH: name the manifests to ask about');
   const amend = await readFacts(options);
-  const cluster = await compileCluster(options, { keepRefused: true, amend, tolerant });
+  // Policies are asked of the whole cluster, wherever packets of it would go.
+  const { topology: _unused, ...asked } = options;
+  const cluster = await compileCluster(asked, { keepRefused: true, amend, tolerant });
   const { state, compiled, config, warnings, problems } = cluster;
   if (state === undefined || compiled === undefined) throw new CommandFailure('the manifests hold nothing');
   const settings = settingsOf(config, state, { semantics: options.semantics });

@@ -15,7 +15,13 @@ import { preparePrivateFile, writePrivateFile } from './private-file.ts';
 import type { SetExitCode } from './program.ts';
 import { ReplayProgress } from './progress.ts';
 import { summaryJson, summaryText } from './replay-summary.ts';
-import { addClusterOptions, addColourOption, type ClusterOptions, wholeNumber } from './shared-options.ts';
+import {
+  addClusterOptions,
+  addColourOption,
+  addTopologyOption,
+  type ClusterOptions,
+  wholeNumber,
+} from './shared-options.ts';
 import { type ColourChoice, DataOutput, tell, wantsColour } from './terminal.ts';
 import { type CompileChoices, loadInto, loadWorld, type World } from './world.ts';
 
@@ -41,7 +47,7 @@ export function addReplayCommand(program: Command, setExitCode: SetExitCode): vo
     .command('replay')
     .description('replay captures through a cluster’s services and policies')
     .argument('<capture...>', 'pcap or pcapng files, plain or gzip; - is standard input');
-  addFactOptions(addClusterOptions(command))
+  addFactOptions(addTopologyOption(addClusterOptions(command)))
     .option('--at <place>', 'where the captures were taken: auto, pod:NS/NAME, node:NAME, edge, any', 'auto')
     .addOption(
       new Option('--dataplane <engine>', 'what runs the packets: the simulator, or the programs in the kernel (root)')
@@ -89,6 +95,7 @@ async function run(paths: readonly string[], options: ReplayCommandOptions): Pro
           state: world.state,
           rulesOf: world.rulesOf,
           masquerade: world.masquerade,
+          ...(world.node === undefined ? {} : { node: world.node }),
           ...world.payloads,
           at: options.at,
           merge: options.merge ?? false,
@@ -165,8 +172,9 @@ async function openAll(paths: readonly string[]): Promise<CaptureReader[]> {
 
 /** Files that would be read and written at once, and one standard stream for two purposes. */
 function checkPaths(paths: readonly string[], options: ReplayCommandOptions): void {
-  const stdins =
-    paths.filter((path) => path === '-').length + (options.manifests ?? []).filter((path) => path === '-').length;
+  const stdins = [...paths, ...(options.manifests ?? []), options.values, options.topology].filter(
+    (path) => path === '-',
+  ).length;
   if (stdins > 1) throw new CommandFailure('- (standard input) can be given once only');
   const real = (path: string): string | undefined => {
     try {
@@ -176,7 +184,7 @@ function checkPaths(paths: readonly string[], options: ReplayCommandOptions): vo
     }
   };
   const inputs = new Set(
-    [...paths, ...(options.manifests ?? []), ...(options.values === undefined ? [] : [options.values])].map(real),
+    [...paths, ...(options.manifests ?? []), options.values ?? [], options.topology ?? []].flat().map(real),
   );
   inputs.delete(undefined);
   for (const [flag, path] of [

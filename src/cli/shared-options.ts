@@ -10,6 +10,8 @@ export interface ClusterOptions {
   readonly set?: readonly string[];
   readonly semantics: 'cilium' | 'kubernetes';
   readonly node?: string;
+  /** `--topology`, where the command has it. */
+  readonly topology?: string;
 }
 
 const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
@@ -26,6 +28,14 @@ export function addClusterOptions(command: Command): Command {
         .default('cilium'),
     )
     .option('--node <name>', 'the node that is stood for, where a command tells nodes apart');
+}
+
+/** Adds `--topology`. */
+export function addTopologyOption(command: Command): Command {
+  return command.option(
+    '--topology <file>',
+    'interfaces, routes and neighbours of the node: packets go where they lead',
+  );
 }
 
 /** Adds `--color`. */

@@ -14,6 +14,7 @@ import {
 } from '../control/index.ts';
 import { loadManifests, loadText } from '../control/load/index.ts';
 import type { RuleRef } from '../control/provenance.ts';
+import { readTopology, type Topology } from '../control/topology.ts';
 import { type Dataplane, silenceEvents } from '../dataplane/index.ts';
 import { createSim } from '../dataplane/sim/index.ts';
 import type { SizeOverrides } from '../datapath/index.ts';
@@ -31,6 +32,8 @@ export interface World<D extends Dataplane = Dataplane> {
   /** Labels of an identity, as `source:key=value` joined; undefined for one that is not known. */
   readonly identityName: (identity: number) => string | undefined;
   readonly masquerade: { readonly ipv4: boolean; readonly ipv6: boolean };
+  /** The node that the dataplane was compiled for: that of a topology; undefined: the whole cluster. */
+  readonly node: string | undefined;
   /** What looks into redirected connections, and what takes up DNS answers; where policies ask for either. */
   readonly payloads: Payloads;
   /** Lines for stderr. */
@@ -56,7 +59,8 @@ export const loadWorld = (
 
 /**
  * Loads; rejects with a CommandFailure that lists every problem. Every pod of the cluster is an endpoint, whatever `--node` says:
- * a replayed packet goes its whole known way, and the policy at its other end belongs to it.
+ * a replayed packet goes its whole known way, and the policy at its other end belongs to it. With a topology the dataplane is
+ * that of one node: its routes say where the others are.
  */
 export async function loadInto<D extends Dataplane>(
   options: ClusterOptions,
@@ -73,6 +77,7 @@ export async function loadInto<D extends Dataplane>(
       rulesOf: () => [],
       identityName: () => undefined,
       masquerade,
+      node: undefined,
       payloads: {},
       warnings,
     };
@@ -94,6 +99,7 @@ export async function loadInto<D extends Dataplane>(
     rulesOf: (cookie) => compiled.provenance.rulesOf(cookie),
     identityName: (identity) => compiled.names.identities.get(identity)?.join(', '),
     masquerade,
+    node: cluster.node,
     payloads: await readPayloads(state, compiled, cluster.compile, dataplane),
     warnings,
   };
@@ -106,6 +112,8 @@ export interface CompiledCluster {
   /** Compiles another state of the same cluster; numbers stay. */
   readonly compile: (state: ClusterState) => Compiled;
   readonly config: Config;
+  /** The node that was compiled for: that of a topology. */
+  readonly node: string | undefined;
   /** Warnings of everything that was read, as lines for stderr. */
   readonly warnings: string[];
   /** The same, to be told otherwise. */
@@ -126,14 +134,18 @@ export interface CompileChoices {
 export async function compileCluster(options: ClusterOptions, choices: CompileChoices = {}): Promise<CompiledCluster> {
   const paths = options.manifests ?? [];
   const { keepRefused = false } = choices;
+  if (options.topology !== undefined && paths.length === 0)
+    throw new CommandFailure('--topology: name the manifests, too (-m)');
   const loaded = paths.length === 0 ? { problems: [] } : await loadManifests(paths, { keepRefused });
   const problems: Problem[] = [...loaded.problems];
   const read = 'state' in loaded ? loaded.state : undefined;
   const config = await readConfig(options, read, problems);
+  const local = await readLocal(options, read, problems);
   const warnings = settle(problems);
-  const compiler = new Compiler(config, { semantics: options.semantics });
+  const compiler = new Compiler(config, { semantics: options.semantics, ...local });
+  const { node } = local;
   const compile = (other: ClusterState): Compiled => compiler.compile(other);
-  if (read === undefined) return { state: undefined, compiled: undefined, compile, config, warnings, problems };
+  if (read === undefined) return { state: undefined, compiled: undefined, compile, config, node, warnings, problems };
   if (options.node !== undefined && !read.nodes.some(({ name }) => name === options.node)) {
     throw new CommandFailure(`--node ${options.node}: the manifests hold no such node`);
   }
@@ -142,7 +154,32 @@ export async function compileCluster(options: ClusterOptions, choices: CompileCh
   const found = [...compiled.problems, ...(await inspectedProblems(compiled))];
   problems.push(...found);
   if (choices.tolerant !== true) warnings.push(...settle(found));
-  return { state, compiled, compile, config, warnings, problems };
+  return { state, compiled, compile, config, node, warnings, problems };
+}
+
+/** A topology and its node, where one is given. The node: the topology's own, `--node`, the only one of the cluster. */
+async function readLocal(
+  options: ClusterOptions,
+  state: ClusterState | undefined,
+  problems: Problem[],
+): Promise<{ readonly node?: string; readonly topology?: Topology }> {
+  if (options.topology === undefined) return {};
+  const read = await loadText(options.topology);
+  if ('problem' in read) {
+    problems.push(read.problem);
+    return {};
+  }
+  const { topology, problems: found } = readTopology(read.text, options.topology);
+  problems.push(...found);
+  if (topology === undefined || state === undefined) return {};
+  const refuse = (message: string): void => void problems.push({ severity: 'error', ...topology.origin, message });
+  const nodes = new Set(state.nodes.map(({ name }) => name));
+  const only = nodes.size === 1 ? [...nodes][0] : undefined;
+  const node = topology.node ?? options.node ?? only;
+  if (node === undefined) refuse(`node: required, since the manifests hold ${nodes.size} nodes and --node names none`);
+  else if (!nodes.has(node)) refuse(`node: the manifests hold no node ${JSON.stringify(node)}`);
+  else if (options.node !== undefined && options.node !== node) refuse(`node: ${node} is not --node ${options.node}`);
+  return node === undefined ? {} : { node, topology };
 }
 
 async function readConfig(

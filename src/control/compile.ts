@@ -15,6 +15,7 @@ import { normalisePolicies, policyPrefixes } from './policy/normalise.ts';
 import type { NormalPolicies } from './policy/rule.ts';
 import { hasErrors, type Problem } from './problem.ts';
 import { Provenance } from './provenance.ts';
+import { buildRouteTables } from './route-tables.ts';
 import type { ServiceMapName } from './service/entries.ts';
 import { ServiceFeed } from './service/feed.ts';
 import { type FrontendName, ServicePlane } from './service/plane.ts';
@@ -38,6 +39,10 @@ export type CompiledMapName =
   | 'nodes6'
   | 'noMasquerade4'
   | 'noMasquerade6'
+  | 'routes4'
+  | 'routes6'
+  | 'neighbours4'
+  | 'neighbours6'
   | 'sourceRange4'
   | 'sourceRange6'
   | 'scaleToZero'
@@ -150,9 +155,11 @@ export class Compiler {
     problems.push(...services.problems());
 
     // In the order in which people read them: services before what translates sources.
-    const { config, nodes4, nodes6, noMasquerade4, noMasquerade6, ...others } = cluster.maps;
+    const { config, nodes4, nodes6, noMasquerade4, noMasquerade6, ...rest } = cluster.maps;
+    const { routes4, routes6, neighbours4, neighbours6, ...others } = rest;
     const nat = { nodes4, nodes6, noMasquerade4, noMasquerade6 };
-    const maps: DesiredMaps = { ...others, ...services.content(), ...nat, config };
+    const forwarding = { routes4, routes6, neighbours4, neighbours6 };
+    const maps: DesiredMaps = { ...others, ...services.content(), ...nat, ...forwarding, config };
     problems.push(...capacityProblems(Object.values(maps)));
     if (hasErrors(problems)) this.parts = undefined;
     return {
@@ -216,14 +223,16 @@ export class Compiler {
       endpoints4: endpoints.endpoints4,
       endpoints6: endpoints.endpoints6,
       ...buildNatTables(view.nodes, settings, complain),
+      ...buildRouteTables(view.nodes, view.pods, settings),
       vlans: vlanMap(settings),
       config: configMap(settings, seeds, this.endpointNumbers.globalEpoch, node?.id ?? 0),
     };
     const { identityNumbers, endpointNumbers } = this;
     const config = maps.config.valueAt(0);
-    this.parts = hasErrors(problems)
-      ? undefined
-      : { state, settings, view, demand, compiler, policies, local: pods, identityNumbers, endpointNumbers, config };
+    this.parts =
+      hasErrors(problems) || settings.topology !== undefined
+        ? undefined
+        : { state, settings, view, demand, compiler, policies, local: pods, identityNumbers, endpointNumbers, config };
     return {
       maps,
       problems,
@@ -236,7 +245,8 @@ export class Compiler {
   }
 
   /**
-   * A plane that goes on from the last compile, pod by pod; undefined where pods depend on each other or the compile had errors.
+   * A plane that goes on from the last compile, pod by pod; undefined where pods depend on each other, have routes, or the
+   * compile had errors.
    * It shares this compiler's numbers: the next compile ends it.
    */
   plane(): ClusterPlane | undefined {

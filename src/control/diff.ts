@@ -49,6 +49,8 @@ const PHASES: readonly Phase[] = [
   { op: 'deletes', maps: ['policy'], only: policyGoesOn },
   { op: 'upserts', maps: ['endpoints4', 'endpoints6'] },
   { op: 'upserts', maps: ['nodes4', 'nodes6', 'noMasquerade4', 'noMasquerade6'] },
+  { op: 'upserts', maps: ['neighbours4', 'neighbours6'] },
+  { op: 'upserts', maps: ['routes4', 'routes6'] },
   { op: 'upserts', maps: ['backends4', 'backends6'] },
   { op: 'upserts', maps: SERVICES, only: isRole('slot') },
   {
@@ -76,6 +78,8 @@ const PHASES: readonly Phase[] = [
   { op: 'deletes', maps: ['backends4', 'backends6'] },
   { op: 'deletes', maps: ['endpoints4', 'endpoints6'] },
   { op: 'deletes', maps: ['noMasquerade4', 'noMasquerade6', 'nodes4', 'nodes6'] },
+  { op: 'deletes', maps: ['routes4', 'routes6'] },
+  { op: 'deletes', maps: ['neighbours4', 'neighbours6'] },
   { op: 'deletes', maps: ['ipcache4', 'ipcache6'] },
   { op: 'deletes', maps: ['policyMeta'] },
   { op: 'deletes', maps: ['policy'], only: (write, policyStays) => !policyGoesOn(write, policyStays) },

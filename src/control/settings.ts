@@ -5,6 +5,7 @@ import { type Config, ipv6Enabled, isDsrByIpip } from './config/index.ts';
 import { type LabelFilter, labelFilter } from './label-filter.ts';
 import { parsePrefix } from './manifest/address.ts';
 import type { ClusterState, IpPrefix } from './state.ts';
+import type { Topology } from './topology.ts';
 
 /** Settings of a compile. Helm keys are in the comments. */
 export interface CompileSettings {
@@ -12,6 +13,10 @@ export interface CompileSettings {
   readonly semantics: 'cilium' | 'kubernetes';
   /** The node that is compiled for; undefined: every pod of the cluster is an endpoint. */
   readonly node: string | undefined;
+  /** The surroundings of `node`; undefined: no route is known, the stack decides. */
+  readonly topology: Topology | undefined;
+  /** `routingMode` is `tunnel`. */
+  readonly tunnel: boolean;
   /** Most entries that the policy of one endpoint may have. */
   readonly policyMapMax: number;
   /** `cluster.name` */
@@ -106,6 +111,8 @@ export interface CompileOptions {
   readonly semantics?: CompileSettings['semantics'];
   /** The node to compile for; absent: every pod of the cluster is an endpoint. */
   readonly node?: string;
+  /** What is around that node. */
+  readonly topology?: Topology;
 }
 
 /** The settings of a configuration; the state decides over what the configuration leaves to be found out (`ipv6.enabled`). */
@@ -114,6 +121,8 @@ export function settingsOf(config: Config, state: ClusterState, options: Compile
   return {
     semantics: options.semantics ?? 'cilium',
     node: options.node,
+    topology: options.topology,
+    tunnel: config.routingMode === 'tunnel',
     policyMapMax: config['bpf.policyMapMax'],
     clusterName: config['cluster.name'],
     labelFilter: labelFilter(config.labels),

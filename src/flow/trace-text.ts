@@ -12,6 +12,7 @@ import {
   MAPS,
   NO_MASQUERADE,
   POLICY_MATCH_NAME,
+  ROUTE_FLAG,
   SHAPE_ANY_PROTOCOL,
   STAGE_NAME,
   TRACE,
@@ -22,6 +23,17 @@ import {
 import { identityText } from './identity-name.ts';
 import { ipProtocolName, tcpFlagsText } from './l4-summary.ts';
 import { type FlowRule, ruleText, socketText } from './record.ts';
+
+/** Where a route leads; a gateway of zero is none. */
+function routeText(ifindex: number, flags: number, gateway: string): string {
+  if ((flags & ROUTE_FLAG.LOCAL) !== 0) return 'the node’s own';
+  const via = gateway === '0.0.0.0' ? '' : ` by ${gateway}`;
+  if ((flags & ROUTE_FLAG.TUNNEL) !== 0) return `behind the overlay${via}`;
+  return `${via === '' ? 'on link' : via.slice(1)} at interface ${ifindex}`;
+}
+
+const macText = (bytes: unknown): string =>
+  bytes instanceof Uint8Array ? Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':') : '';
 
 /** Names for numbers in a trace. */
 export interface TraceNames {
@@ -216,9 +228,13 @@ function sentence(record: Int32Array, names: TraceNames): string {
     case TRACE.SOURCE_RANGE:
       return result === 1 ? 'the client is in a source range' : 'the client is in no source range';
     case TRACE.ROUTE:
-      return result === 0 ? `no route to ${quad(0)}` : `a route to ${quad(0)}`;
+      return result === 0
+        ? `no route to ${address(0)}`
+        : `a route to ${address(0)}: ${routeText(value(0), value(1) >>> 16, quad(2, true))}`;
     case TRACE.NEIGHBOUR:
-      return result === 0 ? 'the next hop’s station is not known' : 'the next hop’s station is known';
+      return result === 0
+        ? `the station of ${address(1)} at interface ${key(0)} is not known`
+        : `the station of ${address(1)} at interface ${key(0)} is ${macText(valueOf()['destination'])}`;
     case TRACE.FLOW:
       if (result === 0) return `the flow is not remembered in ${mapName}`;
       return result === 2

@@ -287,6 +287,15 @@ export const NO_MASQUERADE = {
   /** No address of the node is known. */
   NO_ADDRESS: 7,
 } as const;
+/** Bits of a route's flags. */
+export const ROUTE_FLAG = {
+  /** The destination itself is the next hop. */
+  ON_LINK: 1,
+  /** The node's own: for its stack. */
+  LOCAL: 2,
+  /** Behind the overlay: for the stack, too, whose overlay device it leaves by. */
+  TUNNEL: 4,
+} as const;
 /** The skb mark of a packet whose source was translated already (Cilium's MARK_MAGIC_SNAT_DONE), under its mask. */
 export const MARK = { MASK: 0x0f00, SNAT_DONE: 0x0300 } as const;
 /** Metrics reasons that are no drops: below 16 Cilium's, from 100 on Weir's own. */

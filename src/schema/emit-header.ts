@@ -45,6 +45,7 @@ const TABLES: readonly [string, string, Readonly<Record<string, number>>][] = [
   ['WEIR_NAT_WAY', 'Halves of a translation', codes.NAT_WAY],
   ['WEIR_NAT_FLAG', 'NAT entry flags', codes.NAT_FLAG],
   ['WEIR_NO_MASQUERADE', 'Why a pod keeps its address', codes.NO_MASQUERADE],
+  ['WEIR_ROUTE_FLAG', 'Route flags', codes.ROUTE_FLAG],
   ['WEIR_MARK', 'skb marks', codes.MARK],
   ['WEIR_METRIC', 'Metrics reasons of Weir', codes.METRIC],
   ['WEIR_RECORD_FLAG', 'Decision record flags', codes.RECORD_FLAG],

@@ -72,7 +72,7 @@ export const routeKey6 = struct('weir_route_key6', 'Route, IPv6', {
 export const routeValue = struct('weir_route', 'Where a prefix is', {
   ifindex: u32('output interface'),
   mtu: u16('0 = unlimited'),
-  flags: u16('1 = on link, 2 = local address, 4 = tunnel'),
+  flags: u16('ROUTE_FLAG'),
   gateway: bytes(16, 'next hop; IPv4 in the first four bytes; zero = on link'),
 });
 export const vlanKey = struct('weir_vlan_key', 'VLAN that may enter', { id: u32('1..4094') });

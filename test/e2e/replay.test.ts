@@ -39,6 +39,20 @@ function lab(folder: string): { readonly capture: string; readonly manifests: st
   return { capture, manifests };
 }
 
+function topologyFile(folder: string): string {
+  const path = join(folder, 'topology.yaml');
+  writeFileSync(
+    path,
+    `node: n1
+interfaces:
+- { name: eth0, ifindex: 2, mac: 02:00:00:00:00:01, mtu: 1500, addresses: [192.168.0.1/24] }
+neighbours:
+- { address: 192.168.0.2, interface: eth0, mac: 02:00:00:00:00:02 }
+`,
+  );
+  return path;
+}
+
 describe('the recorded exchange', () => {
   const table = join(ROOT, 'fixtures/exchange/expected.json');
   const skip = existsSync(table) ? false : 'fixtures/exchange is not recorded';
@@ -195,6 +209,11 @@ describe('weir replay', () => {
     writeFileSync(cut, CAPTURE.subarray(0, CAPTURE.length - 5));
     const yaml = join(folder, 'bad.yaml');
     writeFileSync(yaml, 'kind: [');
+    const topology = topologyFile(folder);
+    const wrong = join(folder, 'wrong.yaml');
+    writeFileSync(wrong, 'interfaces:\n- nam: eth0\n  ifindex: many\n');
+    const nobody = join(folder, 'nobody.yaml');
+    writeFileSync(nobody, 'interfaces: []\n');
     const cases: readonly (readonly [args: readonly string[], message: RegExp])[] = [
       [['replay'], /missing required argument/],
       [['replay', join(folder, 'nothing.pcap'), '-m', manifests], /nothing\.pcap: no such file/],
@@ -215,6 +234,17 @@ describe('weir replay', () => {
       [['replay', '-', '-m', '-'], /standard input/],
       [['replay', capture, '-m', manifests, '--set', 'maglev.tableSize=7'], /tableSize/],
       [['replay', capture, '-m', manifests, '--node', 'n9'], /n9/],
+      [['replay', capture, '-m', manifests, '--topology', topology, '--node', 'n2'], /topology\.yaml:1:7: .*n1 is not/],
+      [
+        ['replay', capture, '-m', manifests, '--topology', wrong],
+        /wrong\.yaml:2:3: .*unknown key[^]*wrong\.yaml:3:12: /,
+      ],
+      [['replay', capture, '-m', manifests, '--topology', nobody], /nobody\.yaml:1:1: node: required, .* 2 nodes/],
+      [['replay', capture, '-m', manifests, '--topology', join(folder, 'none.yaml')], /none\.yaml: no such file/],
+      [['replay', capture, '--topology', topology], /name the manifests/],
+      [['replay', capture, '-m', manifests, '--topology', topology, '-w', topology], /one of the inputs/],
+      [['replay', capture, '-m', '-', '--topology', '-'], /standard input/],
+      [['explain', '-m', manifests, '--topology', topology, '--from', 'pod:x/a', '--to', 'pod:x/d'], /name a capture/],
       [['explain', capture, '--packet', '99', '-m', manifests], /--packet 99: .* has 3 packets/],
       [['explain', capture, '--packet', '0', '-m', manifests], /counted from 1/],
       [['maglev', 'table', '--backend', 'nonsense'], /backend nonsense/],
@@ -237,6 +267,56 @@ describe('weir replay', () => {
     assert.equal(run.code, 2);
     assert.equal(run.stdout.trimEnd().split('\n').length, 2);
     assert.match(run.stderr, /weir: .*cut\.pcapng: offset \d+: the file ends within/);
+  });
+});
+
+describe('--topology', () => {
+  const native = ['--set', 'routingMode=native', '--at', 'any'];
+  it('sends what is for another node’s pod to its neighbour, and leaves the policy there to that node', async (t) => {
+    const folder = scratchFolder(t);
+    const { capture, manifests } = lab(folder);
+    const topology = topologyFile(folder);
+    const run = await weir(['replay', capture, '-m', manifests, '--topology', topology, ...native, '-o', 'json']);
+    assert.equal(run.code, 0, run.stderr);
+    const records = run.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    assert.deepEqual(
+      records.map(({ verdict, hook, path }) => [verdict, hook, path.length]),
+      [
+        ['FORWARDED', 'from-container', 1],
+        ['DROPPED', 'from-container', 1],
+        // Between two pods of another node, seen from here: nobody's business.
+        ['FORWARDED', 'xdp', 2],
+      ],
+    );
+    const explained = await weir([
+      'explain',
+      capture,
+      '--packet',
+      '1',
+      '-m',
+      manifests,
+      '--topology',
+      topology,
+      ...native,
+    ]);
+    assert.equal(explained.code, 0, explained.stderr);
+    assert.match(
+      explained.stdout,
+      /a route to 10\.0\.2\.1: by 192\.168\.0\.2 at interface 2\n +forward +the station of 192\.168\.0\.2 at interface 2 is 02:00:00:00:00:02\n +forward +redirected/,
+    );
+    const tunnel = await weir(['explain', capture, '--packet', '1', '-m', manifests, '--topology', topology]);
+    assert.match(tunnel.stdout, /a route to 10\.0\.2\.1: behind the overlay by 192\.168\.0\.2\n +forward +to the host’s stack/);
+  });
+  it('without one the way goes on to the pod, whatever --node says', async (t) => {
+    const { capture, manifests } = lab(scratchFolder(t));
+    for (const node of [[], ['--node', 'n1']]) {
+      const run = await weir(['explain', capture, '--packet', '1', '-m', manifests, ...node, ...native]);
+      assert.match(run.stdout, /\nto-container\n/);
+      assert.doesNotMatch(run.stdout, /192\.168\.0\.2/);
+    }
   });
 });
 

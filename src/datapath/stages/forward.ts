@@ -9,6 +9,7 @@ import {
   endpointValue,
   FEATURE,
   neighbourValue,
+  ROUTE_FLAG,
   routeValue,
   STAGE,
   TRACE,
@@ -47,7 +48,7 @@ const ROUTE_IFINDEX = routeValue.at.ifindex >>> 2;
 const ROUTE_MTU = routeValue.at.mtu >>> 2;
 const ROUTE_GATEWAY = routeValue.at.gateway >>> 2;
 const ROUTE_WORDS = routeValue.bytes >>> 2;
-const ROUTE_LOCAL_OR_TUNNEL = 6;
+const ROUTE_LOCAL_OR_TUNNEL = ROUTE_FLAG.LOCAL | ROUTE_FLAG.TUNNEL;
 const PMTU_DISCOVERY = FEATURE.PMTU_DISCOVERY;
 /** In the byte of an IPv4 header's flags. */
 const DONT_FRAGMENT = 0x40;
