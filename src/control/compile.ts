@@ -34,6 +34,8 @@ export type CompiledMapName =
   | 'reverseNat6'
   | 'maglev4'
   | 'maglev6'
+  | 'maglevPrevious4'
+  | 'maglevPrevious6'
   | 'affinityMatch'
   | 'nodes4'
   | 'nodes6'

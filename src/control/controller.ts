@@ -128,6 +128,15 @@ export class Controller {
     return problems;
   }
 
+  /**
+   * Says what time it is, in seconds of any origin that stays; never earlier than before. A control plane that is told the time
+   * keeps flows of the xdp hook with their backends while their Maglev table changes, and ends that a flow's lifetime later:
+   * with the first settle after it is told so. Without time tables change at once. After a restart: before the first settle.
+   */
+  tellTime(seconds: number): void {
+    this.services.tellTime(seconds);
+  }
+
   /** Takes what a health check has found. */
   learn(fact: HealthFact): void {
     this.services.learnHealth(fact);

@@ -53,6 +53,7 @@ const PHASES: readonly Phase[] = [
   { op: 'upserts', maps: ['routes4', 'routes6'] },
   { op: 'upserts', maps: ['backends4', 'backends6'] },
   { op: 'upserts', maps: SERVICES, only: isRole('slot') },
+  { op: 'upserts', maps: ['maglevPrevious4', 'maglevPrevious6'] },
   {
     op: 'upserts',
     maps: [
@@ -73,6 +74,7 @@ const PHASES: readonly Phase[] = [
   { op: 'deletes', maps: SERVICES, only: isRole('internal') },
   { op: 'deletes', maps: SERVICES, only: isRole('wildcard') },
   { op: 'deletes', maps: ['affinityMatch', 'maglev4', 'maglev6', 'sourceRange4', 'sourceRange6', 'scaleToZero'] },
+  { op: 'deletes', maps: ['maglevPrevious4', 'maglevPrevious6'] },
   { op: 'deletes', maps: SERVICES, only: isRole('slot') },
   { op: 'deletes', maps: ['reverseNat4', 'reverseNat6'] },
   { op: 'deletes', maps: ['backends4', 'backends6'] },

@@ -26,6 +26,8 @@ const SERVICE_MAPS = [
   'sourceRange4',
   'sourceRange6',
   'scaleToZero',
+  'maglevPrevious4',
+  'maglevPrevious6',
 ] as const;
 
 /** Desired tables as text: `A : b b` or `A T : b b`. */

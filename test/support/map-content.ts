@@ -89,8 +89,20 @@ export class MapContent {
     }
     for (const [key, bytes] of this.of(`weir_maglev${family}`)) {
       const words = new Uint32Array(bytes.slice().buffer);
-      const lost = [...new Set(words)].find((id) => !this.backend(family, id));
+      const before = this.of(`weir_maglev_previous${family}`).get(key);
+      if (before === undefined && words.some((word) => word >>> 31 === 1))
+        return `maglev${family} ${key}: table before`;
+      // While it changes, a table may say of a slot that there is no backend; the one before may at any time.
+      const ids = new Set(words.map((word) => word & 0x7fffffff));
+      if (before !== undefined) ids.delete(0);
+      const lost = [...ids].find((id) => !this.backend(family, id));
       if (lost !== undefined) return `maglev${family} ${key}: backend ${lost}`;
+    }
+    for (const [key, bytes] of this.of(`weir_maglev_previous${family}`)) {
+      const lost = [...new Set(new Uint32Array(bytes.slice().buffer))].find(
+        (id) => id !== 0 && !this.backend(family, id),
+      );
+      if (lost !== undefined) return `maglevPrevious${family} ${key}: backend ${lost}`;
     }
     for (const key of this.of('weir_affinity_match').keys()) {
       const { backendId, reverseNat } = affinityMatchKey.decode(unhex(key));

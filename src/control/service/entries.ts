@@ -42,6 +42,8 @@ export const SERVICE_MAPS = [
   'sourceRange4',
   'sourceRange6',
   'scaleToZero',
+  'maglevPrevious4',
+  'maglevPrevious6',
 ] as const;
 /** Name of one of them. */
 export type ServiceMapName = (typeof SERVICE_MAPS)[number];
@@ -57,14 +59,14 @@ const PRESENT = presence.encode({ present: 1 });
 /** Bits of a master entry that mean something else in a slot. */
 const MASTER_ONLY = SERVICE_FLAG.SOURCE_RANGE | SERVICE_FLAG.DENY_OR_QUARANTINED;
 
-/** The entries of a frontend, and its Maglev table, whose use the caller has to give back. */
+/** The entries of a frontend but for its Maglev table, whose use the caller has to give back, and its selectable backends. */
 export function frontendEntries(
   frontend: Frontend,
   reverseNat: number,
   idOf: (key: string) => number | undefined,
   tables: MaglevTables,
   quarantined: ReadonlySet<string>,
-): { readonly entries: Entry[]; readonly table: SharedTable | undefined } {
+): { readonly entries: Entry[]; readonly table: SharedTable | undefined; readonly selectable: readonly number[] } {
   const { address, port, scope, flags } = frontend;
   const four = address.family === 4;
   const protocol = PROTOCOL_NUMBER[frontend.protocol];
@@ -116,7 +118,6 @@ export function frontendEntries(
         weight: backend.weight,
       })),
     );
-    entries.push({ map: four ? 'maglev4' : 'maglev6', key: maglevKey.encode({ reverseNat }), value: table });
   }
   if (frontend.affinitySeconds > 0) {
     for (const { id } of selectable)
@@ -144,7 +145,22 @@ export function frontendEntries(
   }
   if (frontend.scaleToZero)
     entries.push({ map: 'scaleToZero', key: scaleToZeroKey.encode({ reverseNat }), value: PRESENT });
-  return { entries, table };
+  return { entries, table, selectable: selectable.map(({ id }) => id) };
+}
+
+/** The entries of a frontend's Maglev table and, while flows move, of the one before. */
+export function maglevEntries(
+  family: 4 | 6,
+  reverseNat: number,
+  table: LazyBytes | undefined,
+  previous: LazyBytes | undefined,
+): Entry[] {
+  const key = maglevKey.encode({ reverseNat });
+  const entries: Entry[] = [];
+  if (table !== undefined) entries.push({ map: family === 4 ? 'maglev4' : 'maglev6', key, value: table });
+  if (previous !== undefined)
+    entries.push({ map: family === 4 ? 'maglevPrevious4' : 'maglevPrevious6', key, value: previous });
+  return entries;
 }
 
 /** The entry that swallows what no frontend of an address takes. */

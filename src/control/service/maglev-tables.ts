@@ -17,6 +17,16 @@ export class SharedTable {
     this.slots = slots;
   }
 
+  /** Slots. */
+  get size(): number {
+    return this.slots.length;
+  }
+
+  /** The backend id in a slot. */
+  backendOf(slot: number): number {
+    return this.ids[this.slots[slot]!]!;
+  }
+
   /** The value of the map: a u32 a slot. Made anew with each call. */
   get bytes(): Uint8Array {
     const { ids, slots } = this;

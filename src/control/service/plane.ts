@@ -8,18 +8,26 @@ import { type MapChanges, sameValue, updateOf } from '../diff.ts';
 import { HeldIds } from '../held-ids.ts';
 import { type MapSizes, sizedSpec } from '../map-sizes.ts';
 import type { MapWrite } from '../../maps/map-write.ts';
-import { MAPS, type MapSpec, valueBytes } from '../../schema/index.ts';
+import { FEATURE, MAPS, type MapSpec, SCOPE, valueBytes } from '../../schema/index.ts';
 import type { Problem } from '../problem.ts';
 import type { CompileSettings } from '../settings.ts';
 import type { IpAddress, L4Protocol } from '../state.ts';
 import { BackendRecords } from './backend-records.ts';
 import { backendKeyOf, type ServiceBackend } from './backends.ts';
-import { type Entry, frontendEntries, SERVICE_MAPS, type ServiceMapName, wildcardEntry } from './entries.ts';
+import {
+  type Entry,
+  frontendEntries,
+  maglevEntries,
+  SERVICE_MAPS,
+  type ServiceMapName,
+  wildcardEntry,
+} from './entries.ts';
 import { endpointText, type Frontend, TYPE_FLAG } from './frontend.ts';
-import { MaglevTables, type SharedTable } from './maglev-tables.ts';
+import { MaglevMotion, type SlotContent } from './maglev-motion.ts';
+import { MaglevTables, SharedTable } from './maglev-tables.ts';
 import { NodeFacts, type ServiceNode } from './node-view.ts';
 import { Owners } from './owners.ts';
-import { bytesText, InheritedEntries, type MapDump, readMaps } from './restored.ts';
+import { bytesText, InheritedEntries, inheritedSlots, type MapDump, readMaps } from './restored.ts';
 
 /** A backend's health behind one Service, as a health check found it. */
 export interface HealthFact {
@@ -51,6 +59,9 @@ interface FrontendRecord {
   readonly backends: readonly ServiceBackend[];
   readonly entries: readonly Entry[];
   readonly table: SharedTable | undefined;
+  /** What its slots say; undefined: the xdp hook does not choose by slots here, or nobody tells the time. */
+  readonly slots: SlotContent | undefined;
+  readonly motion: MaglevMotion | undefined;
 }
 
 interface WildcardRecord {
@@ -79,9 +90,15 @@ export class ServicePlane {
   private quarantined = new Map<string, ReadonlySet<string>>();
   /** Between restore and prune. */
   private starting = false;
+  /** What only seemed to be away is now known to be gone. */
+  private motionsStale = false;
   private inherited = new InheritedEntries();
   private settings: CompileSettings | undefined;
   private settingsText = '';
+  /** Seconds; undefined: tables change at once. */
+  private now: number | undefined;
+  /** Frontends whose table is changing. */
+  private readonly moving = new Set<string>();
   private nodes = new NodeFacts([], undefined);
   private nodesText = '';
   private nodeNumber: (name: string) => number = () => 0;
@@ -130,6 +147,11 @@ export class ServicePlane {
   /** Node numbers may be others: every backend is looked at. */
   renumberNodes(): void {
     this.backends.touchAll();
+  }
+
+  /** Takes the time: see Controller.tellTime. */
+  tellTime(seconds: number): void {
+    this.now = Math.max(this.now ?? 0, Math.floor(seconds));
   }
 
   /** Takes what a health check has found. */
@@ -184,6 +206,12 @@ export class ServicePlane {
     const touchedWildcards = new Set<string>();
     for (const frontend of wanted) this.put(frontend, upserts, deletes, touchedWildcards);
     for (const key of gone) this.drop(key, deletes, touchedWildcards);
+    for (const key of this.moving) {
+      const { frontend, motion } = this.records.get(key)!;
+      if (this.motionsStale || motion!.isDue(this.now!, settings.flowLifetime))
+        this.put(frontend, upserts, deletes, touchedWildcards);
+    }
+    this.motionsStale = false;
     for (const text of [...touchedWildcards].sort()) this.settleWildcard(text, upserts, deletes);
     this.backends.settle(this.nodeOf, upserts, deletes);
     this.forgetHealth();
@@ -208,13 +236,52 @@ export class ServicePlane {
     const backends = backendsOf(frontend);
     this.backends.use(key, before?.backends ?? [], backends);
     const sick = this.quarantinedBehind(serviceOf(frontend), key);
-    const { entries, table } = frontendEntries(frontend, id, this.backends.idOf, this.tables, sick);
+    const made = frontendEntries(frontend, id, this.backends.idOf, this.tables, sick);
+    const { table } = made;
+    const slots = this.slotsOf(frontend, table, made.selectable);
+    const motion = slots === undefined ? undefined : this.motionOf(before, frontend, id, slots, made.entries);
+    const shown = maglevEntries(address.family, id, motion?.table ?? table, motion?.previous);
+    const entries = [...made.entries, ...shown];
+    if (motion === undefined) this.moving.delete(key);
+    else this.moving.add(key);
     difference(before?.entries ?? [], entries, upserts, deletes);
     this.count(before?.entries ?? [], -1);
     this.count(entries, 1);
     if (before?.table !== undefined) this.tables.release(before.table);
-    this.records.set(key, { frontend, id, backends, entries, table });
+    this.records.set(key, { frontend, id, backends, entries, table, slots, motion });
     this.useWildcard(frontend, frontend.wildcard ? TYPE_FLAG[frontend.type] : undefined, wildcards);
+  }
+
+  /** What the slots of a frontend say to the xdp hook, where it goes by them. */
+  private slotsOf(
+    { maglev, scope, affinitySeconds }: Frontend,
+    table: SharedTable | undefined,
+    selectable: readonly number[],
+  ): SlotContent | undefined {
+    const isXdp = (this.settings!.features & FEATURE.DSR_IPIP) !== 0 && scope === SCOPE.EXTERNAL;
+    if (this.now === undefined || !isXdp || !maglev || affinitySeconds > 0) return undefined;
+    return table ?? selectable[0] ?? 0;
+  }
+
+  private motionOf(
+    before: FrontendRecord | undefined,
+    frontend: Frontend,
+    id: number,
+    slots: SlotContent,
+    entries: readonly Entry[],
+  ): MaglevMotion | undefined {
+    const { maglevSize: size, flowLifetime: lifetime } = this.settings!;
+    const held = new Set(backendsOf(frontend).map(({ key }) => this.backends.idOf(key) ?? 0));
+    const step = { size, lifetime, held, now: this.now!, mayReturn: this.starting };
+    if (before !== undefined)
+      return before.slots === undefined || sizeOf(before.slots, size) !== size
+        ? undefined
+        : MaglevMotion.step(before.motion, before.slots, slots, step);
+    const found = inheritedSlots(this.inherited, frontend.address.family, id, entries);
+    if (found === undefined || sizeOf(found.slots, size) !== size) return undefined;
+    if (typeof found.slots === 'number') return MaglevMotion.step(undefined, found.slots, slots, step);
+    const { motion, content } = MaglevMotion.resumed(found.slots, found.previous, step);
+    return MaglevMotion.step(motion, content, slots, step);
   }
 
   private drop(key: string, deletes: Entry[], wildcards: Set<string>): void {
@@ -224,6 +291,7 @@ export class ServicePlane {
     this.count(entries, -1);
     if (table !== undefined) this.tables.release(table);
     this.records.delete(key);
+    this.moving.delete(key);
     this.frontendIds.release(key);
     this.quarantined.delete(key);
     this.useWildcard(frontend, undefined, wildcards);
@@ -302,6 +370,7 @@ export class ServicePlane {
     this.frontendIds.giveUpUnclaimed();
     this.backends.ids.giveUpUnclaimed();
     this.starting = false;
+    this.motionsStale = this.moving.size > 0;
     this.forgetHealth();
     return changes;
   }
@@ -385,6 +454,9 @@ const backendsOf = ({ backends, draining, idle }: Frontend): readonly ServiceBac
   ...draining,
   ...idle,
 ];
+/** Slots of a content, which one backend id for all has as many of as wanted. */
+const sizeOf = (content: SlotContent, wanted: number): number =>
+  typeof content === 'number' ? wanted : content instanceof SharedTable ? content.size : content.length;
 const serviceOf = ({ owner }: Frontend): string => `${owner.namespace}/${owner.name}`;
 
 /** An entry of an array is deleted by zeros, since arrays cannot delete. */

@@ -5,6 +5,7 @@ import type { StructType, ValueOf } from '../../layout/index.ts';
 import {
   backendValue4,
   backendValue6,
+  maglevKey,
   MAPS,
   SERVICE_FLAG,
   serviceKey4,
@@ -13,7 +14,7 @@ import {
 } from '../../schema/index.ts';
 import { formatAddress } from '../manifest/address.ts';
 import { backendKeyOf } from './backends.ts';
-import { SERVICE_MAPS, type ServiceMapName } from './entries.ts';
+import { type Entry, SERVICE_MAPS, type ServiceMapName } from './entries.ts';
 import { frontendKey } from './frontend.ts';
 
 /** Content of maps, by the schema's names (`services4`). Entries of arrays that are all zero count as absent. */
@@ -60,6 +61,11 @@ export class InheritedEntries {
     return found[1];
   }
 
+  /** The value of an entry that nobody has claimed yet. */
+  peek(map: ServiceMapName, key: Uint8Array): Uint8Array | undefined {
+    return this.maps.get(map)?.get(bytesText(key))?.[1];
+  }
+
   get isEmpty(): boolean {
     return this.maps.size === 0;
   }
@@ -67,6 +73,42 @@ export class InheritedEntries {
   *[Symbol.iterator](): IterableIterator<readonly [ServiceMapName, Uint8Array, Uint8Array]> {
     for (const [map, entries] of this.maps) for (const [key, value] of entries.values()) yield [map, key, value];
   }
+}
+
+/** A frontend's slots as a process before left them; one backend id (0: none) where it had no table. */
+export interface InheritedSlots {
+  readonly slots: Uint32Array | number;
+  readonly previous: Uint32Array | undefined;
+}
+
+/** Finds them by the frontend's number and by the entries that it is to have; undefined: the frontend was not there. */
+export function inheritedSlots(
+  inherited: InheritedEntries,
+  family: 4 | 6,
+  reverseNat: number,
+  entries: readonly Entry[],
+): InheritedSlots | undefined {
+  if (inherited.isEmpty) return undefined;
+  const words = (map: ServiceMapName): Uint32Array | undefined => {
+    const bytes = inherited.peek(map, maglevKey.encode({ reverseNat }));
+    return bytes === undefined ? undefined : new Uint32Array(bytes.slice(0, bytes.length & ~3).buffer);
+  };
+  const table = words(family === 4 ? 'maglev4' : 'maglev6');
+  if (table !== undefined)
+    return { slots: table, previous: words(family === 4 ? 'maglevPrevious4' : 'maglevPrevious6') };
+  const services = family === 4 ? 'services4' : 'services6';
+  const { at } = family === 4 ? serviceKey4 : serviceKey6;
+  const key = entries.find(({ map }) => map === services)?.key.slice();
+  if (key === undefined) return undefined;
+  const valueOf = (slot: number): ValueOf<typeof serviceValue> | undefined => {
+    key[at.slot] = slot;
+    key[at.slot + 1] = 0;
+    const value = inherited.peek(services, key);
+    return value?.length === serviceValue.bytes ? serviceValue.decode(value) : undefined;
+  };
+  const master = valueOf(0);
+  if (master === undefined || master.count > 1) return undefined;
+  return { slots: master.count === 0 ? 0 : (valueOf(1)?.target ?? 0), previous: undefined };
 }
 
 const PROTOCOL: Readonly<Record<number, string>> = { 0: 'ANY', 6: 'TCP', 17: 'UDP', 132: 'SCTP' };
