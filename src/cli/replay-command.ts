@@ -162,7 +162,8 @@ function verdictOf(
 async function openAll(paths: readonly string[]): Promise<CaptureReader[]> {
   const readers: CaptureReader[] = [];
   try {
-    for (const path of paths) readers.push(await openCapture(path));
+    // The first one is read while the manifests are; each has buffers of its own, so the others wait.
+    for (const path of paths) readers.push(await openCapture(path, { early: readers.length === 0 }));
   } catch (cause) {
     await Promise.all(readers.map((reader) => reader.close()));
     throw cause instanceof CaptureOpenError ? new CommandFailure(safeText(cause.message)) : cause;

@@ -3,8 +3,8 @@
 // Invariant: lookups allocate nothing; addresses and ports are raw (network-order bytes, little-endian load).
 import type { ClusterState, IpAddress, IpPrefix, Pod } from '../control/index.ts';
 import { be32, bytes, struct, u32 } from '../layout/index.ts';
-import { type ByteMap, Hash1, Hash2, Hash4, Hash5 } from '../maps/index.ts';
-import { MAPS, type MapSpec } from '../schema/index.ts';
+import { ArrayMap, type ByteMap, Hash1, Hash2, Hash4, Hash5 } from '../maps/index.ts';
+import { MAPS, type MapSpec, valueBytes } from '../schema/index.ts';
 
 /** A pod or a node. */
 export interface Owner {
@@ -214,18 +214,34 @@ export class Directory {
         if (family === 4) this.frontends4.insert(raw32(k, 0));
         else this.frontends6.insert(raw32(k, 0), raw32(k, 4), raw32(k, 8), raw32(k, 12));
       }
-      // An array of tens of thousands of places, most of them empty: read one by one into the same bytes.
       const { at: value } = backends.value;
       const map = maps.get(backends.name);
-      const id = new Uint8Array(4);
-      const ids = new DataView(id.buffer);
-      const v = new Uint8Array(backends.value.bytes);
-      for (let i = 1; map !== undefined && i < map.spec.maxEntries; i++) {
-        ids.setUint32(0, i, true);
-        if (!map.lookup(id, v) || v[value.state] === 0) continue;
+      if (map === undefined) continue;
+      for (const v of held(map, value.state))
         this.declare(family, v, v[value.port]! | (v[value.port + 1]! << 8), v[value.protocol]!, BACKEND);
-      }
     }
+  }
+}
+
+/**
+ * The values of an array of tens of thousands of places, most of them empty (`state`: byte of a value that is 0 there).
+ * Place 0 is nobody's. Only for reading: in memory these are the map's own bytes.
+ */
+function* held(map: ByteMap, state: number): IterableIterator<Uint8Array> {
+  const { maxEntries } = map.spec;
+  if (map instanceof ArrayMap) {
+    const { words, valueWords } = map;
+    const all = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+    for (let i = 1, at = 4 * valueWords; i < maxEntries; i++, at += 4 * valueWords)
+      if (all[at + state] !== 0) yield all.subarray(at, at + 4 * valueWords);
+    return;
+  }
+  const id = new Uint8Array(4);
+  const ids = new DataView(id.buffer);
+  const v = new Uint8Array(valueBytes(map.spec));
+  for (let i = 1; i < maxEntries; i++) {
+    ids.setUint32(0, i, true);
+    if (map.lookup(id, v) && v[state] !== 0) yield v;
   }
 }
 

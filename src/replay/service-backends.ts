@@ -12,31 +12,24 @@ const key = (family: number, address: readonly number[], port: number): string =
 /** See the head of this file. */
 export class ServiceBackends {
   private readonly maps: Maps;
-  /** By reverse NAT index, families apart: backend id by address and raw port. */
-  private readonly known: {
-    readonly 4: Map<number, Map<string, number>>;
-    readonly 6: Map<number, Map<string, number>>;
-  } = {
-    4: new Map(),
-    6: new Map(),
-  };
+  /** By reverse NAT index, families apart: backend id by address and raw port. Read when first asked for. */
+  private readonly known: { 4?: Map<number, Map<string, number>>; 6?: Map<number, Map<string, number>> } = {};
 
   constructor(maps: Maps) {
     this.maps = maps;
-    this.read(4);
-    this.read(6);
   }
 
   /** Id of the backend of a frontend (by its reverse NAT index) that has this address (four raw words) and raw port; 0 = none. */
   find(family: 4 | 6, reverseNat: number, address: readonly number[], port: number): number {
-    return this.known[family].get(reverseNat)?.get(key(family, address, port)) ?? 0;
+    return (this.known[family] ??= this.read(family)).get(reverseNat)?.get(key(family, address, port)) ?? 0;
   }
 
-  private read(family: 4 | 6): void {
+  private read(family: 4 | 6): Map<number, Map<string, number>> {
+    const known = new Map<number, Map<string, number>>();
     const services = family === 4 ? MAPS.services4 : MAPS.services6;
     const backends = family === 4 ? MAPS.backends4 : MAPS.backends6;
     const backendMap = this.maps.get(backends.name);
-    if (backendMap === undefined) return;
+    if (backendMap === undefined) return known;
     const { at: value } = services.value;
     const { at: backend } = backends.value;
     const id = new Uint8Array(4);
@@ -52,10 +45,11 @@ export class ServiceBackends {
       const fields = new DataView(found.buffer);
       const address = [0, 0, 0, 0];
       for (let i = 0; i < (family === 4 ? 1 : 4); i++) address[i] = fields.getInt32(backend.address + 4 * i, true);
-      let of = this.known[family].get(reverseNat);
-      if (of === undefined) this.known[family].set(reverseNat, (of = new Map<string, number>()));
+      let of = known.get(reverseNat);
+      if (of === undefined) known.set(reverseNat, (of = new Map<string, number>()));
       of.set(key(family, address, fields.getUint16(backend.port, true)), number);
     }
+    return known;
   }
 
   /**

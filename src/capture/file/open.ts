@@ -24,8 +24,17 @@ export class CaptureOpenError extends Error {
   }
 }
 
+/** Settings of a capture that is opened by path. */
+export interface OpenCaptureOptions extends CaptureReaderOptions {
+  /**
+   * A large file is read from now on, not from the first `fill()`: for whoever has other work before the packets, as long as
+   * the buffers of all captures that are open (three chunks each) may exist at once.
+   */
+  readonly early?: boolean;
+}
+
 /** Opens a capture: `-` is standard input. Rejects with a CaptureOpenError; what the file holds is found by reading. */
-export async function openCapture(path: string, options: CaptureReaderOptions = {}): Promise<CaptureReader> {
+export async function openCapture(path: string, options: OpenCaptureOptions = {}): Promise<CaptureReader> {
   const opened: OpenedFile = path === '-' ? { source: standardInput() } : openFile(path);
   const raw = opened.source;
   // Two bytes tell gzip. A source that fails here fails again in fill(), where the reader reports it.
@@ -43,7 +52,9 @@ export async function openCapture(path: string, options: CaptureReaderOptions = 
   const chunkBytes = Math.max(64, options.bufferBytes ?? READ_AHEAD_BYTES);
   if (opened.file !== undefined && opened.file.bytes > 2 * chunkBytes) {
     const readAt = positionalRead(opened.file.descriptor);
-    return new CaptureReader(new ReadAhead(readAt, () => raw.close(), chunkBytes));
+    const ahead = new ReadAhead(readAt, () => raw.close(), chunkBytes);
+    if (options.early === true) ahead.begin();
+    return new CaptureReader(ahead);
   }
   return new CaptureReader(prefixedSource(head.subarray(0, have), raw), options);
 }

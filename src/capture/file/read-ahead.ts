@@ -57,11 +57,16 @@ export class ReadAhead implements ChunkSource {
     this.chunkBytes = chunkBytes;
   }
 
-  async nextChunk(): Promise<Chunk | undefined> {
+  /** Starts to read, before the first chunk is asked for. */
+  begin(): void {
     while (this.slots < CHUNKS && !this.finished) {
       this.slots++;
       this.load(new Slot(Math.min(this.chunkBytes, HEADROOM_BYTES), this.chunkBytes));
     }
+  }
+
+  async nextChunk(): Promise<Chunk | undefined> {
+    this.begin();
     const slot = this.finished ? undefined : this.ahead[0];
     if (slot !== undefined) {
       await slot.loaded;

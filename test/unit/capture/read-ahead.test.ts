@@ -155,3 +155,24 @@ test('files above twice the buffer are read ahead; with what they lose meanwhile
   equal(count, 4);
   match(reader.error?.message ?? 'no error', /ends within packet 5/);
 });
+
+test('a file that is opened early is read before its first packet is asked for, and may be closed unread', async () => {
+  const path = join(dir, 'early.pcap');
+  writeFileSync(path, file);
+  const reads = async (early: boolean): Promise<number> => {
+    const reader = await openCapture(path, { bufferBytes: 32_768, early });
+    // What is read by now stays, whatever becomes of the file.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    truncateSync(path, 0);
+    const { packets } = await readAll(reader);
+    writeFileSync(path, file);
+    return packets.length;
+  };
+  equal(await reads(false), 0);
+  ok((await reads(true)) > 0);
+  const { packets, error } = await readAll(await openCapture(path, { bufferBytes: 4096, early: true }));
+  deepStrictEqual([packets, error], [expected, undefined]);
+  const unread = await openCapture(path, { bufferBytes: 4096, early: true });
+  await unread.close();
+  equal(unread.next(), false);
+});
