@@ -26,9 +26,11 @@ const POLICY_TESTS = [
   'test/unit/control/policy-traps-tiers.test.js',
   'test/unit/control/compile.test.js',
   'test/unit/control/policy-parts.test.js',
+  'test/unit/control/policy-edges.test.js',
   'test/unit/replay/requests.test.js',
   'test/conformance/policy-cases.test.js',
   'test/property/control/compile-policies.property.test.js',
+  'test/property/control/policy-laws.property.test.js',
   'test/property/control/cluster-plane.property.test.js',
 ];
 const GROUPS = [

@@ -3,15 +3,24 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { lint, LINT_RULES, type LintFinding, type LintRule, PolicyWorld } from '../../../src/analysis/index.ts';
+import {
+  Findings,
+  lint,
+  LINT_RULES,
+  type LintFinding,
+  type LintRule,
+  PolicyWorld,
+  problemFindings,
+} from '../../../src/analysis/index.ts';
 import { Compiler } from '../../../src/control/compile.ts';
 import { readManifests } from '../../../src/control/manifest/index.ts';
 import { settingsOf } from '../../../src/control/settings.ts';
+import type { Config } from '../../../src/control/config/index.ts';
 import { configWith } from '../../support/policy-world.ts';
 import { ROOT } from '../../support/repository.ts';
 import { SHOP } from '../../support/shop-cluster.ts';
 
-function lintOf(policies: string, policyMapMax = 16384): LintFinding[] {
+function lintOf(policies: string, policyMapMax = 16384, changes: Partial<Config> = {}): LintFinding[] {
   const { state, problems } = readManifests(
     [
       { file: 'shop.yaml', text: SHOP },
@@ -20,7 +29,7 @@ function lintOf(policies: string, policyMapMax = 16384): LintFinding[] {
     { keepRefused: true },
   );
   assert.ok(state !== undefined, problems.map(({ message }) => message).join('\n'));
-  const config = configWith();
+  const config = configWith(changes);
   const compiled = new Compiler(config).compile(state);
   const world = new PolicyWorld({ state, settings: settingsOf(config, state), compiled, dnsKnown: false });
   return lint(world, [...problems, ...compiled.problems], { policyMapMax });
@@ -114,6 +123,70 @@ for (const [rule, manifests] of Object.entries(CASES)) {
     assert.ok(own.every(({ file, line, column }) => file === 'p.yaml' && line > 0 && column > 0));
   });
 }
+
+const told = (found: readonly LintFinding[], rule: LintRule): string[] =>
+  found
+    .filter((one) => one.rule === rule)
+    .map(({ severity, file, line, column, message }) => `${severity} ${file}:${line}:${column} ${message}`);
+
+/** What is said about manifests that have no state, since an object is refused. */
+function refused(text: string): LintFinding[] {
+  const { state, problems } = readManifests([{ file: 'p.yaml', text }], { keepRefused: true });
+  assert.equal(state, undefined);
+  const findings = new Findings();
+  problemFindings(problems, findings);
+  return findings.list();
+}
+
+test('lint: invalid is what the API server refuses, an error', () => {
+  const [one, ...more] = told(refused(np(`${API}, ingress: [{from: [{}]}]`)), 'invalid');
+  assert.match(one ?? '', /^error p\.yaml:1:\d+ .*from\[0\]/);
+  assert.deepEqual(more, []);
+  const [number] = told(refused(np(`${API}, ingress: [{ports: [{port: 70000}]}]`)), 'invalid');
+  assert.match(number ?? '', /70000/);
+  assert.deepEqual(told(lintOf(np(`${API}, ingress: [{ports: [{port: 7000}]}]`)), 'invalid'), []);
+});
+
+test('lint: manifest is what is taken otherwise than written, a warning', () => {
+  const own = (spec: string): string[] =>
+    told(lintOf(np(spec)), 'manifest').filter((text) => text.includes(' p.yaml:'));
+  const [one, ...more] = own('podSelector: {}, ingress: [], ingres: []');
+  assert.match(one ?? '', /^warning p\.yaml:1:\d+ .*ingres\b/);
+  assert.deepEqual(more, []);
+  assert.deepEqual(own('podSelector: {}, ingress: []'), []);
+});
+
+test('lint: not-enforced names the part of a policy that is left out', () => {
+  const peer = 'fromEndpoints: [{matchLabels: {app: web}}]';
+  const [mode] = told(lintOf(cnp(`${C_API}, ingress: [{${peer}, authentication: {mode: required}}]`)), 'not-enforced');
+  assert.match(mode ?? '', /^info p\.yaml:1:\d+ .*authentication mode required is not enforced/);
+  const [host] = told(lintOf(ccnp(`nodeSelector: {}, ingress: [{fromEntities: [all]}]`)), 'not-enforced');
+  assert.match(host ?? '', /host policies are not enforced/);
+  const tls = 'toPorts: [{ports: [{port: "443", protocol: TCP}], terminatingTLS: {secret: {name: s, namespace: x}}}]';
+  const [content] = told(lintOf(cnp(`${C_API}, ingress: [{${peer}, ${tls}}]`)), 'not-enforced');
+  assert.match(content ?? '', /TLS interception: the connection is redirected, its content is not judged/);
+  assert.deepEqual(told(lintOf(cnp(`${C_API}, ingress: [{${peer}}]`)), 'not-enforced'), []);
+});
+
+test('lint: named-port-ambiguous, where pods of one identity disagree about a name', () => {
+  const api3 = (port: number, name = 'http'): string =>
+    `{apiVersion: v1, kind: Pod, metadata: {name: api-3, namespace: shop, labels: {app: api}}, spec: {nodeName: n1, containers: [{name: c, ports: [{name: ${name}, containerPort: ${port}}]}]}, status: {podIP: 10.244.1.13}}\n---\n`;
+  const policy = cnp(
+    `endpointSelector: {matchLabels: {app: web}}, egress: [{toEndpoints: [{matchLabels: {app: api}}], toPorts: [{ports: [{port: http, protocol: TCP}]}]}]`,
+  );
+  const [one, ...more] = told(lintOf(api3(9090) + policy), 'named-port-ambiguous');
+  assert.match(one ?? '', /^warning p\.yaml:3:\d+ port name http means different numbers on pods of identity \d+/);
+  assert.deepEqual(more, []);
+  assert.deepEqual(told(lintOf(api3(8080) + policy), 'named-port-ambiguous'), []);
+  assert.deepEqual(told(lintOf(api3(9090, 'other') + policy), 'named-port-ambiguous'), [], 'another name');
+});
+
+test('lint: map-full, where a map has fewer places than are needed', () => {
+  const kubeProxyReplacement = true;
+  const [one] = told(lintOf('', 16384, { kubeProxyReplacement, 'bpf-lb-service-map-max': 1 }), 'map-full');
+  assert.match(one ?? '', /^error .* has 1 places; \d+ are needed/);
+  assert.deepEqual(told(lintOf('', 16384, { kubeProxyReplacement }), 'map-full'), []);
+});
 
 test('lint: policies without a fault have no finding', () => {
   const found = lintOf(

@@ -95,6 +95,19 @@ const MISSES: readonly [name: string, from: string, port: string, policies: stri
     ),
     /fails on direction: the rule is about egress/,
   ],
+  [
+    'subject',
+    'pod:shop/web',
+    '8080',
+    // api is isolated by a policy that allows nobody; the rule that would do belongs to another one.
+    `${allowFrom('{podSelector: {matchLabels: {app: none}}}')}---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: meant, namespace: shop}
+spec: {podSelector: {matchLabels: {app: apu}}, ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 8080}]}]}
+`,
+    /NetworkPolicy shop\/meant ingress\[0\].*\n?.*fails on subject: the policy selects pods with k8s:app=apu; shop\/api-1 has app=api/,
+  ],
 ];
 for (const [name, from, port, policies, expected] of MISSES) {
   test(`nearest rule: ${name}`, async (t) => {

@@ -1,0 +1,153 @@
+// Edges of the policy compiler's parts that verdicts of ordinary manifests do not reach: patterns of names, what a proxy is
+// handed, families of ICMP types, port byte order in regions, entries for one identity, signatures of named ports.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ciliumPortGroups, entriesOf, namedPod } from '../../support/policy-part-inputs.ts';
+import { namePattern } from '../../../src/control/policy/name-pattern.ts';
+import { NamedPortTable } from '../../../src/control/policy/named-ports.ts';
+import { portWords, shapeWord } from '../../../src/control/policy/ports.ts';
+import { holdsShape } from '../../../src/control/policy/region.ts';
+
+const PATTERNS: readonly (readonly [pattern: string, yes: readonly string[], no: readonly string[]])[] = [
+  [
+    'api.example.com',
+    ['api.example.com'],
+    ['example.com', 'api.example.org', 'x.api.example.com', 'api.example.com.x'],
+  ],
+  ['API.Example.COM.', ['api.example.com'], ['api.example.com.']],
+  ['*', ['a', 'a.b', 'a-b_c.9', '', 'a..b'], ['a b', 'a.é', 'a.b/c', 'A.b'.replace('b', '!')]],
+  ['.', [], ['a', 'a.b', '']],
+  [
+    '*.example.com',
+    ['a.example.com', '.example.com', 'a-1_b.example.com'],
+    ['example.com', 'a.b.example.com', 'a!.example.com'],
+  ],
+  [
+    '**.example.com',
+    ['a.example.com', 'a.b.example.com', 'a.b.c.example.com'],
+    ['example.com', '.example.com', 'a..example.com', 'a!.example.com', 'a.example.org'],
+  ],
+  [
+    'api-*.example.com',
+    ['api-.example.com', 'api-1.example.com'],
+    ['api.example.com', 'ap-1.example.com', 'xapi-1.example.com', 'api-1!.example.com'],
+  ],
+  ['*-api.example.com', ['1-api.example.com', '-api.example.com'], ['api.example.com', '1-api-x.example.com']],
+  // Parts may not overlap, neither head and tail nor what stands between them.
+  ['aba*aba.com', ['abaaba.com', 'aba1aba.com'], ['ababa.com', 'aba.com']],
+  ['a*bc*cd.com', ['abccd.com', 'a1bc2cd.com', 'abcbccd.com'], ['abcd.com', 'acbcd.com', 'abxccd.com']],
+  ['a*b*b*c.com', ['abbc.com', 'a1b2b3c.com'], ['abc.com', 'a1b2c.com']],
+  ['a**b.com', ['ab.com', 'axb.com'], ['a.b.com']],
+  ['a.*.c', ['a.b.c', 'a..c'], ['a.c', 'a.b.b.c']],
+];
+for (const [pattern, yes, no] of PATTERNS) {
+  test(`name pattern ${pattern}`, () => {
+    const { text, matches } = namePattern(pattern);
+    assert.equal(text, pattern);
+    assert.deepEqual([yes.filter((name) => !matches(name)), no.filter((name) => matches(name))], [[], []]);
+  });
+}
+
+test('characters of a name: exactly letters, digits, hyphen and underscore', () => {
+  const { matches } = namePattern('*.x');
+  const taken = Array.from({ length: 128 }, (_, code) => String.fromCharCode(code)).filter(
+    (character) => character !== '.' && matches(`${character}.x`),
+  );
+  assert.equal(taken.join(''), '-0123456789_abcdefghijklmnopqrstuvwxyz');
+});
+
+test('what a proxy is handed: layer 7, listener, either kind of TLS, server names; nothing else', () => {
+  const https = '{ports: [{port: "443", protocol: TCP}]';
+  const secret = '{secret: {name: s, namespace: x}}';
+  const cases: readonly (readonly [string, 'allow' | 'redirect', RegExp | undefined])[] = [
+    [`${https}}`, 'allow', undefined],
+    [`${https}, serverNames: []}`, 'allow', undefined],
+    [`${https}, rules: {http: [{}]}}`, 'redirect', undefined],
+    [`${https}, serverNames: [a.example.com]}`, 'redirect', undefined],
+    [`${https}, terminatingTLS: ${secret}}`, 'redirect', /^TLS interception: /],
+    [`${https}, originatingTLS: ${secret}}`, 'redirect', /^TLS interception: /],
+    [`${https}, listener: {envoyConfig: {kind: CiliumEnvoyConfig, name: e}, name: l}}`, 'redirect', /^listener: /],
+    [`${https}, rules: {l7proto: mine, l7: [{a: b}]}}`, 'redirect', /^l7proto: /],
+  ];
+  for (const [item, verdict, complaint] of cases) {
+    const { groups, complaints } = ciliumPortGroups(item);
+    assert.deepEqual(
+      groups.map((group) => group.verdict),
+      [verdict],
+      item,
+    );
+    assert.deepEqual(groups[0]!.ports, [{ kind: 'ports', protocol: 6, first: 443, last: 443 }], item);
+    assert.equal(groups[0]!.inspected !== undefined, verdict === 'redirect', item);
+    assert.equal(complaints.length, complaint === undefined ? 0 : 1, item);
+    if (complaint !== undefined) assert.match(complaints[0]!, complaint);
+  }
+});
+
+test('an ICMP type belongs to its family', () => {
+  const none = (): number[] => [];
+  const word = (family: 4 | 6, direction: 'ingress' | 'egress'): number[] =>
+    portWords({ kind: 'icmp', family, type: 8 }, direction, none);
+  // Type 8 as a port in network order, protocol 1 or 58, all 16 bits; the top bit is egress.
+  assert.deepEqual(word(4, 'ingress'), [0x10010800]);
+  assert.deepEqual(word(6, 'ingress'), [0x103a0800]);
+  assert.deepEqual(word(4, 'egress'), [0x90010800]);
+  assert.deepEqual(word(6, 'egress'), [0x903a0800]);
+});
+
+test('a shape’s port lies in network order: its prefix is of the number, not of the bytes', () => {
+  const shape = (port: number, bits: number): number => shapeWord('ingress', 6, port, bits);
+  // 0x1200/8 holds 0x12ff, and neither 0x0012 nor 0x1300.
+  assert.equal(holdsShape(shape(0x1200, 8), shape(0x12ff, 16)), true);
+  assert.equal(holdsShape(shape(0x1200, 8), shape(0x0012, 16)), false);
+  assert.equal(holdsShape(shape(0x1200, 8), shape(0x1300, 16)), false);
+  assert.equal(holdsShape(shape(0x1234, 15), shape(0x1235, 16)), true);
+  assert.equal(holdsShape(shape(0x1234, 15), shape(0x1334, 16)), false);
+  assert.equal(holdsShape(shape(0x1234, 16), shape(0x1234, 15)), false);
+  assert.equal(holdsShape(shape(0, 0), shape(0xffff, 16)), true);
+});
+
+test('entries for one identity are those of the whole that are this identity’s', () => {
+  const regions = [
+    { identities: [0, 300], shapes: [shapeWord('ingress', 6, 80, 16)] },
+    { identities: [300, 301, 400], shapes: [shapeWord('ingress', 17, 53, 16), shapeWord('egress', 6, 0, 0)] },
+    { identities: [400], shapes: [shapeWord('ingress', 6, 81, 16)] },
+    { identities: [], shapes: [shapeWord('ingress', 6, 82, 16)] },
+  ];
+  const whole = entriesOf(regions);
+  assert.equal(whole.length, 9);
+  for (const only of [0, 299, 300, 301, 400, 401]) {
+    assert.deepEqual(
+      entriesOf(regions, only),
+      whole.filter(([identity]) => identity === only),
+      `${only}`,
+    );
+  }
+});
+
+test('an identity’s named ports: known while its pods agree, ambiguous only where they do not', () => {
+  const table = new NamedPortTable([]);
+  const one = namedPod({ http: 80, dns: 53 });
+  const other = namedPod({ http: 81, dns: 53 });
+  assert.equal(table.knows(300, one.signature), false);
+  table.note(300, one.pod, one.signature);
+  table.note(300, one.pod, one.signature);
+  assert.equal(table.knows(300, one.signature), true);
+  assert.equal(table.knows(300, other.signature), false);
+  assert.equal(table.knows(301, one.signature), false);
+  assert.equal(table.ambiguous([300], 'http', ['TCP']), undefined);
+  table.note(300, other.pod, other.signature);
+  assert.equal(table.knows(300, one.signature), false);
+  assert.equal(table.knows(300, other.signature), false);
+  assert.deepEqual([...(table.of(300).get('http/TCP') ?? [])], [80, 81]);
+  assert.equal(table.ambiguous([300], 'http', ['TCP']), 300);
+  assert.equal(table.ambiguous([300], 'http', ['UDP', 'TCP']), 300);
+  assert.equal(table.ambiguous([300], 'http', ['UDP']), undefined);
+  assert.equal(table.ambiguous([300], 'dns', ['TCP']), undefined);
+  assert.equal(table.ambiguous([301], 'http', ['TCP']), undefined);
+  assert.equal(table.ambiguous([0], 'http', ['TCP']), 300);
+  table.forget(300);
+  assert.equal(table.of(300).size, 0);
+  assert.equal(table.ambiguous([300], 'http', ['TCP']), undefined);
+  table.note(300, other.pod, other.signature);
+  assert.equal(table.knows(300, other.signature), true);
+});
