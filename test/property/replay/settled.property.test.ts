@@ -19,10 +19,13 @@ const BACKENDS = ['10.0.2.1', '10.0.2.2'];
 /** IPv6 goes without a service: these two pods talk directly. */
 const A6 = 'fd00:1::1';
 const PEER6 = 'fd00:2::1';
+/** Somebody outside, whom pods reach as their node where it masquerades. */
+const OUT = '203.0.113.7';
+const N1 = '192.168.0.1';
 
 const one = fc.record({
-  client: fc.constantFrom(A, A, A, C),
-  peer: fc.constantFrom(VIP, VIP, VIP, PEER6, PEER6, ...BACKENDS),
+  client: fc.constantFrom(A, A, A, C, N1),
+  peer: fc.constantFrom(VIP, VIP, VIP, PEER6, PEER6, OUT, OUT, OUT, ...BACKENDS),
   port: fc.constantFrom(40000, 40001),
   forward: fc.boolean(),
   flags: fc.constantFrom('S', 'SA', 'A', 'A', 'A', 'PA', 'PA', 'A', 'FA', 'R'),
@@ -65,6 +68,7 @@ function conversationOf(drawn: readonly Drawn[]): Step[] {
   for (const [client, peer, port] of [
     [A, VIP, 80],
     [A6, PEER6, 8080],
+    [A, OUT, 8080],
   ] as const) {
     for (const flags of ['S', 'SA', 'A']) {
       if (flags === 'SA') push(peer, port, client, 40000, flags, 64, 'eth0');
@@ -144,8 +148,14 @@ function entryText(key: Uint8Array, value: Uint8Array, reporting: boolean): stri
   return `${Buffer.from(key).toString('hex')}=${Buffer.from(value).toString('hex')}`;
 }
 
-async function counted(steps: readonly Step[], at: string, everyPacket: boolean, reporting: boolean): Promise<unknown> {
-  const world = makeWorld();
+async function counted(
+  steps: readonly Step[],
+  at: string,
+  everyPacket: boolean,
+  reporting: boolean,
+  masquerading = false,
+): Promise<unknown> {
+  const world = makeWorld(masquerading ? { sets: ['bpf.masquerade=true'] } : {});
   if (!reporting) silenceEvents(world.sim);
   const source = new CaptureReader(memorySource([captureOf(steps)]));
   const result = await replay({
@@ -156,7 +166,7 @@ async function counted(steps: readonly Step[], at: string, everyPacket: boolean,
     seed: 1,
     everyPacket,
   });
-  const { ctTcp4, ctTcpNew4, ctAny4, ctAnyNew4, ctTcp6, ctTcpNew6 } = world.sim.maps;
+  const { ctTcp4, ctTcpNew4, ctAny4, ctAnyNew4, ctTcp6, ctTcpNew6, nat4 } = world.sim.maps;
   return {
     verdicts: [...result.counts.verdicts],
     drops: [...result.counts.drops],
@@ -164,6 +174,8 @@ async function counted(steps: readonly Step[], at: string, everyPacket: boolean,
     denied: result.counts.topDenied(10),
     flows: result.flows,
     adoptions: result.adoptions,
+    ports: result.portAdoptions,
+    translations: [...nat4.entries()].map((entry) => Buffer.concat(entry).toString('hex')).sort(),
     entries: [ctTcp4, ctTcpNew4, ctAny4, ctAnyNew4, ctTcp6, ctTcpNew6].map((map) =>
       [...map.entries()].map(([key, value]) => entryText(key, value, reporting)).sort(),
     ),
@@ -178,13 +190,20 @@ describe('packets that change nothing', () => {
         conversation,
         fc.constantFrom('pod:x/a', 'node:n1', 'any', 'edge'),
         fc.boolean(),
-        async (steps, at, reporting) => {
-          const quick = await counted(steps, at, false, reporting);
-          assert.deepEqual(quick, await counted(steps, at, true, reporting));
+        fc.boolean(),
+        async (steps, at, reporting, masquerading) => {
+          const quick = await counted(steps, at, false, reporting, masquerading);
+          assert.deepEqual(quick, await counted(steps, at, true, reporting, masquerading));
           lasting += steps.length;
         },
       ),
-      { numRuns: Number(process.env['WEIR_RUNS'] ?? 60), examples: FOUND },
+      {
+        numRuns: Number(process.env['WEIR_RUNS'] ?? 60),
+        examples: FOUND.flatMap(([steps, at, reporting]) => [
+          [steps, at, reporting, false],
+          [steps, at, reporting, true],
+        ]),
+      },
     );
     assert.ok(lasting > 60);
   });
