@@ -83,6 +83,8 @@ export const REAL = {
   /** Time of the last input each way, nanoseconds since start; of translated connections only. */
   FORWARD_INPUT: 5,
   REPLY_INPUT: 6,
+  /** Of connections whose source is translated: hash of the content of the first input. */
+  CONTENT: 7,
 } as const;
 
 /** Bits of `AT.STATE`. */
@@ -114,6 +116,8 @@ export const STATE = {
   MASQUERADED: 8192,
   /** Its first input is known to source-ports.ts. */
   PRINTED: 16384,
+  /** The translated packet was seen as predicted or adopted. */
+  CONFIRMED: 32768,
 } as const;
 
 /** What `find` found. */

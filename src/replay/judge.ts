@@ -253,6 +253,7 @@ export class Judge {
       connection = 0;
       this.connections.role = NONE;
     }
+    if (connection !== 0 && this.connections.role === OUTPUT) connection = this.ofAnother(connection);
     if (loose) this.judgeLoose(connection);
     else if (connection !== 0) this.judgeKnown(connection);
     else this.judgeFirst();
@@ -266,6 +267,24 @@ export class Judge {
     out.verdict = OUTCOME.FORWARDED;
     out.hook = HOOK.FROM_NETDEV;
     out.path = HOOK.FROM_NETDEV;
+  }
+
+  /**
+   * A source port of the node may be another connection's in the capture than in the simulator, or by now: the first translated
+   * packet of each, and every SYN, is told by its content. Whose it is.
+   */
+  private ofAnother(connection: number): number {
+    const { connections, headers: h } = this;
+    const { int } = connections;
+    const state = int[connection * INT_STRIDE + AT.STATE]!;
+    if ((state & STATE.MASQUERADED) === 0 || !connections.forward) return connection;
+    const opens = h.protocol === TCP && (h.tcpFlags & OPENING_FLAGS) === SYN;
+    if ((state & STATE.CONFIRMED) !== 0 && !opens) return connection;
+    const { sourcePorts } = this.openings;
+    const own = sourcePorts.isFirst(connection, h, this.packet);
+    if (!own && sourcePorts.adopt(h, this.ports, this.packet)) return this.find(h, this.ports);
+    int[connection * INT_STRIDE + AT.STATE]! |= STATE.CONFIRMED;
+    return connection;
   }
 
   /** Whether this packet cannot belong to the connection that its tuple last meant. */

@@ -190,7 +190,7 @@ export class Openings {
     // The reply's hook depends on the backend.
     int[base + AT.INTERFACE] = 0;
     if (!changed) return;
-    int[base + AT.STATE]! &= ~(STATE.MASQUERADED | STATE.PRINTED);
+    int[base + AT.STATE]! &= ~(STATE.MASQUERADED | STATE.PRINTED | STATE.CONFIRMED);
     int[base + AT.STATE]! |= STATE.TRANSLATED | ((out.flags & SNAT) !== 0 ? STATE.MASQUERADED : 0);
     connections.enterOutput(connection);
     if (vantage.kind !== 'pod' && out.backend !== 0) this.enterClient(connection, six);

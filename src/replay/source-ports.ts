@@ -7,7 +7,7 @@ import { struct, u32 } from '../layout/index.ts';
 import { type ByteMap, Lru2 } from '../maps/index.ts';
 import { MAPS, NAT_WAY, UPDATE } from '../schema/index.ts';
 import type { Headers } from '../wire/index.ts';
-import { AT, INT_STRIDE, STATE } from './connection-record.ts';
+import { AT, INT_STRIDE, REAL, REAL_STRIDE, STATE } from './connection-record.ts';
 import type { Connections } from './connections.ts';
 
 const TCP = 6;
@@ -55,10 +55,24 @@ export class SourcePorts {
     const d = base + AT.OUT_DESTINATION;
     const ports = int[base + AT.OUT_PORTS]!;
     const destination = destinationHash(h, int[d]!, int[d + 1]!, int[d + 2]!, int[d + 3]!, ports);
-    const at = this.prints.insert(contentHash(h, packet), destination);
+    const content = contentHash(h, packet);
+    this.connections.real[connection * REAL_STRIDE + REAL.CONTENT] = content;
+    const { prints } = this;
+    const at = prints.insert(content, destination);
     if (at < 0) return;
-    this.prints.words[at] = connection;
-    this.prints.words[at + 1] = int[base + AT.GENERATION]!;
+    const { words } = prints;
+    // Two that are alike and both not seen yet cannot be told apart: neither is adopted.
+    const other = prints.created ? 0 : words[at]!;
+    const alive = other !== 0 && int[other * INT_STRIDE + AT.GENERATION] === words[at + 1];
+    const unseen = alive && (int[other * INT_STRIDE + AT.STATE]! & STATE.CONFIRMED) === 0;
+    words[at] = unseen && other !== connection ? 0 : connection;
+    words[at + 1] = int[base + AT.GENERATION]!;
+  }
+
+  /** Whether the packet's content is that of the connection's first input. */
+  isFirst(connection: number, h: Headers, packet: Packet): boolean {
+    const { real } = this.connections;
+    return real[connection * REAL_STRIDE + REAL.CONTENT] === contentHash(h, packet);
   }
 
   /**
@@ -72,6 +86,7 @@ export class SourcePorts {
     const at = prints.find(contentHash(h, packet), destination);
     if (at < 0) return false;
     const connection = prints.words[at]!;
+    if (connection === 0) return false;
     const { int } = connections;
     const base = connection * INT_STRIDE;
     if (int[base + AT.GENERATION] !== prints.words[at + 1]) return false;
@@ -85,10 +100,12 @@ export class SourcePorts {
     if (six !== 0 || ((int[d + 1]! ^ h.d1) | (int[d + 2]! ^ h.d2) | (int[d + 3]! ^ h.d3)) !== 0) return false;
     const echo = h.protocol === ICMP || h.protocol === ICMPV6;
     if (!echo && (int[base + AT.OUT_PORTS]! ^ ports) >>> 16 !== 0) return false;
+    if (int[base + AT.OUT_PORTS] === ports) return false;
     if (!this.move(base, h.family === 4, echo, ports & 0xffff)) return false;
     connections.leaveOutput(connection);
     int[base + AT.OUT_PORTS] = ports;
     connections.enterOutput(connection);
+    int[base + AT.STATE]! |= STATE.CONFIRMED;
     this.adoptions++;
     return true;
   }
@@ -112,16 +129,24 @@ export class SourcePorts {
       k[key.at.protocol] = int[base + AT.PROTOCOL]!;
       k[key.at.flags] = way;
     };
-    const out = int[base + AT.OUT_PORTS]!;
-    const there = echo ? 0 : out >>> 16;
-    put(AT.OUT_DESTINATION, AT.OUT_SOURCE, there | (out << 16), NAT_WAY.BACK);
+    const there = echo ? 0 : int[base + AT.OUT_PORTS]! >>> 16;
+    const own = int[base + AT.PORTS]! & 0xffff;
+    put(AT.SOURCE, AT.OUT_DESTINATION, own | (there << 16), NAT_WAY.OUT);
     if (!map.lookup(k, v)) return false;
-    map.delete(k);
-    put(AT.OUT_DESTINATION, AT.OUT_SOURCE, there | (port << 16), NAT_WAY.BACK);
+    const values = new DataView(v.buffer);
+    const before = values.getUint16(value.at.port, true);
+    values.setUint16(value.at.port, port, true);
     map.update(k, v, UPDATE.ANY);
-    put(AT.SOURCE, AT.OUT_DESTINATION, (int[base + AT.PORTS]! & 0xffff) | (there << 16), NAT_WAY.OUT);
-    if (!map.lookup(k, v)) return false;
-    new DataView(v.buffer).setUint16(value.at.port, port, true);
+    // The answers' half: the same but for whom they are for.
+    for (let i = 0; i < (four ? 1 : 4); i++) {
+      values.setInt32(value.at.address + 4 * i, int[base + AT.SOURCE + i]!, true);
+    }
+    values.setUint16(value.at.port, own, true);
+    put(AT.OUT_DESTINATION, AT.OUT_SOURCE, there | (before << 16), NAT_WAY.BACK);
+    const theirs = new Uint8Array(value.bytes);
+    const end = value.at.port + 2;
+    if (map.lookup(k, theirs) && theirs.subarray(0, end).every((byte, at) => byte === v[at])) map.delete(k);
+    put(AT.OUT_DESTINATION, AT.OUT_SOURCE, there | (port << 16), NAT_WAY.BACK);
     map.update(k, v, UPDATE.ANY);
     return true;
   }

@@ -137,6 +137,137 @@ describe('a pod’s packets to the outside', () => {
     });
   }
 
+  for (const [order, first, second] of [
+    ['in order', 0, 1],
+    ['the other way round', 1, 0],
+  ] as const) {
+    it(`two pods whose ports the capture has exchanged, ${order}: each keeps what was seen`, async () => {
+      const sent = (address: string, port: number, who: number, flags = 'S'): Uint8Array =>
+        packet(`${address}:${port}`, `${OUT}:443`, flags, { sequence: 1000 * who + (flags === 'S' ? 0 : 1) });
+      // The simulator keeps a's 40000 and gives c another; the capture gave a 50000, and 40000 to c.
+      const ports = [50000, 40000];
+      const pods = [A, '10.0.1.3'];
+      const answer = (who: number): Uint8Array => packet(`${OUT}:443`, `${N1}:${ports[who]}`, 'SA', { sequence: who });
+      const capture = [
+        on('lxc', packet(`${A}:40001`, `${OUT}:80`, 'S')),
+        on('lxc', sent(A, 40000, 0)),
+        on('lxc', sent('10.0.1.3', 40000, 1)),
+        ...[first, second].map((who) => on('eth0', sent(N1, ports[who]!, who))),
+        ...[first, second].map((who) => on('eth0', answer(who))),
+        ...[first, second].map((who) => on('lxc', sent(pods[who]!, 40000, who, 'A'))),
+        ...[first, second].map((who) => on('eth0', sent(N1, ports[who]!, who, 'A'))),
+      ];
+      const world = makeWorld({ policies: '', sets: ['bpf.masquerade=true'] });
+      const { packets, connections, result } = await replayed(world, [capture], { at: 'any', ...BOTH });
+      assert.deepEqual(
+        packets.slice(3).map(({ verdict }) => verdict),
+        [...Array(2).fill('OBSERVED'), ...Array(4).fill('FORWARDED'), ...Array(2).fill('OBSERVED')],
+      );
+      for (const one of packets.slice(5, 7)) assert.deepEqual(one.path, ['xdp', 'from-netdev', 'to-container']);
+      assert.equal(connections.length, 3);
+      assert.equal(result.portAdoptions, 2);
+      // Two translations of both halves each, and the first packet's.
+      assert.equal([...world.sim.maps.nat4.entries()].length, 6);
+    });
+  }
+
+  it('two pods that send the same: predicted ports are recognised, others belong to neither', async () => {
+    const world = makeWorld({ policies: '', sets: ['bpf.masquerade=true'] });
+    const C = '10.0.1.3';
+    const sent = [udp(`${A}:53000`, `${OUT}:53`, 'who'), udp(`${C}:53001`, `${OUT}:53`, 'who')];
+    const { packets, result } = await replayed(
+      world,
+      [
+        [
+          ...sent.map((one) => on('lxc', one)),
+          on('eth0', udp(`${N1}:50000`, `${OUT}:53`, 'who')),
+          on('eth0', udp(`${N1}:53000`, `${OUT}:53`, 'who')),
+          on('eth0', udp(`${N1}:53001`, `${OUT}:53`, 'who')),
+        ],
+      ],
+      { at: 'node:n1', ...BOTH },
+    );
+    assert.deepEqual(
+      packets.slice(2).map(({ verdict }) => verdict),
+      ['UNKNOWN', 'OBSERVED', 'OBSERVED'],
+    );
+    assert.equal(result.portAdoptions, 0);
+  });
+
+  it('a node without an address of the family leaves pods theirs', async () => {
+    const [a6, n6, out6] = ['fd00:1::1', 'fd00:9::1', '2001:db8::7'];
+    const manifests = makeWorld({ sets: ['bpf.masquerade=true', 'ipv6.enabled=true'] });
+    const tcp = (source: string, destination: string, sourcePort: number, destinationPort: number, flags: string) =>
+      frame({ protocol: 'tcp', source, destination, sourcePort, destinationPort, flags });
+    // n1 has no IPv6 address in CLUSTER: nothing can be put in place, and the pod's packet leaves as it is.
+    const { packets } = await replayed(
+      manifests,
+      [[on('lxc', tcp(a6, out6, 40000, 443, 'S')), on('eth0', tcp(n6, out6, 40000, 443, 'S'))]],
+      { at: 'any', ...BOTH },
+    );
+    assert.deepEqual(packets[0]!.path, ['from-container', 'to-netdev']);
+    assert.equal(packets[0]!.verdict, 'FORWARDED');
+    assert.notEqual(packets[1]!.verdict, 'OBSERVED');
+  });
+
+  it('IPv6, through a service whose backend is outside: another port is adopted, the answer goes back to the frontend', async () => {
+    const more = `
+apiVersion: v1
+kind: Node
+metadata: { name: n3 }
+spec: { podCIDRs: ["fd00:3::/64"] }
+status: { addresses: [{ type: InternalIP, address: "fd00:9::3" }] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: e, namespace: x }
+spec: { nodeName: n3, containers: [{ name: c }] }
+status: { phase: Running, podIPs: [{ ip: "fd00:3::5" }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: far, namespace: x }
+spec: { clusterIP: "fd00:96::1", clusterIPs: ["fd00:96::1"], ipFamilies: [IPv6], ports: [{ port: 80, targetPort: 443 }] }
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: far-1, namespace: x, labels: { kubernetes.io/service-name: far } }
+addressType: IPv6
+ports: [{ name: "", port: 443, protocol: TCP }]
+endpoints: [{ addresses: ["2001:db8::7"], conditions: { ready: true } }]
+`;
+    const [pod, node, far, vip] = ['fd00:3::5', 'fd00:9::3', '2001:db8::7', 'fd00:96::1'];
+    const tcp = (
+      source: string,
+      sourcePort: number,
+      destination: string,
+      destinationPort: number,
+      flags: string,
+    ): Uint8Array => frame({ protocol: 'tcp', source, destination, sourcePort, destinationPort, flags });
+    const world = makeWorld({ policies: more, sets: ['bpf.masquerade=true', 'ipv6.enabled=true'] });
+    const { packets, result, connections } = await replayed(
+      world,
+      [
+        [
+          on('lxc', tcp(pod, 40001, far, 1, 'S')),
+          on('lxc', tcp(pod, 40000, vip, 80, 'S')),
+          on('eth0', tcp(node, 50123, far, 443, 'S')),
+          on('eth0', tcp(far, 443, node, 50123, 'SA')),
+          on('lxc', tcp(vip, 80, pod, 40000, 'SA')),
+          on('lxc', tcp(pod, 40000, vip, 80, 'A')),
+          on('eth0', tcp(node, 50123, far, 443, 'A')),
+        ],
+      ],
+      { at: 'any', ...BOTH },
+    );
+    assert.deepEqual(
+      packets.slice(1).map(({ verdict }) => verdict),
+      ['FORWARDED', 'OBSERVED', 'FORWARDED', 'OBSERVED', 'FORWARDED', 'OBSERVED'],
+    );
+    assert.deepEqual(packets[3]!.path, ['xdp', 'from-netdev', 'to-container']);
+    assert.deepEqual([result.portAdoptions, connections.length], [1, 2]);
+  });
+
   it('an output that is like no input stays what it was: the node’s own, or unknown at the node', async () => {
     const capture = [
       [
