@@ -34,6 +34,7 @@ export function summaryJson(result: ReplayResult, seconds: number): Record<strin
     portsAdopted: result.portAdoptions,
     flowsForgotten: result.forgotten,
     timesClamped: result.clamped,
+    collected: result.collected,
     at: result.vantages.map(({ capture, interface: name, vantage }) => ({
       capture,
       ...(name === undefined ? {} : { interface: name }),

@@ -5,6 +5,7 @@ import type { StoredMapName } from '../datapath/index.ts';
 import type { ByteMap, MapWrite } from '../maps/index.ts';
 import { ctEntry, MAPS, type MapSpec } from '../schema/index.ts';
 import type { Dataplane } from './dataplane.ts';
+import { collectTranslations } from './nat-gc.ts';
 
 /** The maps that are collected. */
 export const CONNTRACK_MAPS = [
@@ -30,6 +31,12 @@ export interface CollectedEntries {
   readonly deleted: number;
   /** Deleted ones by map. */
   readonly byMap: Readonly<Partial<Record<StoredMapName, number>>>;
+}
+
+/** What one pass of a {@link ConntrackGc} did. */
+export interface CollectedPass extends CollectedEntries {
+  /** Halves of translations whose connection is gone. */
+  readonly translations: number;
 }
 
 /** What is collected besides expired entries. */
@@ -109,6 +116,8 @@ export class ConntrackGc {
   private readonly dataplane: Pick<Dataplane, 'maps' | 'apply'>;
   private readonly fixed: boolean;
   private last: number | undefined;
+  /** Over all passes: how many there were, connections and halves of translations that went. */
+  readonly total = { passes: 0, connections: 0, translations: 0 };
 
   /** @param fixedSeconds `conntrack-gc-interval`: 0 = by what is found */
   constructor(dataplane: Pick<Dataplane, 'maps' | 'apply'>, fixedSeconds = 0) {
@@ -124,9 +133,13 @@ export class ConntrackGc {
   }
 
   /** One pass, due or not (a full map wakes it early); sets the interval to the next. */
-  collect(now: number, options: CollectOptions = {}): CollectedEntries {
+  collect(now: number, options: CollectOptions = {}): CollectedPass {
     const waited = this.last === undefined ? this.interval : now - this.last;
-    const result = collectConntrack(this.dataplane, now, options);
+    const connections = collectConntrack(this.dataplane, now, options);
+    const result = { ...connections, translations: collectTranslations(this.dataplane, now) };
+    this.total.passes++;
+    this.total.connections += result.deleted;
+    this.total.translations += result.translations;
     this.last = now;
     if (!this.fixed && result.scanned > 0) {
       this.interval = nextGcInterval(this.interval, result.deleted / result.scanned, waited);
@@ -135,7 +148,7 @@ export class ConntrackGc {
   }
 
   /** A pass if one is due. */
-  tick(now: number): CollectedEntries | undefined {
+  tick(now: number): CollectedPass | undefined {
     return this.isDue(now) ? this.collect(now) : undefined;
   }
 }

@@ -7,6 +7,7 @@ export { Packet, Meta, type StoredMapName } from '../datapath/index.ts';
 export {
   collectConntrack,
   type CollectedEntries,
+  type CollectedPass,
   type CollectOptions,
   CONNTRACK_MAPS,
   ConntrackGc,
@@ -15,3 +16,4 @@ export {
   type MapPressure,
   nextGcInterval,
 } from './conntrack-gc.ts';
+export { collectTranslations } from './nat-gc.ts';

@@ -5,7 +5,7 @@ import { type CaptureError, MergedCapture, type PacketSource } from '../capture/
 import type { ClusterState } from '../control/index.ts';
 import type { RuleRef } from '../control/provenance.ts';
 import { Packet } from '../datapath/index.ts';
-import type { Dataplane } from '../dataplane/index.ts';
+import { ConntrackGc, type Dataplane } from '../dataplane/index.ts';
 import type { ConnectionRecord, FlowRequest, PacketRecord } from '../flow/index.ts';
 import type { ByteMap } from '../maps/index.ts';
 import { configValue } from '../schema/index.ts';
@@ -63,6 +63,8 @@ export interface ReplayOptions {
   readonly learning?: NameLearning;
   /** Connections held at once; 1,000,000 unless told. */
   readonly maxConnections?: number;
+  /** Off: expired conntrack entries stay in their maps. They are absent to the datapath either way. */
+  readonly collect?: boolean;
   /** Seed of the replay's own tables. */
   readonly seed?: number;
 }
@@ -126,6 +128,8 @@ export interface ReplayResult {
   readonly describer: Describer;
   /** Requests within connections that policy hands to a proxy, by verdict. */
   readonly requests: Readonly<Partial<Record<FlowRequest['verdict'], number>>>;
+  /** What garbage collection of conntrack took: passes, entries of connections, halves of translations. */
+  readonly collected: ConntrackGc['total'];
 }
 
 const LINK_BYTES = 20;
@@ -189,6 +193,7 @@ class Run implements JudgedPacket {
   private lastSeconds = 0;
   private lastNanoseconds = 0;
   private clamped = 0;
+  private readonly gc: ConntrackGc;
   private fileBytes = 0;
 
   constructor(
@@ -199,6 +204,7 @@ class Run implements JudgedPacket {
     maps: ReadonlyMap<string, ByteMap>,
   ) {
     this.options = options;
+    this.gc = new ConntrackGc(options.dataplane);
     this.sink = sink;
     this.directory = directory;
     this.told = told;
@@ -285,6 +291,7 @@ class Run implements JudgedPacket {
       directory: this.directory,
       describer: this.describer,
       requests: this.requests?.counts ?? {},
+      collected: this.gc.total,
     };
   }
 
@@ -436,6 +443,7 @@ class Run implements JudgedPacket {
       this.clamped++;
       return;
     }
+    if (since !== this.lastSeconds && this.options.collect !== false) this.gc.tick(since);
     this.lastSeconds = since;
     this.lastNanoseconds = nanoseconds;
   }

@@ -113,7 +113,7 @@ describe('interval', () => {
     assert.equal(gc.tick(1000), undefined);
     assert.equal(gc.tick(900), undefined);
     assert.equal(gc.tick(1299), undefined);
-    assert.deepEqual(gc.tick(1300), { scanned: 0, deleted: 0, byMap: {} });
+    assert.deepEqual(gc.tick(1300), { scanned: 0, deleted: 0, byMap: {}, translations: 0 });
     assert.equal(gc.interval, 450);
     assert.equal(gc.tick(1749), undefined);
     assert.notEqual(gc.tick(1750), undefined);
