@@ -53,14 +53,31 @@ function remainder(high: number, low: number, size: number): number {
  */
 export function maglevTable(backends: readonly MaglevBackend[], options: MaglevOptions): Uint32Array {
   const { size } = options;
+  const table = new Uint32Array(size);
+  return fillMaglevTable(backends, options, table, new Uint8Array(size)) ? table : new Uint32Array(0);
+}
+
+/**
+ * The same into an array of the caller's, whose elements hold every id. Who makes many tables gives the same `taken` each time,
+ * `size` bytes of any content. False, and nothing is written, when there is no backend.
+ */
+export function fillMaglevTable(
+  backends: readonly MaglevBackend[],
+  options: MaglevOptions,
+  table: Uint8Array | Uint16Array | Uint32Array,
+  taken: Uint8Array,
+): boolean {
+  const size = options.size | 0;
   const sorted = sortByName(backends);
   const n = sorted.length;
-  if (n === 0) return new Uint32Array(0);
-  const table = new Uint32Array(size);
-  if (n === 1) return table.fill(sorted[0]!.id);
+  if (n === 0) return false;
+  if (n === 1) {
+    table.fill(sorted[0]!.id);
+    return true;
+  }
 
-  const position = new Uint32Array(n);
-  const skip = new Uint32Array(n);
+  const position = new Int32Array(n);
+  const skip = new Int32Array(n);
   const weight = new Float64Array(n);
   let weightSum = 0;
   for (let i = 0; i < n; i++) {
@@ -72,7 +89,7 @@ export function maglevTable(backends: readonly MaglevBackend[], options: MaglevO
   }
   const weighted = Math.floor(weightSum / n) > 1;
   const credit = weight.map((w) => w / n);
-  const taken = new Uint8Array(size);
+  taken.fill(0);
   for (let turn = 0, next = 0; turn < size; turn++) {
     let i = next;
     next = next + 1 === n ? 0 : next + 1;
@@ -82,16 +99,18 @@ export function maglevTable(backends: readonly MaglevBackend[], options: MaglevO
     }
     let slot = position[i]!;
     const step = skip[i]!;
-    while (taken[slot] === 1) {
-      slot += step;
-      if (slot >= size) slot -= size;
+    // The remainder without a branch: whether a step passes the end is as good as chance, and most of the time goes by here.
+    const back = (step - size) | 0;
+    while (taken[slot] !== 0) {
+      slot = (slot + back) | 0;
+      slot = (slot + (size & (slot >> 31))) | 0;
     }
     taken[slot] = 1;
     table[slot] = sorted[i]!.id;
     slot += step;
     position[i] = slot >= size ? slot - size : slot;
   }
-  return table;
+  return true;
 }
 
 interface NamedBackend {

@@ -1,7 +1,7 @@
 // Maglev tables as they are kept: one for each list of backends, a byte or two a slot. Input: backends with ids and weights.
 // Output: SharedTable, whose bytes are made when they are asked for. Invariant: equal lists share one table; a table nobody
 // uses is let go of.
-import { type MaglevBackend, maglevTable } from '../maglev/index.ts';
+import { fillMaglevTable, type MaglevBackend } from '../maglev/index.ts';
 
 /** A table in small. */
 export class SharedTable {
@@ -41,6 +41,8 @@ export class MaglevTables {
   private readonly tables = new Map<string, SharedTable>();
   private size: number;
   private seed: number;
+  /** Working memory of the tables' making. */
+  private taken = new Uint8Array(0);
 
   constructor(size: number, seed: number) {
     this.size = size;
@@ -68,12 +70,9 @@ export class MaglevTables {
     let table = this.tables.get(signature);
     if (table === undefined) {
       const slots = backends.length <= 256 ? new Uint8Array(size) : new Uint16Array(size);
-      slots.set(
-        maglevTable(
-          backends.map((backend, index) => ({ ...backend, id: index })),
-          { size, seed },
-        ),
-      );
+      if (this.taken.length !== size) this.taken = new Uint8Array(size);
+      const numbered = backends.map((backend, index) => ({ ...backend, id: index }));
+      fillMaglevTable(numbered, { size, seed }, slots, this.taken);
       table = new SharedTable(
         signature,
         Uint32Array.from(backends, ({ id }) => id),
