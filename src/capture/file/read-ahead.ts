@@ -31,7 +31,8 @@ class Slot implements Chunk {
   loaded: Promise<void> = Promise.resolve();
 
   constructor(headroom: number, size: number) {
-    this.bytes = new Uint8Array(headroom + size);
+    // Not cleared: only what was read is handed out, and so the thread that reads meets the pages first, not this one.
+    this.bytes = new Uint8Array(Buffer.allocUnsafeSlow(headroom + size).buffer);
     this.view = new DataView(this.bytes.buffer);
     this.start = headroom;
     this.end = headroom;
