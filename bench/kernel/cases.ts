@@ -136,6 +136,10 @@ export const HOOKS: readonly KernelCase[] = [
     { ...hook, program: 'bench_container' },
     [9, 18],
   ),
+  ...both('from-container, the same, first packet in a second', (flows) => pod(FRONTEND.local, flows), {
+    ...hook,
+    program: 'bench_container_first',
+  }),
   // One flow only: the connections of more would fill the tables that the others are measured in.
   {
     ...hook,

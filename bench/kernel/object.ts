@@ -15,8 +15,10 @@ import {
   kernelHz,
   KernelMap,
   PACKAGE,
+  recentPlaces,
+  recentSizes,
 } from '../../src/dataplane/xdp/index.ts';
-import { loadConstants, type MapName, MAPS, ringBytes, type MapSpec } from '../../src/schema/index.ts';
+import { loadConstants, type MapName, MAPS, OBJECT_MAPS, ringBytes, type MapSpec } from '../../src/schema/index.ts';
 
 /** Where the C datapath is. */
 export const SOURCES = join(PACKAGE, 'native', 'bpf');
@@ -120,7 +122,11 @@ export class BenchObject {
         clockFromMap: 0,
         hz: kernelHz() ?? 0,
         maglevSlots: MAPS.maglev4.innerEntries ?? 0,
+        recentPlaces: recentPlaces(ENTRIES.ctTcp4 ?? 0, addon.cpus()),
       });
+      const recent = loadConstants.decode(constants);
+      for (const [name, entries] of recentSizes(addon, recent))
+        addon.objectSetMax(handle, OBJECT_MAPS[name].name, entries);
       checked(addon.objectSetConstant(handle, loadConstants.name, constants), 'set constants', loadConstants.name);
       const errno = addon.objectLoad(handle);
       if (errno < 0) throw new BpfError('load', 'wrappers.bpf.o', errno, addon.lastLog());

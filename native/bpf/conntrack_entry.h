@@ -98,6 +98,8 @@ INLINE bool track(struct weir_context *cx, const struct weir_config *config,
                   struct weir_ct_entry *entry, bool towards_owner, bool tcp, const bool service) {
   __u16 flags = entry->flags;
   bool closing = flags & CT_BOTH_CLOSING;
+  if (unlikely(tcp && closing && (cx->tcp_flags & TCP_SYN)))
+    disturb(cx);
   if (service && tcp && closing && (cx->tcp_flags & TCP_SYN)) {
     if ((__s32)(entry->last_tx_report + config->ct_service_grace) <= (__s32)cx->now)
       return true;
@@ -138,6 +140,8 @@ INLINE void move_to_answered(struct weir_context *cx, const int family) {
   struct weir_ct_entry *moved = scratch_entry(cx);
   __builtin_memcpy(moved, from, sizeof(*moved));
   struct weir_ct_entry *known = seek(cx, tcp, true, family);
+  if (known)
+    disturb(cx);
   if (known && !is_expired(cx, known)) {
     if ((known->flags ^ moved->flags) & WEIR_CT_FLAG_INBOUND)
       moved->flags |= WEIR_CT_FLAG_BOTH_WAYS;

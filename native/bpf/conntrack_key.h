@@ -3,7 +3,7 @@
  * is canonical: the lower end first, by signed comparison of little-endian loads; a flag says which
  * end owns it. Output: cx->key. Invariant: both directions of a connection give the same key. */
 #pragma once
-#include "context.h"
+#include "recent.h"
 
 /* Sign of the comparison of two IPv6 addresses, word by word as signed integers. */
 INLINE int compare_words(const __u32 *a, const __u32 *b) {
@@ -101,6 +101,8 @@ INLINE int store(struct weir_context *cx, bool tcp, const bool answered, __u64 h
 
 /* Removes the current key. */
 INLINE void forget(struct weir_context *cx, bool tcp, const bool answered, const int family) {
+  if (answered)
+    disturb(cx);
   if (tcp) {
     if (family == 4)
       answered ? bpf_map_delete_elem(&weir_ct_tcp4, cx->key)

@@ -130,11 +130,16 @@ INLINE void begin_told(struct weir_context *cx) {
     clock->latest = now;
 }
 
-/* Clears the slot and takes in what every hook has. */
-INLINE void begin(struct weir_context *cx, const struct weir_config *config, int hook) {
+/* Clears the slot. */
+INLINE void begin_bare(struct weir_context *cx, int hook) {
   __builtin_memset(cx, 0, offsetof(struct weir_context, key));
   cx->hook = hook;
   cx->ct_status = WEIR_CT_NONE;
+}
+
+/* Clears the slot and takes in what every hook has. */
+INLINE void begin(struct weir_context *cx, const struct weir_config *config, int hook) {
+  begin_bare(cx, hook);
   cx->features = config->features & weir_load.features;
 }
 

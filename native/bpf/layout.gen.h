@@ -1288,13 +1288,15 @@ struct weir_load {
 	__u32 clock_from_map; /* @8 1 = time and meta come from weir_clock; 0 = jiffies and the packet’s own */
 	__u32 hz; /* @12 jiffies a second */
 	__u32 maglev_slots; /* @16 slots of each Maglev table as loaded; 0 = as the configuration says */
+	__u32 recent_places; /* @20 places of weir_recent4 for each processor, a power of two from 4; of weir_recent6 half; 0 = none */
 };
-_Static_assert(sizeof(struct weir_load) == 20, "weir_load: size");
+_Static_assert(sizeof(struct weir_load) == 24, "weir_load: size");
 _Static_assert(__builtin_offsetof(struct weir_load, features) == 0, "weir_load.features");
 _Static_assert(__builtin_offsetof(struct weir_load, recording) == 4, "weir_load.recording");
 _Static_assert(__builtin_offsetof(struct weir_load, clock_from_map) == 8, "weir_load.clock_from_map");
 _Static_assert(__builtin_offsetof(struct weir_load, hz) == 12, "weir_load.hz");
 _Static_assert(__builtin_offsetof(struct weir_load, maglev_slots) == 16, "weir_load.maglev_slots");
+_Static_assert(__builtin_offsetof(struct weir_load, recent_places) == 20, "weir_load.recent_places");
 
 /* Events for which the ring had no room */
 struct weir_lost {
@@ -1534,6 +1536,115 @@ _Static_assert(__builtin_offsetof(struct weir_context, nat_reverse) == 328, "wei
 _Static_assert(__builtin_offsetof(struct weir_context, nat_spare) == 330, "weir_context.nat_spare");
 _Static_assert(__builtin_offsetof(struct weir_context, spare) == 332, "weir_context.spare");
 _Static_assert(__builtin_offsetof(struct weir_context, entry) == 336, "weir_context.entry");
+
+/* Disturbances so far */
+struct weir_disturbed {
+	__u32 times; /* @0 connections that a packet began anew or took away */
+};
+_Static_assert(sizeof(struct weir_disturbed) == 4, "weir_disturbed: size");
+_Static_assert(__builtin_offsetof(struct weir_disturbed, times) == 0, "weir_disturbed.times");
+
+/* Changes so far */
+struct weir_generation {
+	__u32 changes; /* @0 writes to the maps from outside the programs */
+};
+_Static_assert(sizeof(struct weir_generation) == 4, "weir_generation: size");
+_Static_assert(__builtin_offsetof(struct weir_generation, changes) == 0, "weir_generation.changes");
+
+/* What became of a connection’s last packet, IPv4: one cache line */
+struct weir_recent4 {
+	__u32 source[1]; /* @0 source address, raw */
+	__u32 destination[1]; /* @4 frontend address, raw */
+	__u32 backend[1]; /* @8 backend address, raw */
+	__u32 ports; /* @12 raw ports before translation, source in the low half */
+	__u64 until; /* @16 time from which on it is void: jiffies, or seconds of a test run */
+	__u32 generation; /* @24 generation of the maps when it was made */
+	__u32 disturbed; /* @28 disturbances of the client’s connections when it was made */
+	__u32 ifindex; /* @32 interface it arrived on */
+	__u32 out_ifindex; /* @36 interface of the delivery or redirect */
+	__u32 macs[3]; /* @40 next-hop MAC, own MAC; zero = unchanged */
+	__u32 source_identity; /* @52 identity of the source */
+	__u16 port; /* @56 raw backend port */
+	__u16 size; /* @58 longest packet that may take this way: what a route’s MTU let pass */
+	__u8 protocol; /* @60 IP protocol number */
+	__u8 tcp_flags; /* @61 TCP flags that the entries have noted */
+	__u8 action; /* @62 ACTION: LOCAL or REDIRECT */
+	__u8 pad[1];
+};
+_Static_assert(sizeof(struct weir_recent4) == 64, "weir_recent4: size");
+_Static_assert(__builtin_offsetof(struct weir_recent4, source) == 0, "weir_recent4.source");
+_Static_assert(__builtin_offsetof(struct weir_recent4, destination) == 4, "weir_recent4.destination");
+_Static_assert(__builtin_offsetof(struct weir_recent4, backend) == 8, "weir_recent4.backend");
+_Static_assert(__builtin_offsetof(struct weir_recent4, ports) == 12, "weir_recent4.ports");
+_Static_assert(__builtin_offsetof(struct weir_recent4, until) == 16, "weir_recent4.until");
+_Static_assert(__builtin_offsetof(struct weir_recent4, generation) == 24, "weir_recent4.generation");
+_Static_assert(__builtin_offsetof(struct weir_recent4, disturbed) == 28, "weir_recent4.disturbed");
+_Static_assert(__builtin_offsetof(struct weir_recent4, ifindex) == 32, "weir_recent4.ifindex");
+_Static_assert(__builtin_offsetof(struct weir_recent4, out_ifindex) == 36, "weir_recent4.out_ifindex");
+_Static_assert(__builtin_offsetof(struct weir_recent4, macs) == 40, "weir_recent4.macs");
+_Static_assert(__builtin_offsetof(struct weir_recent4, source_identity) == 52, "weir_recent4.source_identity");
+_Static_assert(__builtin_offsetof(struct weir_recent4, port) == 56, "weir_recent4.port");
+_Static_assert(__builtin_offsetof(struct weir_recent4, size) == 58, "weir_recent4.size");
+_Static_assert(__builtin_offsetof(struct weir_recent4, protocol) == 60, "weir_recent4.protocol");
+_Static_assert(__builtin_offsetof(struct weir_recent4, tcp_flags) == 61, "weir_recent4.tcp_flags");
+_Static_assert(__builtin_offsetof(struct weir_recent4, action) == 62, "weir_recent4.action");
+_Static_assert(__builtin_offsetof(struct weir_recent4, pad) == 63, "weir_recent4.pad");
+
+/* What became of a connection’s last packet, IPv6: two cache lines */
+struct weir_recent6 {
+	__u32 source[4]; /* @0 source address, raw */
+	__u32 destination[4]; /* @16 frontend address, raw */
+	__u32 backend[4]; /* @32 backend address, raw */
+	__u32 ports; /* @48 raw ports before translation, source in the low half */
+	__u8 gap[4];
+	__u64 until; /* @56 time from which on it is void: jiffies, or seconds of a test run */
+	__u32 generation; /* @64 generation of the maps when it was made */
+	__u32 disturbed; /* @68 disturbances of the client’s connections when it was made */
+	__u32 ifindex; /* @72 interface it arrived on */
+	__u32 out_ifindex; /* @76 interface of the delivery or redirect */
+	__u32 macs[3]; /* @80 next-hop MAC, own MAC; zero = unchanged */
+	__u32 source_identity; /* @92 identity of the source */
+	__u16 port; /* @96 raw backend port */
+	__u16 size; /* @98 longest packet that may take this way: what a route’s MTU let pass */
+	__u8 protocol; /* @100 IP protocol number */
+	__u8 tcp_flags; /* @101 TCP flags that the entries have noted */
+	__u8 action; /* @102 ACTION: LOCAL or REDIRECT */
+	__u8 pad[25];
+};
+_Static_assert(sizeof(struct weir_recent6) == 128, "weir_recent6: size");
+_Static_assert(__builtin_offsetof(struct weir_recent6, source) == 0, "weir_recent6.source");
+_Static_assert(__builtin_offsetof(struct weir_recent6, destination) == 16, "weir_recent6.destination");
+_Static_assert(__builtin_offsetof(struct weir_recent6, backend) == 32, "weir_recent6.backend");
+_Static_assert(__builtin_offsetof(struct weir_recent6, ports) == 48, "weir_recent6.ports");
+_Static_assert(__builtin_offsetof(struct weir_recent6, gap) == 52, "weir_recent6.gap");
+_Static_assert(__builtin_offsetof(struct weir_recent6, until) == 56, "weir_recent6.until");
+_Static_assert(__builtin_offsetof(struct weir_recent6, generation) == 64, "weir_recent6.generation");
+_Static_assert(__builtin_offsetof(struct weir_recent6, disturbed) == 68, "weir_recent6.disturbed");
+_Static_assert(__builtin_offsetof(struct weir_recent6, ifindex) == 72, "weir_recent6.ifindex");
+_Static_assert(__builtin_offsetof(struct weir_recent6, out_ifindex) == 76, "weir_recent6.out_ifindex");
+_Static_assert(__builtin_offsetof(struct weir_recent6, macs) == 80, "weir_recent6.macs");
+_Static_assert(__builtin_offsetof(struct weir_recent6, source_identity) == 92, "weir_recent6.source_identity");
+_Static_assert(__builtin_offsetof(struct weir_recent6, port) == 96, "weir_recent6.port");
+_Static_assert(__builtin_offsetof(struct weir_recent6, size) == 98, "weir_recent6.size");
+_Static_assert(__builtin_offsetof(struct weir_recent6, protocol) == 100, "weir_recent6.protocol");
+_Static_assert(__builtin_offsetof(struct weir_recent6, tcp_flags) == 101, "weir_recent6.tcp_flags");
+_Static_assert(__builtin_offsetof(struct weir_recent6, action) == 102, "weir_recent6.action");
+_Static_assert(__builtin_offsetof(struct weir_recent6, pad) == 103, "weir_recent6.pad");
+
+/* What a decision record says besides */
+struct weir_recent_record {
+	__u32 destination_identity; /* @0 identity of the destination */
+	__u32 cookie; /* @4 rule set that decided */
+	__u32 backend_id; /* @8 backend id */
+	__u16 reverse_nat; /* @12 reverse NAT index */
+	__u16 endpoint_id; /* @14 endpoint */
+};
+_Static_assert(sizeof(struct weir_recent_record) == 16, "weir_recent_record: size");
+_Static_assert(__builtin_offsetof(struct weir_recent_record, destination_identity) == 0, "weir_recent_record.destination_identity");
+_Static_assert(__builtin_offsetof(struct weir_recent_record, cookie) == 4, "weir_recent_record.cookie");
+_Static_assert(__builtin_offsetof(struct weir_recent_record, backend_id) == 8, "weir_recent_record.backend_id");
+_Static_assert(__builtin_offsetof(struct weir_recent_record, reverse_nat) == 12, "weir_recent_record.reverse_nat");
+_Static_assert(__builtin_offsetof(struct weir_recent_record, endpoint_id) == 14, "weir_recent_record.endpoint_id");
 
 /* weir_config: array, the datapath’s configuration */
 #define WEIR_MAP_CONFIG_MAX 1

@@ -484,3 +484,54 @@ struct {
 	__type(key, __u32);
 	__type(value, struct weir_context);
 } weir_contexts SEC(".maps");
+
+/* what just passed, IPv4: places of each processor */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 4);
+	__type(key, __u32);
+	__type(value, struct weir_recent4);
+	__uint(map_flags, BPF_F_MMAPABLE);
+} weir_recent4 SEC(".maps");
+
+/* what just passed, IPv6: places of each processor */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct weir_recent6);
+	__uint(map_flags, BPF_F_MMAPABLE);
+} weir_recent6 SEC(".maps");
+
+/* the same for decision records, IPv4 */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 4);
+	__type(key, __u32);
+	__type(value, struct weir_recent_record);
+} weir_recent_told4 SEC(".maps");
+
+/* the same for decision records, IPv6 */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct weir_recent_record);
+} weir_recent_told6 SEC(".maps");
+
+/* changes of maps from outside the programs */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_generation);
+	__uint(map_flags, BPF_F_MMAPABLE);
+} weir_generation SEC(".maps");
+
+/* disturbances by a hash of the client */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, struct weir_disturbed);
+} weir_disturbed SEC(".maps");

@@ -5,8 +5,7 @@
  * Invariant: the same answer and the same map writes as theirs; the context is local, so that what
  * it holds is in registers. */
 #pragma once
-#include "hooks/tc.h"
-#include "plain_parse.h"
+#include "plain_recent.h"
 #include "sender.h"
 
 /* An answered entry of the current key through this frontend that nothing is about to end. */
@@ -37,13 +36,12 @@ INLINE void track_plain(struct weir_context *cx, const struct weir_config *confi
 }
 
 INLINE int connection_plain(struct __sk_buff *skb, struct weir_context *cx,
-                            const struct weir_config *config, const int family) {
+                            const struct weir_config *config, const struct recent *recent,
+                            const int family) {
   const __u32 careful =
       WEIR_SERVICE_FLAG_TWO_SCOPES | WEIR_SERVICE_FLAG_L7LB | WEIR_SERVICE_FLAG_AFFINITY;
   bool tcp = cx->protocol == IPPROTO_TCP_;
-  if (tcp && (cx->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
-    return GIVE_UP;
-  if (sender(cx, config, family) != CONTINUE || cx->ttl <= 1)
+  if (sender(cx, config, family) != CONTINUE)
     return GIVE_UP;
   struct weir_service *master = find_service(cx, cx->ports >> 16, cx->protocol, family);
   if (!master || (master->flags & careful))
@@ -75,6 +73,11 @@ INLINE int connection_plain(struct __sk_buff *skb, struct weir_context *cx,
   /* From here on there is no way back. */
   track_plain(cx, config, memory, tcp, true);
   track_plain(cx, config, entry, tcp, false);
+  void *place = NULL;
+  __u32 at = 0;
+  /* Packets are counted in the entries themselves. */
+  if (recent && !HAS(cx, WEIR_FEATURE_CT_ACCOUNTING))
+    place = recent_claim(cx, recent, &at, family);
   cx->ct_status = WEIR_CT_ESTABLISHED;
   cx->cookie = entry->cookie;
   cx->destination_identity = entry->remote_identity;
@@ -83,41 +86,35 @@ INLINE int connection_plain(struct __sk_buff *skb, struct weir_context *cx,
   cx->record_flags |= WEIR_RECORD_FLAG_DNAT;
   int verdict =
       endpoint ? to_endpoint(skb, cx, endpoint, WEIR_ACTION_LOCAL) : to_route_of(skb, cx, family);
-  if (cx->action == WEIR_ACTION_LOCAL || cx->action == WEIR_ACTION_STACK)
-    cx->mark = identity_mark(cx->source_identity);
-  finish_of(cx, verdict, true);
-  if (weir_load.clock_from_map)
-    give_back(cx);
-  return carry_out(skb, cx);
+  if (place)
+    recent_keep(cx, recent, place, at, family);
+  return end_plain(skb, cx, verdict);
 }
 
 /* A packet of one family behind an untagged Ethernet header. */
-INLINE int run_connection_plain(struct __sk_buff *skb, const struct weir_config *config,
-                                const int family) {
+INLINE int run_connection_plain(struct __sk_buff *skb, const int family) {
   const __u32 needed = family == 4 ? WEIR_FEATURE_IPV4 : WEIR_FEATURE_IPV6;
   /* On the stack, as far as this way reads it: without room for other keys, translations, entries.
    */
   __u64 quick[(offsetof(struct weir_context, other_key) + 7) / 8];
   struct weir_context *cx = (struct weir_context *)quick;
-  begin(cx, config, WEIR_HOOK_FROM_CONTAINER);
-  void *data = DATA(skb);
-  if (!(cx->features & needed) || data + PLAIN_BYTES(family) > DATA_END(skb))
+  struct weir_config *config = config_of();
+  if (!config || !begin_connection(skb, cx, family))
     return GIVE_UP;
-  take_meta(skb, cx);
-  cx->egress = 1;
-  if (probing(cx) || (cx->meta_flags & WEIR_META_FLAG_SKIP_SERVICE) ||
-      !parse_plain(cx, data, skb->len, family))
+  struct recent recent = {};
+  bool remembers = weir_load.recent_places && recent_begin(recent_client(cx, family), &recent);
+  cx->features = config->features & weir_load.features;
+  if (!(cx->features & needed))
     return GIVE_UP;
-  return connection_plain(skb, cx, config, family);
+  take_seconds(cx);
+  return connection_plain(skb, cx, config, remembers ? &recent : NULL, family);
 }
 
 /* Functions of their own: the stack of a program is that of its deepest calls. */
 static __attribute__((noinline)) int connection_plain4(struct __sk_buff *skb) {
-  struct weir_config *config = config_of();
-  return config ? run_connection_plain(skb, config, 4) : GIVE_UP;
+  return run_connection_plain(skb, 4);
 }
 
 static __attribute__((noinline)) int connection_plain6(struct __sk_buff *skb) {
-  struct weir_config *config = config_of();
-  return config ? run_connection_plain(skb, config, 6) : GIVE_UP;
+  return run_connection_plain(skb, 6);
 }

@@ -241,8 +241,10 @@ INLINE int balance(struct weir_context *cx, const struct weir_config *config,
       id = reselect(cx);
       if (!id || !find_backend(id, backend, family))
         return no_backend(cx);
-      if (!probing(cx))
+      if (!probing(cx)) {
         entry->backend = id;
+        disturb(cx);
+      }
     }
     if ((cx->service_flags & WEIR_SERVICE_FLAG_AFFINITY) && !probing(cx))
       remember(cx, id);

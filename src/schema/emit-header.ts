@@ -7,6 +7,7 @@ import * as conntrack from './conntrack.ts';
 import { DROP } from './drop.ts';
 import { MAPS } from './maps.ts';
 import * as policy from './policy.ts';
+import * as recent from './recent.ts';
 import * as record from './record.ts';
 import * as runContext from './run-context.ts';
 import * as service from './service.ts';
@@ -16,7 +17,7 @@ const isStruct = (value: unknown): value is StructType =>
 
 /** Every struct of the schema, in declaration order. */
 export const allStructs = (): readonly StructType[] =>
-  [service, conntrack, policy, record, runContext].flatMap((module) =>
+  [service, conntrack, policy, record, runContext, recent].flatMap((module) =>
     (Object.values(module) as unknown[]).filter(isStruct),
   );
 

@@ -14,8 +14,14 @@ const KINDS: Readonly<Record<MapKind, string>> = {
   ring: 'BPF_MAP_TYPE_RINGBUF',
 };
 
-/** Maps that a process can map into its memory. */
-const MAPPABLE: readonly string[] = [OBJECT_MAPS.record.name, OBJECT_MAPS.clock.name];
+/** Maps that a process can map into its memory; places of a cache line, since the values of these begin at a page. */
+const MAPPABLE: readonly string[] = [
+  OBJECT_MAPS.record,
+  OBJECT_MAPS.clock,
+  OBJECT_MAPS.generation,
+  OBJECT_MAPS.recent4,
+  OBJECT_MAPS.recent6,
+].map(({ name }) => name);
 
 /** Bytes of a ring for this many records: each has a header of 8 bytes, and the kernel wants a power of two of pages. */
 export function ringBytes(spec: MapSpec): number {

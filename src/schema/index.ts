@@ -7,6 +7,7 @@ export * from './service.ts';
 export * from './conntrack.ts';
 export * from './policy.ts';
 export * from './record.ts';
+export * from './recent.ts';
 export * from './run-context.ts';
 export * from './maps.ts';
 export * from './trace.ts';

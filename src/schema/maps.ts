@@ -53,6 +53,7 @@ import {
   rateLimitKey,
   rateLimitValue,
 } from './record.ts';
+import { disturbedValue, generationValue, recent4, recent6, recentRecord } from './recent.ts';
 import { runContext } from './run-context.ts';
 import {
   affinityKey4,
@@ -290,4 +291,10 @@ export const OBJECT_MAPS = {
   eventsLost: spec('events_lost', 'percpu-array', configKey, lostValue, 1, 'events for which the ring had no room'),
   answers: spec('answers', 'percpu-array', configKey, answerBuffer, 1, 'where an answer is put together'),
   context: spec('contexts', 'percpu-array', configKey, runContext, 1, 'state of the run on this processor'),
+  recent4: spec('recent4', 'array', configKey, recent4, 4, 'what just passed, IPv4: places of each processor'),
+  recent6: spec('recent6', 'array', configKey, recent6, 2, 'what just passed, IPv6: places of each processor'),
+  recentTold4: spec('recent_told4', 'array', configKey, recentRecord, 4, 'the same for decision records, IPv4'),
+  recentTold6: spec('recent_told6', 'array', configKey, recentRecord, 2, 'the same for decision records, IPv6'),
+  generation: spec('generation', 'array', configKey, generationValue, 1, 'changes of maps from outside the programs'),
+  disturbed: spec('disturbed', 'array', configKey, disturbedValue, 4096, 'disturbances by a hash of the client'),
 } as const;

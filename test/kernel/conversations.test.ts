@@ -57,11 +57,14 @@ class Conversation {
   private epoch = 1;
   private globalEpoch = 1;
   private seconds = 0;
+  /** Seconds are seldom over, and connections end and begin anew within them. */
+  private readonly hurried: boolean;
   /** The flow whose packet is on its way. */
   private sent: Flow | undefined;
 
   constructor(random: Random) {
     this.random = random;
+    this.hurried = random.chance(40);
     this.family = random.pick([4, 6]);
     const { IPV4, IPV6, NODE_PORT, EVENTS, CT_ACCOUNTING, AUDIT, SOURCE_CHECK } = FEATURE;
     const more = [EVENTS, CT_ACCOUNTING, AUDIT, SOURCE_CHECK].filter(() => random.chance(35));
@@ -185,8 +188,8 @@ class Conversation {
   next(): Step {
     const { random, family } = this;
     this.sent = undefined;
-    if (random.chance(6)) return { writes: this.change() };
-    if (random.chance(30)) this.seconds += random.pick([1, 1, 2, 4, 5, 6, 7, 10, 59, 61]);
+    if (random.chance(this.hurried ? 2 : 6)) return { writes: this.change() };
+    if (random.chance(this.hurried ? 3 : 30)) this.seconds += random.pick([1, 1, 2, 4, 5, 6, 7, 10, 59, 61]);
     if (random.chance(2)) this.seconds += 601;
     const time = { seconds: Math.min(this.seconds, SPAN - 700), nanoseconds: 0 };
     const opening = this.flows.length === 0 || random.chance(8);
@@ -204,7 +207,8 @@ class Conversation {
     const flags = random.chance(12) ? META_FLAG.PARTIAL_CHECKSUM : random.chance(3) ? META_FLAG.PROBE : 0;
     const meta = { ...NO_META, flags, gsoSize: random.chance(5) ? random.pick([1400, 1600]) : 0 };
     if (!opening && flow.backend !== undefined && random.chance(40)) {
-      const tcpFlags = random.pick([SYN | ACK, SYN | ACK, ACK, ACK | PSH, ACK, ACK | PSH, FIN | ACK, RST]);
+      const endings = this.hurried ? [FIN | ACK, RST, RST, SYN, SYN] : [FIN | ACK, RST];
+      const tcpFlags = random.pick([SYN | ACK, SYN | ACK, ACK, ACK | PSH, ACK, ACK | PSH, ...endings]);
       const bytes = frame({
         ...spec,
         tcpFlags,

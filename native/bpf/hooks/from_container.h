@@ -82,10 +82,15 @@ INLINE int run_from_container(struct __sk_buff *skb) {
   void *data = DATA(skb);
   if (data + ETHERNET_BYTES <= DATA_END(skb)) {
     __u32 type = *(p16 *)(data + 12);
-    if (type == bpf_htons(ETHERTYPE_IPV4))
-      action = connection_plain4(skb);
-    else if (type == bpf_htons(ETHERTYPE_IPV6))
-      action = connection_plain6(skb);
+    if (type == bpf_htons(ETHERTYPE_IPV4)) {
+      action = follow4(skb);
+      if (unlikely(action == GIVE_UP))
+        action = connection_plain4(skb);
+    } else if (type == bpf_htons(ETHERTYPE_IPV6)) {
+      action = follow6(skb);
+      if (unlikely(action == GIVE_UP))
+        action = connection_plain6(skb);
+    }
   }
   return likely(action != GIVE_UP) ? action : from_container_with_care(skb);
 }

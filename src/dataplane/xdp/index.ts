@@ -3,7 +3,15 @@ export { createXdp, FRAME_BOUNDS, leastBytes, runnable, type Xdp, type XdpOption
 export { kernelUnavailable, KernelUnavailableError, type KernelUnavailable } from './availability.ts';
 export { BpfError, checked, errnoName } from './error.ts';
 export { createKernelMap, KernelMap, type KernelMapOptions, type MapDump } from './kernel-map.ts';
-export { loadObject, type LoadedObject, type ObjectMapName, type ObjectOptions, sized } from './object.ts';
+export {
+  loadObject,
+  type LoadedObject,
+  type ObjectMapName,
+  type ObjectOptions,
+  recentPlaces,
+  recentSizes,
+  sized,
+} from './object.ts';
 export { attach, Attachment, type AttachOptions, attachTypes, HOOK_PLACES, openAttachment } from './attachment.ts';
 export { FramedDataplane } from './framed.ts';
 export { RingEvents } from './ring-events.ts';

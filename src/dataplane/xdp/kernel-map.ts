@@ -23,6 +23,8 @@ const TYPES: Readonly<Record<MapKind, number>> = {
   ring: MAP_TYPE.RINGBUF,
 };
 
+const unnoticed = (): void => undefined;
+
 /** Entries of one step of a walk. */
 const CHUNK = 1024;
 const END = 2;
@@ -41,9 +43,14 @@ export class KernelMap implements ByteMap {
   /** A per-CPU value: ours for the first CPU, zero for the others. */
   private readonly raw: Uint8Array;
   private refused = 0;
+  private readonly changed: () => void;
 
-  /** Takes the handle over. */
-  constructor(addon: BpfAddon, spec: MapSpec, handle: Handle) {
+  /**
+   * Takes the handle over.
+   * @param changed called behind every write, also one that failed
+   */
+  constructor(addon: BpfAddon, spec: MapSpec, handle: Handle, changed: () => void = unnoticed) {
+    this.changed = changed;
     this.addon = addon;
     this.spec = spec;
     this.handle = handle;
@@ -79,6 +86,7 @@ export class KernelMap implements ByteMap {
 
   update(key: Uint8Array, value: Uint8Array, flags: UpdateFlag = UPDATE.ANY): number {
     const errno = this.write(key, value, flags);
+    this.changed();
     if (errno === ERRNO.E2BIG || errno === ERRNO.ENOSPC || errno === ERRNO.ENOMEM) this.refused++;
     return errno;
   }
@@ -92,7 +100,9 @@ export class KernelMap implements ByteMap {
   }
 
   delete(key: Uint8Array): number {
-    return this.addon.mapDelete(this.handle, key);
+    const errno = this.addon.mapDelete(this.handle, key);
+    this.changed();
+    return errno;
   }
 
   nextKey(after: Uint8Array | undefined, out: Uint8Array): boolean {
@@ -171,6 +181,7 @@ export class KernelMap implements ByteMap {
    */
   updateMany(keys: Uint8Array, values: Uint8Array, count: number, done: Int32Array): number {
     const errno = this.writeMany(keys, values, count, done);
+    this.changed();
     if (errno === ERRNO.E2BIG || errno === ERRNO.ENOSPC || errno === ERRNO.ENOMEM) this.refused++;
     return errno;
   }
@@ -187,7 +198,9 @@ export class KernelMap implements ByteMap {
 
   /** As updateMany; an absent key counts as deleted. */
   deleteMany(keys: Uint8Array, count: number, done: Int32Array): number {
-    return this.addon.mapDeleteBatch(this.handle, keys, count, done);
+    const errno = this.addon.mapDeleteBatch(this.handle, keys, count, done);
+    this.changed();
+    return errno;
   }
 
   /** Lets go of the map; the kernel frees it when it is pinned nowhere and no program uses it. */

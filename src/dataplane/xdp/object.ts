@@ -52,6 +52,28 @@ function namesOf(addon: BpfAddon, object: Handle, what: 0 | 1): string[] {
   return typeof names === 'number' ? [] : names.split('\n').filter((name) => name !== '');
 }
 
+/**
+ * Places a processor for what from-container remembers of packets: as many as there may be connections, shared among
+ * the processors; a power of two, from 4 to 2^20.
+ */
+export const recentPlaces = (connections: number, cpus: number): number =>
+  2 ** Math.min(20, Math.max(2, Math.floor(Math.log2(Math.max(1, connections / Math.max(1, cpus))))));
+
+/** Entries of the maps that hold them. IPv6 has half as many, of twice the size. */
+export function recentSizes(
+  addon: BpfAddon,
+  { recentPlaces: places, recording }: Pick<ValueOf<typeof loadConstants>, 'recentPlaces' | 'recording'>,
+): readonly (readonly [ObjectMapName, number])[] {
+  const all = Math.max(2, places * addon.cpus());
+  const told = recording === 0 ? 2 : all;
+  return [
+    ['recent4', all],
+    ['recent6', all >>> 1],
+    ['recentTold4', told],
+    ['recentTold6', told >>> 1],
+  ];
+}
+
 /** Opens, configures and loads an object. */
 export function loadObject(addon: BpfAddon, options: ObjectOptions): LoadedObject {
   const object = addon.objectOpen(options.object, 'weir', options.logLevel ?? 0);
@@ -69,14 +91,21 @@ export function loadObject(addon: BpfAddon, options: ObjectOptions): LoadedObjec
       opened.push(checked(handle, operation, name));
       return handle;
     };
-    const mapOf = (spec: MapSpec): KernelMap =>
-      new KernelMap(addon, spec, keep(addon.objectMap(object, spec.name), 'find map', spec.name));
-    const maps: Partial<Record<StoredMapName, KernelMap>> = {};
-    for (const name of Object.keys(MAPS) as MapName[]) {
-      if (name !== 'events') maps[name] = mapOf(sized(name, options.specs));
-    }
+    const mapOf = (spec: MapSpec, changed?: () => void): KernelMap =>
+      new KernelMap(addon, spec, keep(addon.objectMap(object, spec.name), 'find map', spec.name), changed);
     const own: Partial<Record<ObjectMapName, KernelMap>> = {};
     for (const name of Object.keys(OBJECT_MAPS) as ObjectMapName[]) own[name] = mapOf(OBJECT_MAPS[name]);
+    const memory = addon.mapMemory(own.generation!.handle);
+    if (typeof memory === 'number') throw new BpfError('map into memory', OBJECT_MAPS.generation.name, memory);
+    const generation = new Int32Array(memory, 0, 1);
+    // What the programs remember of packets is void behind any write that is not their own.
+    const changed = (): void => {
+      Atomics.add(generation, 0, 1);
+    };
+    const maps: Partial<Record<StoredMapName, KernelMap>> = {};
+    for (const name of Object.keys(MAPS) as MapName[]) {
+      if (name !== 'events') maps[name] = mapOf(sized(name, options.specs), changed);
+    }
     const programs = new Map<string, Handle>();
     for (const name of options.programs ?? namesOf(addon, object, 1)) {
       programs.set(name, keep(addon.objectProgram(object, name), 'find program', name));
@@ -109,6 +138,13 @@ function configure(addon: BpfAddon, object: Handle, options: ObjectOptions): voi
     const other = options.reuse?.get(spec.name);
     if (other !== undefined) checked(addon.objectReuse(object, spec.name, other), 'reuse', spec.name);
   }
+  for (const [name, entries] of recentSizes(addon, options.constants)) {
+    checked(addon.objectSetMax(object, OBJECT_MAPS[name].name, entries), 'set size of', OBJECT_MAPS[name].name);
+  }
+  // Engines that share maps share what tells of their changes.
+  const generation = options.reuse?.get(OBJECT_MAPS.generation.name);
+  if (generation !== undefined)
+    checked(addon.objectReuse(object, OBJECT_MAPS.generation.name, generation), 'reuse', OBJECT_MAPS.generation.name);
   const constants = loadConstants.encode(options.constants);
   checked(addon.objectSetConstant(object, loadConstants.name, constants), 'set constants', loadConstants.name);
   const wanted = options.programs;

@@ -25,7 +25,7 @@ import { WriteBatch } from './batched-writes.ts';
 import { BpfError } from './error.ts';
 import { kernelHz } from './kernel-hz.ts';
 import type { KernelMap } from './kernel-map.ts';
-import { type LoadedObject, loadObject, sized } from './object.ts';
+import { type LoadedObject, loadObject, recentPlaces, sized } from './object.ts';
 import { RingEvents } from './ring-events.ts';
 
 /** How to load the kernel engine. */
@@ -305,6 +305,7 @@ export function createXdp(options: XdpOptions = {}): Xdp {
       clockFromMap: recording ? 1 : 0,
       hz,
       maglevSlots: sized('maglev4', options.specs).innerEntries ?? 0,
+      recentPlaces: recentPlaces(sized('ctTcp4', options.specs).maxEntries, addon.cpus()),
     },
     attachTypes: attachTypes(),
     ...(options.specs === undefined ? {} : { specs: options.specs }),
