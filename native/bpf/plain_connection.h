@@ -47,6 +47,11 @@ INLINE int connection_plain(struct __sk_buff *skb, struct weir_context *cx,
   if (!master || (master->flags & careful))
     return GIVE_UP;
   cx->reverse_nat = master->reverse_nat;
+  void *place = NULL;
+  __u32 at = 0;
+  /* With accounting every packet has something to write. */
+  if (recent && !HAS(cx, WEIR_FEATURE_CT_ACCOUNTING))
+    place = recent_claim(cx, recent, &at, family);
   set_tuple_key(cx, true, WEIR_CT_KEY_SERVICE, family);
   struct weir_ct_entry *memory = seek_plain(cx, tcp, family);
   struct backend backend;
@@ -73,11 +78,6 @@ INLINE int connection_plain(struct __sk_buff *skb, struct weir_context *cx,
   /* From here on there is no way back. */
   track_plain(cx, config, memory, tcp, true);
   track_plain(cx, config, entry, tcp, false);
-  void *place = NULL;
-  __u32 at = 0;
-  /* Packets are counted in the entries themselves. */
-  if (recent && !HAS(cx, WEIR_FEATURE_CT_ACCOUNTING))
-    place = recent_claim(cx, recent, &at, family);
   cx->ct_status = WEIR_CT_ESTABLISHED;
   cx->cookie = entry->cookie;
   cx->destination_identity = entry->remote_identity;
@@ -87,7 +87,7 @@ INLINE int connection_plain(struct __sk_buff *skb, struct weir_context *cx,
   int verdict =
       endpoint ? to_endpoint(skb, cx, endpoint, WEIR_ACTION_LOCAL) : to_route_of(skb, cx, family);
   if (place)
-    recent_keep(cx, recent, place, at, family);
+    recent_keep(cx, place, at, family);
   return end_plain(skb, cx, verdict);
 }
 

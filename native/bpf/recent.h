@@ -141,7 +141,8 @@ INLINE __u32 recent_size(const struct weir_context *cx) {
 }
 
 /* A place for the way that the packet is about to go, void until it went; NULL: both are taken, and
- * will be void within a second. */
+ * will be void within a second. Before conntrack is asked; so no more than the place must be kept
+ * on the stack meanwhile. */
 INLINE void *recent_claim(const struct weir_context *cx, const struct recent *recent, __u32 *at,
                           const int family) {
   struct recent_places both = recent_places(cx, family);
@@ -164,6 +165,8 @@ INLINE void *recent_claim(const struct weir_context *cx, const struct recent *re
   }
   RECENT(place, ports, family) = cx->ports;
   RECENT(place, protocol, family) = cx->protocol;
+  RECENT(place, generation, family) = recent->generation;
+  RECENT(place, disturbed, family) = recent->disturbed;
   return place;
 }
 
@@ -176,8 +179,7 @@ INLINE struct weir_recent_record *recent_record(__u32 index, const int family) {
 }
 
 /* Remembers the way that a packet went, whose TCP flags the entries have noted. */
-INLINE void recent_keep(const struct weir_context *cx, const struct recent *recent, void *place,
-                        __u32 index, const int family) {
+INLINE void recent_keep(const struct weir_context *cx, void *place, __u32 index, const int family) {
   bool local = cx->action == WEIR_ACTION_LOCAL;
   __u32 size = local ? 0xffff : recent_size(cx);
   __u32 hz = weir_load.clock_from_map ? 1 : weir_load.hz;
@@ -185,8 +187,6 @@ INLINE void recent_keep(const struct weir_context *cx, const struct recent *rece
     return;
   for (int i = 0; i < (family == 4 ? 1 : 4); i++)
     RECENT_WORDS(place, backend, family)[i] = cx->destination[i];
-  RECENT(place, generation, family) = recent->generation;
-  RECENT(place, disturbed, family) = recent->disturbed;
   RECENT(place, ifindex, family) = cx->ifindex;
   RECENT(place, out_ifindex, family) = cx->out_ifindex;
   for (int i = 0; i < 3; i++)
