@@ -17,6 +17,8 @@ import {
   PACKAGE,
   recentPlaces,
   recentSizes,
+  watches,
+  WildcardFilter,
 } from '../../src/dataplane/xdp/index.ts';
 import { loadConstants, type MapName, MAPS, OBJECT_MAPS, ringBytes, type MapSpec } from '../../src/schema/index.ts';
 
@@ -122,6 +124,7 @@ export class BenchObject {
         clockFromMap: 0,
         hz: kernelHz() ?? 0,
         maglevSlots: MAPS.maglev4.innerEntries ?? 0,
+        wildcardFilter: 1,
         recentPlaces: recentPlaces(ENTRIES.ctTcp4 ?? 0, addon.cpus()),
       });
       const recent = loadConstants.decode(constants);
@@ -130,11 +133,18 @@ export class BenchObject {
       checked(addon.objectSetConstant(handle, loadConstants.name, constants), 'set constants', loadConstants.name);
       const errno = addon.objectLoad(handle);
       if (errno < 0) throw new BpfError('load', 'wrappers.bpf.o', errno, addon.lastLog());
+      const memory = (name: string): ArrayBuffer => {
+        const bytes = addon.mapMemory(this.map(name));
+        if (typeof bytes === 'number') throw new BpfError('map into memory', name, bytes);
+        return bytes;
+      };
+      const { generation, wildcards } = OBJECT_MAPS;
+      const watchOf = watches(memory(generation.name), new WildcardFilter(memory(wildcards.name)));
       for (const [name, spec] of specs) {
         const map = addon.objectMap(handle, spec.name);
         if (map > 0) {
           this.opened.push(map);
-          if (name !== 'events') maps[name] = new KernelMap(addon, spec, map);
+          if (name !== 'events') maps[name] = watchOf(name, (watch) => new KernelMap(addon, spec, map, watch));
         }
       }
       this.maps = maps as Record<StoredMapName, KernelMap>;
@@ -144,9 +154,7 @@ export class BenchObject {
         this.opened.push(program);
         this.programs.set(name, program);
       }
-      const state = addon.mapMemory(this.map('.bss'));
-      if (typeof state === 'number') throw new BpfError('map into memory', '.bss', state);
-      this.plan = new DataView(state);
+      this.plan = new DataView(memory('.bss'));
     } catch (error) {
       this.close();
       throw error;

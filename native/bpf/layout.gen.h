@@ -1289,14 +1289,16 @@ struct weir_load {
 	__u32 hz; /* @12 jiffies a second */
 	__u32 maglev_slots; /* @16 slots of each Maglev table as loaded; 0 = as the configuration says */
 	__u32 recent_places; /* @20 places of weir_recent4 for each processor, a power of two from 4; of weir_recent6 half; 0 = none */
+	__u32 wildcard_filter; /* @24 1 = weir_wildcards has the bit of every wildcard entry; 0 = it says nothing */
 };
-_Static_assert(sizeof(struct weir_load) == 24, "weir_load: size");
+_Static_assert(sizeof(struct weir_load) == 28, "weir_load: size");
 _Static_assert(__builtin_offsetof(struct weir_load, features) == 0, "weir_load.features");
 _Static_assert(__builtin_offsetof(struct weir_load, recording) == 4, "weir_load.recording");
 _Static_assert(__builtin_offsetof(struct weir_load, clock_from_map) == 8, "weir_load.clock_from_map");
 _Static_assert(__builtin_offsetof(struct weir_load, hz) == 12, "weir_load.hz");
 _Static_assert(__builtin_offsetof(struct weir_load, maglev_slots) == 16, "weir_load.maglev_slots");
 _Static_assert(__builtin_offsetof(struct weir_load, recent_places) == 20, "weir_load.recent_places");
+_Static_assert(__builtin_offsetof(struct weir_load, wildcard_filter) == 24, "weir_load.wildcard_filter");
 
 /* Events for which the ring had no room */
 struct weir_lost {
@@ -1645,6 +1647,13 @@ _Static_assert(__builtin_offsetof(struct weir_recent_record, cookie) == 4, "weir
 _Static_assert(__builtin_offsetof(struct weir_recent_record, backend_id) == 8, "weir_recent_record.backend_id");
 _Static_assert(__builtin_offsetof(struct weir_recent_record, reverse_nat) == 12, "weir_recent_record.reverse_nat");
 _Static_assert(__builtin_offsetof(struct weir_recent_record, endpoint_id) == 14, "weir_recent_record.endpoint_id");
+
+/* Addresses that may have a wildcard entry, by their hash */
+struct weir_wildcard_bits {
+	__u64 bits; /* @0 64 bits of 2^14; set for every address with an entry of port 0 and protocol 0, and perhaps for others */
+};
+_Static_assert(sizeof(struct weir_wildcard_bits) == 8, "weir_wildcard_bits: size");
+_Static_assert(__builtin_offsetof(struct weir_wildcard_bits, bits) == 0, "weir_wildcard_bits.bits");
 
 /* weir_config: array, the datapath’s configuration */
 #define WEIR_MAP_CONFIG_MAX 1

@@ -528,6 +528,15 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 } weir_generation SEC(".maps");
 
+/* addresses with wildcards */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 256);
+	__type(key, __u32);
+	__type(value, struct weir_wildcard_bits);
+	__uint(map_flags, BPF_F_MMAPABLE);
+} weir_wildcards SEC(".maps");
+
 /* disturbances by a hash of the client */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

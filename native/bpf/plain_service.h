@@ -58,6 +58,19 @@ INLINE int balance_plain(struct xdp_md *xdp, struct weir_context *cx,
                                       : bpf_redirect(cx->out_ifindex, 0);
 }
 
+/* Whether the destination may have a wildcard entry: by a bit of its address's hash. */
+INLINE bool may_be_wildcard(const struct weir_context *cx, const int family) {
+  const __u32 *address = cx->destination;
+  if (!weir_load.wildcard_filter)
+    return true;
+  __u32 hash = address[0] * 0x9e3779b1u;
+  if (family == 6)
+    hash += address[1] * 0x85ebca6bu + address[2] * 0xc2b2ae35u + address[3] * 0x27d4eb2fu;
+  __u32 word = hash >> 24;
+  struct weir_wildcard_bits *bits = bpf_map_lookup_elem(&weir_wildcards, &word);
+  return !bits || (bits->bits >> ((hash >> 18) & 63) & 1);
+}
+
 /* A packet of one family behind an untagged Ethernet header. */
 INLINE int run_plain(struct xdp_md *xdp, const struct weir_config *config, const int family) {
   const __u32 needed =
@@ -79,5 +92,5 @@ INLINE int run_plain(struct xdp_md *xdp, const struct weir_config *config, const
   struct weir_service *master = find_service(cx, cx->ports >> 16, cx->protocol, family);
   if (master)
     return balance_plain(xdp, cx, config, master, family);
-  return find_service(cx, 0, 0, family) ? GIVE_UP : pass_plain(cx);
+  return may_be_wildcard(cx, family) && find_service(cx, 0, 0, family) ? GIVE_UP : pass_plain(cx);
 }

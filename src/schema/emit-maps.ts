@@ -19,6 +19,7 @@ const MAPPABLE: readonly string[] = [
   OBJECT_MAPS.record,
   OBJECT_MAPS.clock,
   OBJECT_MAPS.generation,
+  OBJECT_MAPS.wildcards,
   OBJECT_MAPS.recent4,
   OBJECT_MAPS.recent6,
 ].map(({ name }) => name);

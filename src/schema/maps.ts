@@ -53,7 +53,15 @@ import {
   rateLimitKey,
   rateLimitValue,
 } from './record.ts';
-import { disturbedValue, generationValue, recent4, recent6, recentRecord } from './recent.ts';
+import {
+  disturbedValue,
+  generationValue,
+  recent4,
+  recent6,
+  recentRecord,
+  WILDCARD_BITS,
+  wildcardBits,
+} from './recent.ts';
 import { runContext } from './run-context.ts';
 import {
   affinityKey4,
@@ -296,5 +304,6 @@ export const OBJECT_MAPS = {
   recentTold4: spec('recent_told4', 'array', configKey, recentRecord, 4, 'the same for decision records, IPv4'),
   recentTold6: spec('recent_told6', 'array', configKey, recentRecord, 2, 'the same for decision records, IPv6'),
   generation: spec('generation', 'array', configKey, generationValue, 1, 'changes of maps from outside the programs'),
+  wildcards: spec('wildcards', 'array', configKey, wildcardBits, 2 ** WILDCARD_BITS / 64, 'addresses with wildcards'),
   disturbed: spec('disturbed', 'array', configKey, disturbedValue, 4096, 'disturbances by a hash of the client'),
 } as const;

@@ -46,6 +46,11 @@ export const recentRecord = struct('weir_recent_record', 'What a decision record
 export const generationValue = struct('weir_generation', 'Changes so far', {
   changes: u32('writes to the maps from outside the programs'),
 });
+/** Bits of weir_wildcards: 2 to this power. */
+export const WILDCARD_BITS = 14;
+export const wildcardBits = struct('weir_wildcard_bits', 'Addresses that may have a wildcard entry, by their hash', {
+  bits: u64('64 bits of 2^14; set for every address with an entry of port 0 and protocol 0, and perhaps for others'),
+});
 export const disturbedValue = struct('weir_disturbed', 'Disturbances so far', {
   times: u32('connections that a packet began anew or took away'),
 });

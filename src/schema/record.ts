@@ -91,6 +91,7 @@ export const loadConstants = struct('weir_load', 'Constants of one load', {
   hz: u32('jiffies a second'),
   maglevSlots: u32('slots of each Maglev table as loaded; 0 = as the configuration says'),
   recentPlaces: u32('places of weir_recent4 for each processor, a power of two from 4; of weir_recent6 half; 0 = none'),
+  wildcardFilter: u32('1 = weir_wildcards has the bit of every wildcard entry; 0 = it says nothing'),
 });
 
 export const lostValue = struct('weir_lost', 'Events for which the ring had no room', { events: u64('events') });

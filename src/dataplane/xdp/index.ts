@@ -11,6 +11,7 @@ export {
   recentPlaces,
   recentSizes,
   sized,
+  watches,
 } from './object.ts';
 export { attach, Attachment, type AttachOptions, attachTypes, HOOK_PLACES, openAttachment } from './attachment.ts';
 export { FramedDataplane } from './framed.ts';
@@ -28,3 +29,4 @@ export {
   TCX,
   XDP_MODE,
 } from './addon.ts';
+export { WildcardFilter } from './wildcard-filter.ts';

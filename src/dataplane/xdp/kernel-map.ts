@@ -23,7 +23,15 @@ const TYPES: Readonly<Record<MapKind, number>> = {
   ring: MAP_TYPE.RINGBUF,
 };
 
-const unnoticed = (): void => undefined;
+/** Who wants to know of writes to a map. */
+export interface MapWatch {
+  /** Before an update. @param keys back to back */
+  writing?(keys: Uint8Array): void;
+  /** Behind every write, also one that failed. @param deleted keys that were to be removed */
+  written(deleted: number): void;
+}
+
+const UNWATCHED: MapWatch = { written: () => undefined };
 
 /** Entries of one step of a walk. */
 const CHUNK = 1024;
@@ -43,14 +51,11 @@ export class KernelMap implements ByteMap {
   /** A per-CPU value: ours for the first CPU, zero for the others. */
   private readonly raw: Uint8Array;
   private refused = 0;
-  private readonly changed: () => void;
+  private readonly watch: MapWatch;
 
-  /**
-   * Takes the handle over.
-   * @param changed called behind every write, also one that failed
-   */
-  constructor(addon: BpfAddon, spec: MapSpec, handle: Handle, changed: () => void = unnoticed) {
-    this.changed = changed;
+  /** Takes the handle over. */
+  constructor(addon: BpfAddon, spec: MapSpec, handle: Handle, watch: MapWatch = UNWATCHED) {
+    this.watch = watch;
     this.addon = addon;
     this.spec = spec;
     this.handle = handle;
@@ -85,8 +90,9 @@ export class KernelMap implements ByteMap {
   }
 
   update(key: Uint8Array, value: Uint8Array, flags: UpdateFlag = UPDATE.ANY): number {
+    this.watch.writing?.(key);
     const errno = this.write(key, value, flags);
-    this.changed();
+    this.watch.written(0);
     if (errno === ERRNO.E2BIG || errno === ERRNO.ENOSPC || errno === ERRNO.ENOMEM) this.refused++;
     return errno;
   }
@@ -101,7 +107,7 @@ export class KernelMap implements ByteMap {
 
   delete(key: Uint8Array): number {
     const errno = this.addon.mapDelete(this.handle, key);
-    this.changed();
+    this.watch.written(1);
     return errno;
   }
 
@@ -180,8 +186,9 @@ export class KernelMap implements ByteMap {
    * @returns 0 or the negative errno of the one that failed
    */
   updateMany(keys: Uint8Array, values: Uint8Array, count: number, done: Int32Array): number {
+    this.watch.writing?.(keys.subarray(0, count * this.spec.key.bytes));
     const errno = this.writeMany(keys, values, count, done);
-    this.changed();
+    this.watch.written(0);
     if (errno === ERRNO.E2BIG || errno === ERRNO.ENOSPC || errno === ERRNO.ENOMEM) this.refused++;
     return errno;
   }
@@ -199,7 +206,7 @@ export class KernelMap implements ByteMap {
   /** As updateMany; an absent key counts as deleted. */
   deleteMany(keys: Uint8Array, count: number, done: Int32Array): number {
     const errno = this.addon.mapDeleteBatch(this.handle, keys, count, done);
-    this.changed();
+    this.watch.written(count);
     return errno;
   }
 

@@ -6,7 +6,8 @@ import { MAPS, OBJECT_MAPS, type MapName, type MapSpec, loadConstants, ringBytes
 import type { ValueOf } from '../../layout/index.ts';
 import type { BpfAddon, Handle } from './addon.ts';
 import { BpfError, checked } from './error.ts';
-import { KernelMap } from './kernel-map.ts';
+import { KernelMap, type MapWatch } from './kernel-map.ts';
+import { WildcardFilter } from './wildcard-filter.ts';
 
 /** Maps of the object that are no part of the contract. */
 export type ObjectMapName = keyof typeof OBJECT_MAPS;
@@ -74,6 +75,26 @@ export function recentSizes(
   ];
 }
 
+/**
+ * Makes the contract's maps such that the object's own ones follow their writes: what the programs remember of packets is
+ * void behind each (weir_generation), and the filter of wildcard entries knows them (weir_wildcards).
+ */
+export function watches(
+  generation: ArrayBuffer,
+  filter: WildcardFilter,
+): (name: MapName, make: (watch: MapWatch) => KernelMap) => KernelMap {
+  const changes = new Int32Array(generation, 0, 1);
+  const written = (): void => {
+    Atomics.add(changes, 0, 1);
+  };
+  return (name, make) => {
+    if (name !== 'services4' && name !== 'services6') return make({ written });
+    const map = make(filter.watch(MAPS[name].key.bytes, written));
+    filter.guard(map);
+    return map;
+  };
+}
+
 /** Opens, configures and loads an object. */
 export function loadObject(addon: BpfAddon, options: ObjectOptions): LoadedObject {
   const object = addon.objectOpen(options.object, 'weir', options.logLevel ?? 0);
@@ -91,20 +112,21 @@ export function loadObject(addon: BpfAddon, options: ObjectOptions): LoadedObjec
       opened.push(checked(handle, operation, name));
       return handle;
     };
-    const mapOf = (spec: MapSpec, changed?: () => void): KernelMap =>
-      new KernelMap(addon, spec, keep(addon.objectMap(object, spec.name), 'find map', spec.name), changed);
+    const mapOf = (spec: MapSpec, watch?: MapWatch): KernelMap =>
+      new KernelMap(addon, spec, keep(addon.objectMap(object, spec.name), 'find map', spec.name), watch);
     const own: Partial<Record<ObjectMapName, KernelMap>> = {};
     for (const name of Object.keys(OBJECT_MAPS) as ObjectMapName[]) own[name] = mapOf(OBJECT_MAPS[name]);
-    const memory = addon.mapMemory(own.generation!.handle);
-    if (typeof memory === 'number') throw new BpfError('map into memory', OBJECT_MAPS.generation.name, memory);
-    const generation = new Int32Array(memory, 0, 1);
-    // What the programs remember of packets is void behind any write that is not their own.
-    const changed = (): void => {
-      Atomics.add(generation, 0, 1);
+    const memory = (map: KernelMap): ArrayBuffer => {
+      const bytes = addon.mapMemory(map.handle);
+      if (typeof bytes === 'number') throw new BpfError('map into memory', map.spec.name, bytes);
+      return bytes;
     };
+    const watchOf = watches(memory(own.generation!), new WildcardFilter(memory(own.wildcards!)));
     const maps: Partial<Record<StoredMapName, KernelMap>> = {};
     for (const name of Object.keys(MAPS) as MapName[]) {
-      if (name !== 'events') maps[name] = mapOf(sized(name, options.specs), changed);
+      if (name === 'events') continue;
+      const spec = sized(name, options.specs);
+      maps[name] = watchOf(name, (watch) => mapOf(spec, watch));
     }
     const programs = new Map<string, Handle>();
     for (const name of options.programs ?? namesOf(addon, object, 1)) {

@@ -11,6 +11,7 @@ import {
   decisionRecord,
   ERRNO,
   HOOK,
+  MAPS,
   META_FLAG,
   RECORD_FLAG,
   VERDICT,
@@ -305,6 +306,8 @@ export function createXdp(options: XdpOptions = {}): Xdp {
       clockFromMap: recording ? 1 : 0,
       hz,
       maglevSlots: sized('maglev4', options.specs).innerEntries ?? 0,
+      // Maps that others may write to are not filtered.
+      wildcardFilter: [MAPS.services4, MAPS.services6].some(({ name }) => options.reuse?.has(name) === true) ? 0 : 1,
       recentPlaces: recentPlaces(sized('ctTcp4', options.specs).maxEntries, addon.cpus()),
     },
     attachTypes: attachTypes(),
