@@ -34,8 +34,24 @@ const specs = Object.fromEntries(
   Object.entries(MAPS).map(([name, { maxEntries }]) => [name, { maxEntries: Math.min(maxEntries, ENTRIES) }]),
 );
 const LOADS = {
-  traffic: { features: 0xffffffff, recording: 0, clockFromMap: 0, hz: 250, maglevSlots: 16381, recentPlaces: 262144, wildcardFilter: 1 },
-  'test runs': { features: 0xffffffff, recording: 1, clockFromMap: 1, hz: 0, maglevSlots: 16381, recentPlaces: 262144, wildcardFilter: 1 },
+  traffic: {
+    features: 0xffffffff,
+    recording: 0,
+    clockFromMap: 0,
+    hz: 250,
+    maglevSlots: 16381,
+    recentPlaces: 262144,
+    wildcardFilter: 1,
+  },
+  'test runs': {
+    features: 0xffffffff,
+    recording: 1,
+    clockFromMap: 1,
+    hz: 0,
+    maglevSlots: 16381,
+    recentPlaces: 262144,
+    wildcardFilter: 1,
+  },
 };
 
 /** Stack of the function that takes most, by program, from libbpf’s log: "stack depth 96+0+128" lists functions. */

@@ -28,7 +28,15 @@ const specs = Object.fromEntries(
     { maxEntries: Math.min(spec.maxEntries, 64), ...('innerEntries' in spec ? { innerEntries: 7 } : {}) },
   ]),
 );
-const constants = { features: 0, recording: 1, clockFromMap: 1, hz: 0, maglevSlots: 7, recentPlaces: 0, wildcardFilter: 0 };
+const constants = {
+  features: 0,
+  recording: 1,
+  clockFromMap: 1,
+  hz: 0,
+  maglevSlots: 7,
+  recentPlaces: 0,
+  wildcardFilter: 0,
+};
 
 const refusal = (body: () => unknown): BpfError => {
   try {
