@@ -98,8 +98,6 @@ INLINE bool track(struct weir_context *cx, const struct weir_config *config,
                   struct weir_ct_entry *entry, bool towards_owner, bool tcp, const bool service) {
   __u16 flags = entry->flags;
   bool closing = flags & CT_BOTH_CLOSING;
-  if (unlikely(tcp && closing && (cx->tcp_flags & TCP_SYN)))
-    disturb(cx);
   if (service && tcp && closing && (cx->tcp_flags & TCP_SYN)) {
     if ((__s32)(entry->last_tx_report + config->ct_service_grace) <= (__s32)cx->now)
       return true;
@@ -123,6 +121,7 @@ INLINE bool track(struct weir_context *cx, const struct weir_config *config,
     __sync_fetch_and_and(CT_SEEN_WORD(entry), (1u << CT_TX_SHIFT) - 1);
     refresh(cx, config, entry, towards_owner, tcp, service);
     cx->monitor = 1;
+    disturb(cx);
   }
   return anew;
 }
@@ -140,8 +139,6 @@ INLINE void move_to_answered(struct weir_context *cx, const int family) {
   struct weir_ct_entry *moved = scratch_entry(cx);
   __builtin_memcpy(moved, from, sizeof(*moved));
   struct weir_ct_entry *known = seek(cx, tcp, true, family);
-  if (known)
-    disturb(cx);
   if (known && !is_expired(cx, known)) {
     if ((known->flags ^ moved->flags) & WEIR_CT_FLAG_INBOUND)
       moved->flags |= WEIR_CT_FLAG_BOTH_WAYS;
@@ -150,7 +147,10 @@ INLINE void move_to_answered(struct weir_context *cx, const int family) {
   moved->flags |= WEIR_CT_FLAG_ANSWERED;
   if (!seek(cx, tcp, false, family))
     return;
-  if (!store(cx, tcp, true, known ? BPF_ANY : BPF_NOEXIST, family))
+  int failed = store(cx, tcp, true, known ? BPF_ANY : BPF_NOEXIST, family);
+  if (known)
+    disturb(cx);
+  if (!failed)
     forget(cx, tcp, false, family);
 }
 

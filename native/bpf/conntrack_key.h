@@ -101,8 +101,6 @@ INLINE int store(struct weir_context *cx, bool tcp, const bool answered, __u64 h
 
 /* Removes the current key. */
 INLINE void forget(struct weir_context *cx, bool tcp, const bool answered, const int family) {
-  if (answered)
-    disturb(cx);
   if (tcp) {
     if (family == 4)
       answered ? bpf_map_delete_elem(&weir_ct_tcp4, cx->key)
@@ -118,4 +116,6 @@ INLINE void forget(struct weir_context *cx, bool tcp, const bool answered, const
       answered ? bpf_map_delete_elem(&weir_ct_any6, cx->key)
                : bpf_map_delete_elem(&weir_ct_any_new6, cx->key);
   }
+  if (answered)
+    disturb(cx);
 }

@@ -52,7 +52,8 @@ INLINE void disturb_of(const struct weir_context *cx, const int family) {
 
 /* To be told of every change to the entry of an answered connection, or to its service entry, that
  * a packet which neither opens nor closes would not find again as it left it: taken away, written
- * over, begun anew, given another backend. Either end may be the client. */
+ * over, begun anew, given another backend. Either end may be the client. Behind the change: another
+ * processor that has counted this disturbance (recent_begin) finds the entry changed. */
 RARE int disturb(struct weir_context *cx) {
   if (!cx || !weir_load.recent_places)
     return 0;

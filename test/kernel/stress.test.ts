@@ -56,7 +56,7 @@ describe('two processors and control', { skip }, () => {
     BACKENDS.forEach((address, i) => world.endpoint(address, { identity: 1002 }).backend(i + 1, address, 8080));
     world.service(VIP, 80, { backends: BACKENDS.map((_, i) => i + 1) });
     const fs = mountBpfFs();
-    const engine = createXdp({ specs });
+    const engine = createXdp({ specs, shared: true });
     const decide = (audit: boolean): void => {
       const rule = audit
         ? { identity: 1002, cookie: AUDITED_COOKIE, verdict: 'deny' as const }

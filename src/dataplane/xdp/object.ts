@@ -163,10 +163,6 @@ function configure(addon: BpfAddon, object: Handle, options: ObjectOptions): voi
   for (const [name, entries] of recentSizes(addon, options.constants)) {
     checked(addon.objectSetMax(object, OBJECT_MAPS[name].name, entries), 'set size of', OBJECT_MAPS[name].name);
   }
-  // Engines that share maps share what tells of their changes.
-  const generation = options.reuse?.get(OBJECT_MAPS.generation.name);
-  if (generation !== undefined)
-    checked(addon.objectReuse(object, OBJECT_MAPS.generation.name, generation), 'reuse', OBJECT_MAPS.generation.name);
   const constants = loadConstants.encode(options.constants);
   checked(addon.objectSetConstant(object, loadConstants.name, constants), 'set constants', loadConstants.name);
   const wanted = options.programs;

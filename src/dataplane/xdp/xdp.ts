@@ -11,7 +11,6 @@ import {
   decisionRecord,
   ERRNO,
   HOOK,
-  MAPS,
   META_FLAG,
   RECORD_FLAG,
   VERDICT,
@@ -43,6 +42,12 @@ export interface XdpOptions {
   readonly hooks?: readonly number[];
   /** Maps to use instead of new ones, by spec name: handles that stay the caller's. */
   readonly reuse?: ReadonlyMap<string, Handle>;
+  /**
+   * Others write to its maps, too: another engine, or who opens their pins. Then it keeps nothing that follows its own
+   * writes and programs alone: no filter of wildcard entries, no ways of packets before. By default where it uses maps
+   * instead of new ones.
+   */
+  readonly shared?: boolean;
   /** Of the verifier: 0 nothing unless it refuses (default), 1 and 2 everything, 4 statistics. */
   readonly logLevel?: number;
 }
@@ -278,6 +283,13 @@ function memoryOf(addon: BpfAddon, map: KernelMap): ArrayBuffer {
   return memory;
 }
 
+/** Constants of what the engine keeps besides the maps. */
+function keptBesides(addon: BpfAddon, options: XdpOptions): { wildcardFilter: number; recentPlaces: number } {
+  if (options.shared ?? (options.reuse?.size ?? 0) > 0) return { wildcardFilter: 0, recentPlaces: 0 };
+  const connections = sized('ctTcp4', options.specs).maxEntries;
+  return { wildcardFilter: 1, recentPlaces: recentPlaces(connections, addon.cpus()) };
+}
+
 /**
  * Loads the programs with empty maps (those of `reuse` apart). Throws KernelUnavailableError where it cannot run at all, and
  * BpfError, with the verifier's whole log, where the kernel refuses.
@@ -306,9 +318,7 @@ export function createXdp(options: XdpOptions = {}): Xdp {
       clockFromMap: recording ? 1 : 0,
       hz,
       maglevSlots: sized('maglev4', options.specs).innerEntries ?? 0,
-      // Maps that others may write to are not filtered.
-      wildcardFilter: [MAPS.services4, MAPS.services6].some(({ name }) => options.reuse?.has(name) === true) ? 0 : 1,
-      recentPlaces: recentPlaces(sized('ctTcp4', options.specs).maxEntries, addon.cpus()),
+      ...keptBesides(addon, options),
     },
     attachTypes: attachTypes(),
     ...(options.specs === undefined ? {} : { specs: options.specs }),
