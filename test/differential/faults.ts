@@ -215,10 +215,6 @@ export const FAULTS: readonly Fault[] = [
     before: '!(cx->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) && cx->ttl > 1;',
     after: '!(cx->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) && cx->ttl > 0;',
   },
-  { file: 'plain_recent.h', before: 'rewrite_macs(skb, cx, RECENT_WORDS(place, macs, family));', after: ';' },
-  { file: 'recent.h', before: 'RECENT(place, generation, family) == recent->generation;', after: '1;' },
-  { file: 'recent.h', before: 'return RECENT(place, until, family) > time &&', after: 'return 1 &&' },
-  { file: 'recent.h', before: 'RECENT(place, ifindex, family) == cx->ifindex &&', after: '' },
   {
     file: 'plain_connection.h',
     before: 'if (!entry || decision_epoch(entry) != cx->epoch || (entry->flags & special))',
