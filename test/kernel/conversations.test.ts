@@ -4,7 +4,16 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { kernelUnavailable } from '../../src/dataplane/xdp/index.ts';
-import { ACTION, CT_STATUS, decisionRecord, FEATURE, HOOK, META_FLAG, RECORD_FLAG } from '../../src/schema/index.ts';
+import {
+  ACTION,
+  BACKEND_STATE,
+  CT_STATUS,
+  decisionRecord,
+  FEATURE,
+  HOOK,
+  META_FLAG,
+  RECORD_FLAG,
+} from '../../src/schema/index.ts';
 import { type Family, TCP, UDP } from '../support/differential/cast.ts';
 import { engineB, simulator } from '../support/differential/engines.ts';
 import { frame, PLAIN } from '../support/differential/frame.ts';
@@ -248,6 +257,43 @@ class Conversation {
     return { hook: HOOK.FROM_CONTAINER, bytes, ...time, meta: { ...meta, ifindex } };
   }
 
+  private plain(flow: Flow, tcpFlags: number, back: boolean): Step {
+    const client = [address(this.family, 1, flow.client), flow.port] as const;
+    const server = back
+      ? ([flow.backend ?? client[0], BACKEND_PORT] as const)
+      : ([address(this.family, 5, flow.service), SERVICE_PORT] as const);
+    const [[source, sourcePort], [destination, destinationPort]] = back ? [server, client] : [client, server];
+    const ends = { source, destination, sourcePort, destinationPort };
+    const bytes = frame({ ...PLAIN, protocol: flow.protocol, tcpFlags, ttl: 64, ...ends });
+    this.sent = back ? undefined : flow;
+    const meta = { ...NO_META, ifindex: back ? 0 : 10 + flow.client };
+    return { hook: back ? HOOK.TO_CONTAINER : HOOK.FROM_CONTAINER, bytes, seconds: 0, nanoseconds: 0, meta };
+  }
+
+  /** All in one second: a connection whose backend drains, so that its next SYN is given another, or that ends and opens anew. */
+  *turning(port: number): Generator<Step> {
+    const flow: Flow = { client: 1, port, protocol: TCP, service: 1, backend: undefined };
+    yield this.plain(flow, SYN, false);
+    yield this.plain(flow, SYN | ACK, true);
+    for (let n = 0; n < 3; n++) yield this.plain(flow, ACK, false);
+    const id = flow.backend?.at(-1) ?? 1;
+    // As control does it: no slot leads there any more.
+    const slots = this.service(TCP, 1).map((entry) => {
+      const { key, value } = entry as unknown as { key: { slot: number }; value: object };
+      return key.slot === 0 ? entry : ({ ...entry, value: { ...value, target: 3 - id } } as never);
+    });
+    yield { writes: [this.backend(id, BACKEND_STATE.TERMINATING), ...slots] };
+    for (let n = 0; n < 3; n++) yield this.plain(flow, ACK, false);
+    if (port % 3 === 0) {
+      yield this.plain(flow, FIN | ACK, true);
+      for (let n = 0; n < 2; n++) yield this.plain(flow, ACK, false);
+    }
+    if (port % 3 === 1) yield this.plain(flow, RST, true);
+    yield this.plain(flow, SYN, false);
+    for (let n = 0; n < 3; n++) yield this.plain(flow, ACK, false);
+    yield { writes: [this.backend(id), ...this.service(TCP, 1)] };
+  }
+
   private opened(): Flow {
     const { random } = this;
     const flow = {
@@ -299,5 +345,35 @@ describe('long connections through a ClusterIP', { skip }, () => {
       pair.close();
     }
     assert.ok(quick > SEQUENCES * 5, `${quick} packets of established connections`);
+  });
+
+  test('within one second: another backend, a connection begun anew', () => {
+    const pair = new Pair(simulator(), engineB('xdp', process.env['WEIR_OBJECT'])(0xffffffff));
+    let turned = 0;
+    try {
+      for (let index = 0; index < 24; index++) {
+        const conversation = new Conversation(new Random(seed, 0x7a2, index));
+        let difference = pair.begin([], conversation.world(), index * SPAN);
+        let number = 0;
+        for (let port = 1024; port < 1033 && difference === undefined; port++) {
+          const backends = new Set<string>();
+          for (const step of conversation.turning(port)) {
+            difference = pair.step(step, number++);
+            if (difference !== undefined) break;
+            if ('writes' in step) continue;
+            const { action, bytes } = pair.outcome();
+            conversation.took(action, bytes);
+            if (step.hook === HOOK.FROM_CONTAINER && action !== ACTION.DROP)
+              backends.add(String(ends(bytes, parsed(bytes)!)[1]));
+          }
+          if (backends.size > 1) turned++;
+        }
+        difference ??= pair.end();
+        assert.equal(difference, undefined, `seed ${seed}, sequence ${index}: ${JSON.stringify(difference)}`);
+      }
+    } finally {
+      pair.close();
+    }
+    assert.ok(turned > 24, `${turned} connections were given another backend`);
   });
 });
