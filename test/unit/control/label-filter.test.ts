@@ -11,6 +11,7 @@ import {
   labelFilterProblem,
   loadLabelExpressions,
 } from '../../../src/control/label-filter.ts';
+import { ipcacheValue } from '../../../src/schema/index.ts';
 import { configWith, lookupIdentity, sideVerdict, stateOf } from '../../support/policy-world.ts';
 
 const KEYS = [
@@ -54,6 +55,8 @@ test('a pattern that ignores takes away; the longer match wins, a tie ignores', 
   assert.deepEqual(kept('!job-name k8s:!app-').sort(), ['app', ...ALWAYS].sort());
   assert.deepEqual(kept('!io\\.cilium\\.k8s\\.policy\\.serviceaccount').includes(ALWAYS[3]!), false);
   assert.deepEqual(kept('!app app-team').sort(), ['app-team', ...ALWAYS].sort());
+  // Of those that ignore, the shortest counts.
+  assert.deepEqual(kept('!app !app-team app-t').sort(), ['app-team', ...ALWAYS].sort());
   assert.deepEqual(
     kept('statefulset\\.kubernetes\\.io/pod-name').sort(),
     [...ALWAYS].sort(),
@@ -162,13 +165,17 @@ test('the plane of single pods goes by the option, too', () => {
   const config = configWith({ labels: 'k8s:app' });
   const compiler = new Compiler(config);
   const state = stateOf(`{apiVersion: v1, kind: Namespace, metadata: {name: x}}\n---\n${WORLD}`);
-  compiler.compile({ ...state, pods: state.pods.slice(0, 1) });
+  const before = compiler.compile({ ...state, pods: state.pods.slice(0, 1) });
   const plane = compiler.plane();
   const changes = plane?.change(undefined, state.pods[1]);
   assert.ok(changes !== undefined);
   // The same labels but for what is filtered: no policy of another pod changes.
   assert.equal(changes.get('policy')?.length ?? 0, 0);
-  assert.equal(changes.get('ipcache4')?.length, 1);
+  const rows = changes.get('ipcache4') ?? [];
+  assert.deepEqual(
+    rows.map(({ after }) => ipcacheValue.decode(after!).identity),
+    [lookupIdentity(before, '10.0.0.1')!.identity],
+  );
 });
 
 test('Helm key and agent flag', () => {
