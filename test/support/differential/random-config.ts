@@ -51,7 +51,7 @@ export function featuresOf(seed: number, number: number): number {
       );
     case 2:
       return (
-        (BASE | FEATURE.VLAN_FILTER | FEATURE.POLICY_DENY_ICMP | FEATURE.MASQUERADE_V4) &
+        (BASE | FEATURE.VLAN_FILTER | FEATURE.POLICY_DENY_ICMP | FEATURE.MASQUERADE_V4 | FEATURE.MASQUERADE_V6) &
         ~(FEATURE.FRAGMENTS_V4 | FEATURE.FRAGMENTS_V6 | FEATURE.NO_BACKEND_DROP | FEATURE.SCTP)
       );
     case 3:
@@ -61,12 +61,18 @@ export function featuresOf(seed: number, number: number): number {
       );
     case 4:
       return (
-        (BASE | FEATURE.DSR_IPIP | FEATURE.AUDIT | FEATURE.POLICY_DENY_ICMP | FEATURE.MASQUERADE_V6) &
+        (BASE |
+          FEATURE.DSR_IPIP |
+          FEATURE.AUDIT |
+          FEATURE.VLAN_FILTER |
+          FEATURE.POLICY_DENY_ICMP |
+          FEATURE.MASQUERADE_V6) &
         ~(FEATURE.IPV4 | FEATURE.CT_ACCOUNTING)
       );
     case 5:
       return (
-        (BASE | FEATURE.TUNNEL | FEATURE.MASQUERADE_V6) & ~(FEATURE.SOURCE_CHECK | FEATURE.NODE_PORT | FEATURE.EVENTS)
+        (BASE | FEATURE.TUNNEL | FEATURE.MASQUERADE_V4 | FEATURE.MASQUERADE_V6) &
+        ~(FEATURE.SOURCE_CHECK | FEATURE.NODE_PORT | FEATURE.EVENTS)
       );
     default:
       return flipped(new Random(seed, 0xfea, number), BASE);

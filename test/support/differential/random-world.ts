@@ -36,7 +36,7 @@ export function randomWorld(random: Random, features: number, given?: Cast): Ran
   addRoutes(random, cast, entries);
   addNodes(random, cast, entries);
   for (const id of [5, 100, 4095])
-    if (random.chance(40)) entries.push({ map: 'vlans', key: { id }, value: { present: 1 } });
+    if (random.chance(30)) entries.push({ map: 'vlans', key: { id }, value: { present: 1 } });
   return { cast, config, entries };
 }
 
