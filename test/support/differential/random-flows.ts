@@ -88,7 +88,8 @@ export function described(
   destinationPort: number,
 ): FrameSpec {
   const four = source.length === 4;
-  const echo = protocol === ICMP ? random.pick([8, 8, 8, 0, 13, 13, 13, 3]) : random.pick([128, 128, 128, 129, 1, 200, 200, 200]);
+  const echo =
+    protocol === ICMP ? random.pick([8, 8, 8, 0, 13, 13, 13, 3]) : random.pick([128, 128, 128, 129, 1, 200, 200, 200]);
   return {
     ...PLAIN,
     source,
