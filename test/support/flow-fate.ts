@@ -16,6 +16,8 @@ export interface FateFacts {
   readonly idle: number;
   /** Since the last change of the backends in the flow's life; undefined: there was none. */
   readonly sinceChange: number | undefined;
+  /** Since the table alone gives another backend; undefined: it gives this one, or the hook does not go by it. */
+  readonly sinceAway: number | undefined;
   /** Whether what was remembered of the flow has been evicted since its last packet. */
   readonly evicted: boolean;
   /** Whether the hook goes by the table and remembers only flows of slots on the move. */
@@ -34,11 +36,11 @@ export interface Fate {
 }
 
 function causeOf(facts: FateFacts): Cause {
-  const { left, idle, evicted, sinceChange, lifetime, stateless } = facts;
+  const { left, idle, evicted, sinceChange, sinceAway, lifetime, stateless } = facts;
   if (left) return 'backend left';
   if (idle >= lifetime) return 'idle';
   if (evicted && (stateless || sinceChange !== undefined)) return 'evicted';
-  if (stateless && sinceChange !== undefined && sinceChange > lifetime) return 'outlived';
+  if (sinceAway !== undefined && sinceAway > lifetime) return 'outlived';
   return 'unexplained';
 }
 

@@ -38,6 +38,8 @@ interface Flow {
   changed: number;
   /** Whether its backend was neither ready nor draining at any time since. */
   left: boolean;
+  /** Since when the table alone gives another backend, -1: it gives this one. Only where flows go by the table. */
+  away: number;
   isOpen: boolean;
 }
 
@@ -76,6 +78,8 @@ export class FlowHistory {
   /** When the backends last changed. */
   private changed = 0;
   private states: readonly BackendState[] = [];
+  private heavy: number | undefined;
+  private fresh: FlowHistory | undefined;
   private documents: readonly string[] = [];
   private readonly tellsTime: boolean;
 
@@ -175,6 +179,22 @@ export class FlowHistory {
       flow.changed = this.now;
       if (!this.serves(flow.backend)) flow.left = true;
     }
+    this.heavy = heavy;
+    this.fresh = undefined;
+    for (const [number, flow] of this.flows) {
+      if (this.homeOf(number) === flow.backend) flow.away = -1;
+      else if (flow.away < 0) flow.away = this.now;
+    }
+  }
+
+  /** The backend that a node without a past gives a flow, where flows go by the table; undefined: none, or they do not. */
+  private homeOf(number: number): string | undefined {
+    if (this.entry !== 'XDP') return this.flows.get(number)?.backend;
+    if (this.fresh === undefined) {
+      this.fresh = new FlowHistory(this.entry, this.six);
+      this.fresh.change(this.states, this.heavy);
+    }
+    return this.fresh.ask(number, 'S');
   }
 
   private serves(backend: string): boolean {
@@ -197,8 +217,8 @@ export class FlowHistory {
     if (this.entry !== 'XDP' || this.now - this.changed <= LIFETIME) known.evicted = true;
   }
 
-  private send(number: number): void {
-    const known = this.flows.get(number);
+  /** Sends a packet of a flow. Returns the backend that gets it, undefined: none. */
+  private ask(number: number, flags: 'A' | 'S'): string | undefined {
     const { entry, six } = this;
     const inside = entry === 'FROM_CONTAINER';
     const bytes = frame({
@@ -207,16 +227,25 @@ export class FlowHistory {
       destination: inside ? (six ? 'fd00:30::1' : '172.30.1.1') : six ? 'fd00:20::1' : '203.0.113.20',
       sourcePort: 10000 + number,
       destinationPort: 7000,
-      flags: known?.isOpen === true ? 'A' : 'S',
+      flags,
     });
     this.sim.run(HOOK[entry], this.packet.set(bytes, this.now), this.meta.reset());
     const { backendId, verdict, action } = this.sim.decision();
     const passed = verdict !== VERDICT.DROPPED && (entry !== 'XDP' || action !== ACTION.STACK);
-    const got = passed && backendId !== 0 ? this.backendAddress(backendId) : undefined;
+    return passed && backendId !== 0 ? this.backendAddress(backendId) : undefined;
+  }
+
+  private send(number: number): void {
+    const known = this.flows.get(number);
+    const { entry } = this;
+    const got = this.ask(number, known?.isOpen === true ? 'A' : 'S');
     if (known?.isOpen !== true) {
       const changed = known?.changed ?? -1;
-      if (got !== undefined)
-        this.flows.set(number, { backend: got, seen: this.now, evicted: false, changed, left: false, isOpen: true });
+      if (got === undefined) return;
+      const flow = { backend: got, seen: this.now, evicted: false, changed, left: false, away: -1, isOpen: true };
+      this.flows.set(number, flow);
+      // An entry of an older connection of the same ports may have served it: then the table has given another for as long.
+      if (this.homeOf(number) !== got) flow.away = changed;
       return;
     }
     const fate = fateOf({
@@ -227,6 +256,7 @@ export class FlowHistory {
       left: known.left,
       idle: this.now - known.seen,
       sinceChange: known.changed < 0 ? undefined : this.now - known.changed,
+      sinceAway: known.away < 0 ? undefined : this.now - known.away,
       evicted: known.evicted,
       stateless: entry === 'XDP',
       lifetime: LIFETIME,

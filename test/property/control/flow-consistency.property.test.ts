@@ -31,6 +31,7 @@ const history = fc
 
 const packets = (...flows: number[]): Step[] => flows.map((number) => ({ kind: 'packet', flow: number }));
 const to = (...states: BackendState[]): Step => ({ kind: 'backends', states });
+const wait = (seconds: number): Step => ({ kind: 'wait', seconds });
 const restart: Step = { kind: 'restart' };
 const evict = (flow: number): Step => ({ kind: 'evict', flow });
 /** Histories that this property once stumbled over. */
@@ -50,6 +51,14 @@ const EXAMPLES: [boolean, Step[]][] = [
   ],
   // From one backend, which needs no table, to two and back, across a restart.
   [false, [to('ready'), ...everyone, restart, to('ready', 'ready'), ...everyone, to('ready', 'draining'), ...everyone]],
+  // Drained for longer than both tables are kept, then its old slot's new owner drains too, and is the one that is asked.
+  [
+    false,
+    [
+      ...[to(), to('absent', 'ready'), ...packets(9), to('ready', 'draining')],
+      ...[wait(18), ...packets(9), wait(83), to('draining', 'draining'), ...everyone],
+    ],
+  ],
 ];
 
 for (const entry of ['XDP', 'FROM_NETDEV', 'FROM_CONTAINER'] as const satisfies readonly Entry[]) {
