@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const asked = process.argv.slice(2).filter((arg) => arg !== '--update');
@@ -30,9 +30,13 @@ if (files.length === 0) {
   process.stderr.write(`no tests below ${places.join(', ')}\n`);
   process.exit(1);
 }
+const seed =
+  process.env.WEIR_SEED === undefined
+    ? []
+    : ['--import', pathToFileURL(join(root, 'scripts', 'property-seed.mjs')).href];
 const { status } = spawnSync(
   process.execPath,
-  ['--enable-source-maps', '--test', '--test-concurrency=2', '--test-reporter=spec', ...files],
+  ['--enable-source-maps', ...seed, '--test', '--test-concurrency=2', '--test-reporter=spec', ...files],
   { cwd: root, stdio: 'inherit', env },
 );
 process.exit(status ?? 1);

@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 spawnSync(process.execPath, [join(root, 'scripts', 'install-native.mjs')], { cwd: root, stdio: 'inherit' });
@@ -29,9 +29,13 @@ if (files.length === 0) {
   process.stderr.write(`no tests below ${places.join(', ')}\n`);
   process.exit(1);
 }
+const seed =
+  process.env.WEIR_SEED === undefined
+    ? []
+    : ['--import', pathToFileURL(join(root, 'scripts', 'property-seed.mjs')).href];
 const { status } = spawnSync(
   process.execPath,
-  ['--enable-source-maps', '--test', '--test-concurrency=1', '--test-reporter=spec', ...files],
+  ['--enable-source-maps', ...seed, '--test', '--test-concurrency=1', '--test-reporter=spec', ...files],
   { cwd: root, stdio: 'inherit' },
 );
 process.exit(status ?? 1);

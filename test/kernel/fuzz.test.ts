@@ -1,5 +1,5 @@
 // No misuse from JavaScript ends or stops the process: 100,000 calls with anything, also from workers that are ended midway.
-// Input: fuzz-child. Output: its exit. The seed is new each time and printed when it fails; WEIR_FUZZ_SEED repeats one.
+// Input: fuzz-child. Output: its exit. The seed is new each time and printed when it fails; WEIR_SEED repeats one.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -43,7 +43,7 @@ describe('the addon survives any call', { skip }, () => {
     assert.deepEqual([status, signal], [0, null], `seed ${seed}, mode ${mode}: ${stderr.slice(-4000)}`);
     return stdout;
   };
-  const seed = Number(process.env['WEIR_FUZZ_SEED'] ?? 1 + (Date.now() % 1e9));
+  const seed = Number(process.env['WEIR_SEED'] ?? 1 + (Date.now() % 1e9));
 
   test(`${CALLS} calls`, (t) => {
     const said = fuzz('main', seed);

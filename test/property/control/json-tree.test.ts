@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { parseJson } from '../../../src/control/manifest/json-tree.ts';
 import { defaultLimits, type TreeNode } from '../../../src/control/manifest/tree.ts';
 
-const runs = Number(process.env['WEIR_FUZZ_RUNS'] ?? 3000);
+const runs = Number(process.env['WEIR_RUNS'] ?? 3000);
 
 /** The value of a tree; every offset must be where the value's own text starts. */
 function valueOf(node: TreeNode, text: string): unknown {

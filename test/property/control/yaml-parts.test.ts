@@ -6,7 +6,7 @@ import { stringify } from 'yaml';
 import { defaultLimits, type TreeNode } from '../../../src/control/manifest/tree.ts';
 import { parseYaml } from '../../../src/control/manifest/yaml-documents.ts';
 
-const runs = Number(process.env['WEIR_FUZZ_RUNS'] ?? 30);
+const runs = Number(process.env['WEIR_RUNS'] ?? 30);
 
 /** With an anchor before them, lists are read as a whole; what follows it stands this much further back. */
 const ANCHOR = '&root\n';
