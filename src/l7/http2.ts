@@ -23,7 +23,8 @@ export class Http2Reader implements RequestReader {
   private passing = 0;
   private prefaced = false;
   private broken = false;
-  private block: Uint8Array[] = [];
+  /** The header block so far stands at the beginning of this. */
+  private block: Uint8Array = new Uint8Array(0);
   private blockBytes = 0;
   private blockStream = 0;
   /** Streams that have had their request: the highest, since a client's numbers ascend (§5.1.1). */
@@ -34,7 +35,7 @@ export class Http2Reader implements RequestReader {
   }
 
   get held(): number {
-    return this.pending.length + this.blockBytes + this.hpack.held;
+    return this.pending.length + this.block.length + this.hpack.held;
   }
 
   data(chunk: Uint8Array): void {
@@ -120,28 +121,26 @@ export class Http2Reader implements RequestReader {
       const end = payload.length - (padding === 0 ? 0 : padding - 1);
       if (before > end) return this.fail({ malformed: 'a header frame whose padding lies' });
       fragment = payload.subarray(before, end);
-      this.block = [];
       this.blockBytes = 0;
       this.blockStream = stream;
     }
-    this.blockBytes += fragment.length;
-    if (this.blockBytes > MAX_BLOCK) return this.fail({ malformed: `a header block above ${MAX_BLOCK} bytes` });
-    this.block.push(fragment.slice());
+    const end = this.blockBytes + fragment.length;
+    if (end > MAX_BLOCK) return this.fail({ malformed: `a header block above ${MAX_BLOCK} bytes` });
+    // One buffer: pieces of no bytes at all cost nothing to send, so they must cost nothing to keep.
+    if (end > this.block.length) {
+      const larger = new Uint8Array(Math.max(end, Math.min(MAX_BLOCK, 2 * this.block.length)));
+      larger.set(this.block.subarray(0, this.blockBytes));
+      this.block = larger;
+    }
+    this.block.set(fragment, this.blockBytes);
+    this.blockBytes = end;
     if ((flags & FLAG.END_HEADERS) !== 0) this.endBlock();
   }
 
   private endBlock(): void {
-    const whole = new Uint8Array(this.blockBytes);
-    let at = 0;
-    for (const part of this.block) {
-      whole.set(part, at);
-      at += part.length;
-    }
     const stream = this.blockStream;
-    this.block = [];
-    this.blockBytes = 0;
     this.blockStream = 0;
-    const fields = this.hpack.decode(whole);
+    const fields = this.hpack.decode(this.block.subarray(0, this.blockBytes));
     if (fields === undefined) return this.fail({ malformed: 'a header block that cannot be decompressed' });
     if (stream <= this.highest) return;
     this.highest = stream;

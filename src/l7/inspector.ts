@@ -133,7 +133,7 @@ class Inspection {
   }
 
   get held(): number {
-    let held = (this.client?.waitingBytes ?? 0) + (this.server?.waitingBytes ?? 0) + this.asked.size * 64;
+    let held = (this.client?.waitingBytes ?? 0) + (this.server?.waitingBytes ?? 0) + this.asked.size * QUERY_BYTES;
     for (const reader of this.readers) held += reader.held;
     return held;
   }
@@ -162,7 +162,10 @@ class Inspection {
     if (message === undefined) return this.take({ malformed: 'not a DNS message' });
     if (message.response) return;
     for (const request of message.questions) {
-      if (this.judge(request) && this.asked.size < MOST_QUERIES) this.asked.set(`${message.id} ${request.name}`, true);
+      if (!this.judge(request)) continue;
+      this.asked.set(`${message.id} ${request.name}`, true);
+      // The oldest will hardly be answered any more.
+      if (this.asked.size > MOST_QUERIES) this.asked.delete(this.asked.keys().next().value!);
     }
   }
 
@@ -220,6 +223,8 @@ class Inspection {
 
 /** Queries of one connection that wait for their answer. */
 const MOST_QUERIES = 1024;
+/** Memory of one of them, at most: a name has 255 bytes. */
+const QUERY_BYTES = 350;
 
 const distinct = (refs: readonly RuleRef[]): readonly RuleRef[] => [...new Set(refs)];
 
@@ -260,7 +265,8 @@ export class Inspector {
   forgotten = 0;
   private readonly connections = new Map<number, { readonly generation: number; readonly inspection: Inspection }>();
   private readonly ready: ReadyRules;
-  private held = 0;
+  /** Bytes of all connections. */
+  held = 0;
 
   constructor(ready: ReadyRules) {
     this.ready = ready;
@@ -275,7 +281,9 @@ export class Inspector {
   begin(connection: number, generation: number, protocol: number, gates: readonly InspectedRules[]): void {
     this.forget(connection);
     const made = gates.map(({ rules, lifted }): Gate => ({ ready: rules.map((rule) => this.ready.of(rule)), lifted }));
-    this.connections.set(connection, { generation, inspection: new Inspection(made, protocol) });
+    const inspection = new Inspection(made, protocol);
+    this.connections.set(connection, { generation, inspection });
+    this.held += inspection.held;
     this.shed();
   }
 

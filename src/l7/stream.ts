@@ -1,6 +1,6 @@
 // One direction of a TCP connection, put in order (RFC 9293 §3.4, RFC 1982 comparison). In: segments as captured, in any order,
 // repeated, overlapping, cut by the snap length. Out: each byte once, in order, or the number of bytes that nobody captured.
-// Invariant: holds at most `limit` bytes and MOST_SEGMENTS pieces; what does not fit makes a gap, never a wrong byte.
+// Invariant: holds at most `limit` bytes (of memory) in MOST_SEGMENTS pieces; what does not fit makes a gap, never a wrong byte.
 
 /** Where a stream's bytes go. The chunk is valid during the call only. */
 export interface StreamSink {
@@ -12,6 +12,9 @@ export interface StreamSink {
 
 /** Pieces held at once while an earlier one is missing. */
 export const MOST_SEGMENTS = 256;
+
+/** What a piece takes beside its bytes, roughly. */
+const PIECE_OVERHEAD = 200;
 
 /** A piece that waits: its first sequence number, its bytes, and how many more were on the wire but not captured. */
 interface Piece {
@@ -36,13 +39,13 @@ export class TcpStream {
   private waiting: Piece[] = [];
   private held = 0;
 
-  /** @param limit most bytes kept while an earlier piece is missing */
+  /** @param limit most memory kept while an earlier piece is missing, bytes */
   constructor(sink: StreamSink, limit: number = 256 * 1024) {
     this.sink = sink;
     this.limit = limit;
   }
 
-  /** Bytes that wait for an earlier piece. */
+  /** Memory of what waits for an earlier piece, bytes. */
   get waitingBytes(): number {
     return this.held;
   }
@@ -115,14 +118,14 @@ export class TcpStream {
       return;
     }
     this.waiting.splice(at, 0, piece);
-    this.held += piece.bytes.length;
+    this.held += piece.bytes.length + PIECE_OVERHEAD;
     while (this.held > this.limit || this.waiting.length > MOST_SEGMENTS) this.skip();
   }
 
   /** Gives up what is missing before the first piece that waits. */
   private skip(): void {
     const piece = this.waiting.shift()!;
-    this.held -= piece.bytes.length;
+    this.held -= piece.bytes.length + PIECE_OVERHEAD;
     const lost = distance(piece.seq, this.next);
     if (lost > 0) {
       this.next = piece.seq;
@@ -136,7 +139,7 @@ export class TcpStream {
   private release(): void {
     while (this.waiting.length > 0 && distance(this.waiting[0]!.seq, this.next) <= 0) {
       const piece = this.waiting.shift()!;
-      this.held -= piece.bytes.length;
+      this.held -= piece.bytes.length + PIECE_OVERHEAD;
       this.take(piece.seq, piece.bytes, piece.missing);
     }
   }

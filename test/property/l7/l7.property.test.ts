@@ -5,11 +5,12 @@ import fc from 'fast-check';
 import { namePattern } from '../../../src/control/policy/name-pattern.ts';
 import { DnsStream, readDns } from '../../../src/l7/dns.ts';
 import { HttpReader } from '../../../src/l7/http.ts';
+import { Http1Reader } from '../../../src/l7/http1.ts';
 import { Http2Reader, PREFACE } from '../../../src/l7/http2.ts';
 import { KafkaReader } from '../../../src/l7/kafka.ts';
 import { TcpStream } from '../../../src/l7/stream.ts';
 import { ClientHelloReader } from '../../../src/l7/tls.ts';
-import { ascii, findings } from '../../support/l7-findings.ts';
+import { ascii, cut, findings } from '../../support/l7-findings.ts';
 
 /** A text, its pieces in some order, some of them twice or overlapping, some lost. */
 const journeys = fc.record({
@@ -84,6 +85,71 @@ test('a stream never waits with more than its limit', () => {
     assert.ok(stream.waitingBytes <= 1000);
   }
   assert.ok(lost > 0 && stream.gaps > 0);
+});
+
+const token = fc.string({ unit: fc.constantFrom(...'abcXYZ019-_'), minLength: 1, maxLength: 8 });
+const content = fc.string({
+  unit: fc.constantFrom('a', '\r', '\n', ' ', '0', ':', 'GET / HTTP/1.1\r\n\r\n'),
+  maxLength: 30,
+});
+const http1Request = fc
+  .record({
+    method: fc.constantFrom('GET', 'POST', 'M-SEARCH', 'PURGE'),
+    path: token.map((text) => `/${text}`),
+    headers: fc.array(fc.tuple(token, token), { maxLength: 4 }),
+    body: fc.oneof(
+      fc.constant(undefined),
+      content,
+      fc.record({ chunks: fc.array(content), extension: fc.option(token), trailers: fc.array(fc.tuple(token, token)) }),
+    ),
+  })
+  .map(({ method, path, headers, body }) => {
+    const lines = (list: readonly (readonly [string, string])[]): string =>
+      list.map(([name, value]) => `x-${name}:\t${value} \r\n`).join('');
+    const head = `${method} ${path} HTTP/1.1\r\nHost: h\r\n${lines(headers)}`;
+    const said = `HTTP/1.1 ${method} h${path}`;
+    const line = (text: string): Part => ({ text, within: false });
+    const within = (text: string): Part => ({ text, within: true });
+    if (body === undefined) return { said, parts: [line(`${head}\r\n`)] };
+    if (typeof body === 'string')
+      return { said, parts: [line(`${head}Content-Length: ${body.length}\r\n\r\n`), within(body)] };
+    const extension = body.extension === null ? '' : ` ;${body.extension}`;
+    const chunks = body.chunks
+      .filter((chunk) => chunk !== '')
+      .flatMap((chunk) => [line(`${chunk.length.toString(16)}${extension}\r\n`), within(chunk), line('\r\n')]);
+    const end = line(`0\r\n${lines(body.trailers)}\r\n`);
+    return { said, parts: [line(`${head}Transfer-Encoding: Chunked\r\n\r\n`), ...chunks, end] };
+  });
+
+/** A piece of a request; `within`: of a body, so that nobody needs it. */
+interface Part {
+  readonly text: string;
+  readonly within: boolean;
+}
+
+test('HTTP/1: requests are found wherever they are cut, and what is missing of bodies changes nothing', () => {
+  fc.assert(
+    fc.property(fc.array(http1Request, { maxLength: 5 }), fc.array(fc.nat(), { maxLength: 6 }), (all, places) => {
+      const said = all.map((request) => request.said);
+      const parts = all.flatMap((request) => request.parts);
+      const bytes = ascii(parts.map(({ text }) => text).join(''));
+      const cuts = places.map((place) => place % (bytes.length + 1));
+      assert.deepEqual(
+        findings((take) => new Http1Reader(take), cut(bytes, ...cuts)),
+        said,
+      );
+      const holed = parts.flatMap(({ text, within }) => {
+        const kept = within ? (places[0] ?? 0) % (text.length + 1) : text.length;
+        const gap = text.length - kept;
+        return gap === 0 ? [ascii(text)] : [ascii(text.slice(0, kept)), { gap }];
+      });
+      assert.deepEqual(
+        findings((take) => new Http1Reader(take), holed),
+        said,
+      );
+    }),
+    { numRuns: 300 },
+  );
 });
 
 const anyBytes = fc.array(

@@ -5,10 +5,12 @@ import { encode } from 'dns-packet';
 import { DnsStream, readDns } from '../../../src/l7/dns.ts';
 import { HpackDecoder, huffmanText } from '../../../src/l7/hpack.ts';
 import { HttpReader } from '../../../src/l7/http.ts';
+import { Http1Reader, MAX_HEAD } from '../../../src/l7/http1.ts';
+import { Http2Reader, MAX_BLOCK, PREFACE } from '../../../src/l7/http2.ts';
 import { KafkaReader } from '../../../src/l7/kafka.ts';
 import { ClientHelloReader } from '../../../src/l7/tls.ts';
 import { http2ClientBytes, tlsHelloBytes } from '../../support/client-bytes.ts';
-import { ascii, cut, findings } from '../../support/l7-findings.ts';
+import { ascii, cut, findings, findingText } from '../../support/l7-findings.ts';
 
 const http = (...pieces: readonly (string | Uint8Array | { readonly gap: number })[]): string[] =>
   findings(
@@ -42,6 +44,60 @@ test('HTTP/1: what a proxy refuses is refused', () => {
   assert.deepEqual(http(`${head}Host: b\r\n\r\n`), ['!more than one Host']);
   assert.deepEqual(http('hello world, this is no HTTP\r\n'), ['!not an HTTP/1 request']);
   assert.deepEqual(http(`GET / HTTP/1.1\r\nA: ${'x'.repeat(70_000)}\r\n\r\n`), ['!a head above 61440 bytes']);
+});
+
+test('HTTP/1: what two readers could understand in two ways is refused', () => {
+  const head = 'POST / HTTP/1.1\r\nHost: a\r\n';
+  const chunked = `${head}Transfer-Encoding: chunked\r\n\r\n`;
+  const request = 'HTTP/1.1 POST a/';
+  for (const line of ['-5', '0x10', '+5', 'zz', '', ' 5', '5 5', '1'.repeat(13)]) {
+    assert.deepEqual(http(`${chunked}${line}\r\nabcde\r\n`), [request, '!a chunk size that is no number'], line);
+  }
+  assert.deepEqual(http(`${chunked}3\r\nabcde\r\n`), [request, '!a chunk that is longer than it says']);
+  for (const encoding of ['xchunked', 'gzip, chunked', 'identity', 'chunked\r\nTransfer-Encoding: chunked']) {
+    const refused = ['!a Transfer-Encoding other than chunked'];
+    assert.deepEqual(http(`${head}Transfer-Encoding: ${encoding}\r\n\r\n`), refused, encoding);
+  }
+  assert.deepEqual(http(`${head}Content-Length: 3\r\nContent-Length: 4\r\n\r\n`), ['!two lengths in Content-Length']);
+  assert.deepEqual(http(`${head}Content-Length : 3\r\n\r\n`), ['!a header line without a name']);
+  assert.deepEqual(http(`${head}: 3\r\n\r\n`), ['!a header line without a name']);
+  assert.deepEqual(http(`${head}no colon\r\n\r\n`), ['!a header line without a name']);
+  assert.deepEqual(http(`${head}X: a\r\n folded\r\n\r\n`), ['!a header folded over two lines']);
+  for (const control of ['\0', '\r', '\x0b', '\x7f']) {
+    assert.deepEqual(http(`${head}X: a${control}b\r\n\r\n`), ['!a control character in a line of HTTP']);
+  }
+  for (const line of ['GET  / HTTP/1.1', 'GET / HTTP/2.0', 'get / HTTP/1.1', 'GET / HTTP/1.1 x', 'GET /', 'X Y Z']) {
+    assert.deepEqual(http(`${line}\r\n\r\n`), ['!not an HTTP/1 request'], line);
+  }
+  // Two equal lengths are one; empty lines before a request, bare line feeds, tabs and blanks around values are taken.
+  assert.deepEqual(http(`\r\n\n${head}Content-Length: 3\nContent-Length:\t3 \t\r\n\r\nabcGET /b HTTP/1.0\n\n`), [
+    request,
+    'HTTP/1.0 GET /b',
+  ]);
+});
+
+test('HTTP/1: lines that never end, and bodies without end, cost no more than a head', () => {
+  const head = 'POST / HTTP/1.1\r\nHost: a\r\n';
+  const many = (text: string): Uint8Array[] => Array.from({ length: 400 }, () => ascii(text.repeat(500)));
+  const told = (begin: string, ...pieces: readonly (Uint8Array | { readonly gap: number })[]): string[] => {
+    const found: string[] = [];
+    const reader = new Http1Reader((finding) => found.push(findingText(finding)));
+    for (const piece of [ascii(begin), ...pieces]) {
+      if (piece instanceof Uint8Array) reader.data(piece);
+      else reader.gap(piece.gap);
+      assert.ok(reader.held <= 3 * MAX_HEAD, `${reader.held} bytes held`);
+    }
+    return found;
+  };
+  const chunked = `${head}Transfer-Encoding: chunked\r\n\r\n`;
+  assert.deepEqual(told(chunked, ...many('5')), ['HTTP/1.1 POST a/', "!a chunk's line above 61440 bytes"]);
+  assert.deepEqual(told(`${chunked}0\r\n`, ...many('a: b\r\n')), ['HTTP/1.1 POST a/', '!trailers above 61440 bytes']);
+  assert.deepEqual(told(head, ...many('a: b\r\n')), ['!a head above 61440 bytes']);
+  assert.deepEqual(told(`${head}X:`, ...many(' ')), ['!a head above 61440 bytes']);
+  // Two thousand gaps of two gigabytes each, in a body and in a chunk.
+  const gaps = Array.from({ length: 2000 }, () => ({ gap: 2 ** 31 - 1 }));
+  assert.deepEqual(told(`${head}Content-Length: 999999999999999\r\n\r\n`, ...gaps), ['HTTP/1.1 POST a/']);
+  assert.deepEqual(told(`${chunked}ffffffffffff\r\n`, ...gaps), ['HTTP/1.1 POST a/']);
 });
 
 test('HTTP/1: bytes missing in a body are made up for, in a head they end the reading', () => {
@@ -111,6 +167,22 @@ test('HTTP/2: header fields come through, and a broken block ends the reading', 
   ]);
   assert.deepEqual(http(preface + frame(5, 4, 1, ok)), ['!a client must not promise']);
   assert.deepEqual(http(preface + frame(1, 4, 0, ok)), ['!a header frame on a wrong stream']);
+});
+
+test('HTTP/2: pieces of a header block cost what they hold, and a block has an end', () => {
+  const frame = (type: number, flags: number, payload: string): Uint8Array =>
+    ascii(`\0\0${String.fromCharCode(payload.length, type, flags)}\0\0\0\x01${payload}`);
+  const found: string[] = [];
+  const reader = new Http2Reader((finding) => found.push(findingText(finding)));
+  reader.data(ascii(PREFACE));
+  reader.data(frame(1, 0, ''));
+  for (let i = 0; i < 10_000; i++) reader.data(frame(9, 0, ''));
+  assert.equal(reader.held, 0);
+  for (let i = 0; i < MAX_BLOCK; i++) reader.data(frame(9, 0, '\x82'));
+  assert.ok(reader.held <= 2 * MAX_BLOCK);
+  assert.deepEqual(found, []);
+  reader.data(frame(9, 4, '\x82'));
+  assert.deepEqual(found, [`!a header block above ${MAX_BLOCK} bytes`]);
 });
 
 test('HPACK: the examples of RFC 7541 C.4 and C.6, and codes that do not exist', () => {
