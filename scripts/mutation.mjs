@@ -42,6 +42,9 @@ const GROUPS = [
       'test/property/datapath/policy.property.test.js',
       'test/unit/datapath/conntrack.test.js',
       'test/unit/datapath/outcome.test.js',
+      'test/unit/datapath/service.test.js',
+      'test/unit/datapath/nat.test.js',
+      'test/unit/datapath/parse.test.js',
     ],
   },
   {

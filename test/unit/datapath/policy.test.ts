@@ -138,6 +138,24 @@ describe('match', () => {
     egress([{ protocol: 'tcp', port: 80 }, { identity: PEER }]);
     assert.equal(w.sim.context.probesPolicy, 2);
   });
+  test('a peer without an aggregate is not asked about as identity 0 twice', () => {
+    egress(
+      [
+        { identity: 11, protocol: 'tcp' },
+        { protocol: 'tcp', cookie: 4 },
+      ],
+      { destination: '192.0.2.9' },
+    );
+    assert.equal(w.sim.context.probesPolicy, 1);
+  });
+  test('a later fragment whose ports are not known meets no entry that names ports, not even from 0 on', () => {
+    w.disable(FEATURE.FRAGMENTS_V4).changeEndpoint(B, { policyId: 3 });
+    const later = packet({ protocol: 'udp', fragment: { id: 3, offset: 64, more: false } });
+    w.policy(3, { ingress: [{ protocol: 'udp', port: 0, prefix: 8 }] });
+    assert.equal(w.run('TO_CONTAINER', later).record.dropReason, DROP.FRAG_NO_SUPPORT);
+    w.policy(3, { ingress: [{ protocol: 'udp' }] });
+    assert.equal(w.run('TO_CONTAINER', later).verdict, VERDICT.FORWARDED);
+  });
   test('with every shape of every kind the probes stay within the bound', () => {
     const rules: Rule[] = [];
     for (const identity of [PEER, 11, 0]) {
@@ -285,6 +303,31 @@ describe('established connections', () => {
     const cx = w.sim.context;
     assert.deepEqual([cx.probesPolicy, cx.probesDestinationIdentity, cx.probesSourceIdentity], [0, 0, 0]);
     assert.equal(result.record.flags & RECORD_FLAG.POLICY_LOOKED_UP, 0);
+  });
+  test('nor with ICMP rules, which are about ICMP alone; and an echo where there are none', () => {
+    w.enable(FEATURE.ICMP_RULES);
+    establish();
+    again();
+    assert.equal(w.sim.context.probesPolicy, 0);
+    w.disable(FEATURE.ICMP_RULES);
+    const echo: Partial<PacketSpec> = { protocol: 'icmp', type: 8 };
+    const probes = (): number => {
+      assert.equal(egress([{ protocol: 'icmp' }], echo).verdict, VERDICT.FORWARDED);
+      return w.sim.context.probesPolicy;
+    };
+    assert.deepEqual([probes(), probes()], [1, 0]);
+    w.enable(FEATURE.ICMP_RULES);
+    assert.equal(probes(), 1, 'types may differ within one connection');
+  });
+  test('what is audited stays audited when it is decided again, and not when a rule allows it', () => {
+    w.policy(3, { egress: [], audit: true });
+    w.run('FROM_CONTAINER', packet());
+    w.changeEndpoint(A, { epoch: 2 });
+    assert.equal(again().verdict, VERDICT.AUDIT);
+    assert.equal(again().verdict, VERDICT.AUDIT, 'without a lookup');
+    assert.equal(w.sim.context.probesPolicy, 0);
+    w.policy(3, { egress: [{}], audit: true }).changeEndpoint(A, { epoch: 3 });
+    assert.deepEqual([again().verdict, again().verdict], [VERDICT.FORWARDED, VERDICT.FORWARDED]);
   });
   test('an old epoch is looked up again: a revoked rule cuts the live connection', () => {
     establish();
