@@ -89,8 +89,11 @@ INLINE void close_entry(struct weir_context *cx, const struct weir_config *confi
                                  : towards_owner    ? WEIR_CT_FLAG_RX_CLOSING
                                                     : WEIR_CT_FLAG_TX_CLOSING);
   cx->monitor = 1;
-  if ((flags & CT_BOTH_CLOSING) == CT_BOTH_CLOSING)
-    prolong(cx, config, entry, config->ct_close_lifetime, towards_owner, cx->tcp_flags);
+  if ((flags & CT_BOTH_CLOSING) != CT_BOTH_CLOSING)
+    return;
+  prolong(cx, config, entry, config->ct_close_lifetime, towards_owner, cx->tcp_flags);
+  if (is_expired(cx, entry))
+    disturb(cx);
 }
 
 /* Applies the packet to an entry. Answers true when the packet opens the connection anew. */

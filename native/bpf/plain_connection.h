@@ -86,7 +86,8 @@ INLINE int connection_plain(struct __sk_buff *skb, struct weir_context *cx,
   cx->record_flags |= WEIR_RECORD_FLAG_DNAT;
   int verdict =
       endpoint ? to_endpoint(skb, cx, endpoint, WEIR_ACTION_LOCAL) : to_route_of(skb, cx, family);
-  if (place)
+  /* A lifetime that is over at once leaves nothing for the next packet to find. */
+  if (place && !is_expired(cx, memory) && !is_expired(cx, entry))
     recent_keep(cx, place, at, family);
   return end_plain(skb, cx, verdict);
 }

@@ -70,9 +70,11 @@ class Conversation {
   private readonly hurried: boolean;
   /** The flow whose packet is on its way. */
   private sent: Flow | undefined;
+  private readonly lifetimes: object;
 
-  constructor(random: Random) {
+  constructor(random: Random, lifetimes: object = {}) {
     this.random = random;
+    this.lifetimes = lifetimes;
     this.hurried = random.chance(40);
     this.family = random.pick([4, 6]);
     const { IPV4, IPV6, NODE_PORT, EVENTS, CT_ACCOUNTING, AUDIT, SOURCE_CHECK } = FEATURE;
@@ -86,7 +88,8 @@ class Conversation {
 
   private config(): WorldEntry {
     const { features, globalEpoch } = this;
-    return config({ ...DEFAULT_CONFIG, features, globalEpoch, ctTcpLifetime: 600, ctServiceTcpLifetime: 600 });
+    const lifetimes = { ctTcpLifetime: 600, ctServiceTcpLifetime: 600, ...this.lifetimes };
+    return config({ ...DEFAULT_CONFIG, features, globalEpoch, ...lifetimes });
   }
 
   private endpoint(bytes: Uint8Array, n: number, more: object): WorldEntry {
@@ -294,6 +297,18 @@ class Conversation {
     yield { writes: [this.backend(id), ...this.service(TCP, 1)] };
   }
 
+  /** All in one second: a connection that goes on, whose other end then resets it or closes its half. */
+  *ending(port: number): Generator<Step> {
+    const flow: Flow = { client: 1, port, protocol: TCP, service: 1, backend: undefined };
+    yield this.plain(flow, SYN, false);
+    yield this.plain(flow, SYN | ACK, true);
+    for (let n = 0; n < 4; n++) yield this.plain(flow, ACK, false);
+    yield this.plain(flow, port % 2 === 0 ? RST : FIN | ACK, true);
+    for (let n = 0; n < 2; n++) yield this.plain(flow, ACK, false);
+    yield this.plain(flow, FIN | ACK, false);
+    for (let n = 0; n < 2; n++) yield this.plain(flow, ACK, false);
+  }
+
   private opened(): Flow {
     const { random } = this;
     const flow = {
@@ -375,5 +390,30 @@ describe('long connections through a ClusterIP', { skip }, () => {
       pair.close();
     }
     assert.ok(turned > 24, `${turned} connections were given another backend`);
+  });
+
+  test('an entry that is past its lifetime as soon as it is refreshed', () => {
+    const pair = new Pair(simulator(), engineB('xdp', process.env['WEIR_OBJECT'])(0xffffffff));
+    const names = ['ctTcpLifetime', 'ctServiceTcpLifetime', 'ctCloseLifetime'] as const;
+    try {
+      for (let index = 0; index < 36; index++) {
+        const lifetimes = { [names[index % 3]!]: index % 4 < 2 ? 0x80000000 : 0xffffffff };
+        const conversation = new Conversation(new Random(seed, 0x3e1, index), lifetimes);
+        let difference = pair.begin([], conversation.world(), index * SPAN);
+        let number = 0;
+        for (let port = 1024; port < 1028; port++) {
+          for (const step of conversation.ending(port)) {
+            difference ??= pair.step(step, number++);
+            if ('writes' in step) continue;
+            const { action, bytes } = pair.outcome();
+            conversation.took(action, bytes);
+          }
+        }
+        difference ??= pair.end();
+        assert.equal(difference, undefined, `${JSON.stringify(lifetimes)}, ${index}: ${JSON.stringify(difference)}`);
+      }
+    } finally {
+      pair.close();
+    }
   });
 });
