@@ -60,11 +60,12 @@ INLINE int owner_of(struct weir_context *cx, __u32 ports, __u32 port, const int 
              : OWNER_OTHER;
 }
 
-/* Stores the answers' half under the current key: they are for the packet's source. Whether there
- * was room. */
-INLINE bool claim(struct weir_context *cx, __u32 ports, __u32 flags, __u32 reverse_nat,
+/* Stores the answers' half of a port that nobody has, whose key is set: they are for the packet's
+ * source. Whether they are now; another processor may have done so for the same connection. */
+INLINE bool claim(struct weir_context *cx, __u32 ports, __u32 port, __u32 flags, __u32 reverse_nat,
                   const int family) {
-  return !store_nat(cx, cx->source, ports & 0xffff, flags, reverse_nat, BPF_NOEXIST, family);
+  return !store_nat(cx, cx->source, ports & 0xffff, flags, reverse_nat, BPF_NOEXIST, family) ||
+         owner_of(cx, ports, port, family) == OWNER_OWN;
 }
 
 INLINE int find_out_of(struct weir_context *cx, const int family) {
@@ -77,7 +78,7 @@ INLINE int find_out_of(struct weir_context *cx, const int family) {
   int owner = owner_of(cx, ports, found.port, family);
   if (owner == OWNER_OWN)
     return found.port;
-  if (owner == OWNER_OTHER || !claim(cx, ports, found.flags, found.reverse_nat, family))
+  if (owner == OWNER_OTHER || !claim(cx, ports, found.port, found.flags, found.reverse_nat, family))
     return -1;
   count(cx, WEIR_METRIC_NAT_RESTORED, WEIR_DIRECTION_EGRESS);
   return found.port;
@@ -118,7 +119,7 @@ INLINE int allocate(struct weir_context *cx, const struct weir_config *config, _
     __u32 port = bpf_htons(number);
     int owner = owner_of(cx, ports, port, family);
     if (owner == OWNER_OWN ||
-        (owner == OWNER_NOBODY && claim(cx, ports, flags, cx->reverse_nat, family))) {
+        (owner == OWNER_NOBODY && claim(cx, ports, port, flags, cx->reverse_nat, family))) {
       set_nat_key(cx, cx->source, cx->destination, ports, rest_of(cx->protocol, WEIR_NAT_WAY_OUT),
                   family);
       if (!store_nat(cx, cx->nat_address, port, flags, cx->reverse_nat, BPF_ANY, family))
@@ -170,7 +171,9 @@ INLINE bool find_back_of(struct weir_context *cx, const int family) {
               rest_of(tuple->protocol, WEIR_NAT_WAY_OUT), family);
   struct translation out = {};
   if (!seek_nat(cx, &out, family)) {
-    store_nat(cx, tuple->destination, ports >> 16, cx->nat_flags, cx->nat_reverse, BPF_ANY, family);
+    /* Not over what another processor has put there since. */
+    store_nat(cx, tuple->destination, ports >> 16, cx->nat_flags, cx->nat_reverse, BPF_NOEXIST,
+              family);
     count(cx, WEIR_METRIC_NAT_RESTORED, WEIR_DIRECTION_INGRESS);
     return true;
   }
