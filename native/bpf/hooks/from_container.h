@@ -2,6 +2,7 @@
 /* Hook "from-container": a pod sends. Twin: src/datapath/hooks/from-container.ts. */
 #pragma once
 #include "../plain_connection.h"
+#include "../pod_error.h"
 #include "../sender.h"
 #include "tc.h"
 
@@ -44,9 +45,11 @@ INLINE int from_container_of(struct __sk_buff *skb, struct weir_context *cx,
   }
   if (cx->proxy_port)
     return to_proxy(cx);
-  bool answers = cx->ct_status == WEIR_CT_REPLY || cx->ct_status == WEIR_CT_RELATED;
-  if (answers && (cx->ct_flags & (WEIR_CT_FLAG_LOOPBACK | WEIR_CT_FLAG_NODE_PORT))) {
-    bool hairpin = cx->ct_status == WEIR_CT_REPLY && (cx->ct_flags & WEIR_CT_FLAG_LOOPBACK);
+  if (unlikely(cx->related))
+    translate_pod_error(skb, cx);
+  else if (cx->ct_status == WEIR_CT_REPLY &&
+           (cx->ct_flags & (WEIR_CT_FLAG_LOOPBACK | WEIR_CT_FLAG_NODE_PORT))) {
+    bool hairpin = cx->ct_flags & WEIR_CT_FLAG_LOOPBACK;
     translate_from_backend(skb, cx, cx->ct_flags >> 16, hairpin, family);
     if (hairpin) {
       /* Straight to the pod, past its ingress policy: its source is the frontend now. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Hook "to-container": a packet reaches a pod. Twin: src/datapath/hooks/to-container.ts. */
 #pragma once
+#include "../pod_error.h"
 #include "tc.h"
 
 INLINE int to_container_of(struct __sk_buff *skb, struct weir_context *cx,
@@ -23,8 +24,7 @@ INLINE int to_container_of(struct __sk_buff *skb, struct weir_context *cx,
       find_node_connection(cx, family);
   } else if (cx->ct_found) {
     __u32 reverse_nat = cx->ct_flags >> 16;
-    bool answers = status == WEIR_CT_REPLY || status == WEIR_CT_RELATED;
-    if (answers && reverse_nat &&
+    if (status == WEIR_CT_REPLY && reverse_nat &&
         !(cx->ct_flags & (WEIR_CT_FLAG_NODE_PORT | WEIR_CT_FLAG_LOOPBACK)))
       translate_from_backend(skb, cx, reverse_nat, false, family);
     cx->reverse_nat = reverse_nat;
@@ -40,6 +40,8 @@ INLINE int to_container_of(struct __sk_buff *skb, struct weir_context *cx,
   }
   if (cx->proxy_port)
     return to_proxy(cx);
+  if (unlikely(cx->related))
+    translate_pod_error(skb, cx);
   cx->out_ifindex = cx->endpoint_ifindex;
   return forwarded(cx, WEIR_ACTION_DELIVER, WEIR_STAGE_FORWARD);
 }

@@ -9,6 +9,7 @@ import * as fragmentStage from '../stages/fragment.ts';
 import * as identity from '../stages/identity.ts';
 import * as nat from '../stages/nat.ts';
 import * as parseStage from '../stages/parse.ts';
+import * as podError from '../stages/pod-error.ts';
 import * as policyStage from '../stages/policy.ts';
 import * as serviceStage from '../stages/service.ts';
 import type { Tables } from '../tables.ts';
@@ -21,13 +22,14 @@ const { fragment } = fragmentStage;
 const { findDestinationEndpoint, findSourceEndpoint, identityMark, takeEndpoint } = identity;
 const { translateFromBackend, translateToBackend } = nat;
 const { isNeighbourDiscovery, parse } = parseStage;
+const { translatePodError } = podError;
 const { policy } = policyStage;
 const { service } = serviceStage;
 const { CONTINUE, drop, forwarded } = verdicts;
 // The same for what this module exports itself.
 const offsetOfBackend = backendAt;
 
-const { NEW, REPLY, RELATED } = CT_STATUS;
+const { NEW, REPLY } = CT_STATUS;
 const { LOOPBACK, NODE_PORT } = CT_FLAG;
 const { STACK, LOCAL, REDIRECT } = ACTION;
 const { PARSE, FORWARD } = STAGE;
@@ -65,9 +67,9 @@ export function fromContainer(cx: Context, tables: Tables): number {
     if (verdict !== CONTINUE) return verdict;
   }
   if (cx.proxyPort !== 0) return toProxy(cx);
-  const answers = cx.ctStatus === REPLY || cx.ctStatus === RELATED;
-  if (answers && (cx.ctFlags & (LOOPBACK | NODE_PORT)) !== 0) {
-    const hairpin = cx.ctStatus === REPLY && (cx.ctFlags & LOOPBACK) !== 0;
+  if (cx.related !== 0) translatePodError(cx, tables);
+  else if (cx.ctStatus === REPLY && (cx.ctFlags & (LOOPBACK | NODE_PORT)) !== 0) {
+    const hairpin = (cx.ctFlags & LOOPBACK) !== 0;
     translateFromBackend(cx, tables, cx.ctFlags >>> 16, hairpin);
     if (hairpin) return backToItself(cx, tables);
   }

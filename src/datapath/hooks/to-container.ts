@@ -10,6 +10,7 @@ import * as fragmentStage from '../stages/fragment.ts';
 import * as identity from '../stages/identity.ts';
 import * as nat from '../stages/nat.ts';
 import * as parseStage from '../stages/parse.ts';
+import * as podError from '../stages/pod-error.ts';
 import * as policyStage from '../stages/policy.ts';
 import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
@@ -21,10 +22,11 @@ const { fragment } = fragmentStage;
 const { findDestinationEndpoint, takeEndpoint } = identity;
 const { translateFromBackend } = nat;
 const { isNeighbourDiscovery, parse } = parseStage;
+const { translatePodError } = podError;
 const { policy } = policyStage;
 const { CONTINUE, drop, forwarded } = verdicts;
 
-const { NEW, REPLY, RELATED } = CT_STATUS;
+const { NEW, REPLY } = CT_STATUS;
 const { NODE_PORT, LOOPBACK } = CT_FLAG;
 const DELIVER = ACTION.DELIVER;
 const { PARSE, FORWARD } = STAGE;
@@ -47,8 +49,7 @@ export function toContainer(cx: Context, tables: Tables): number {
     if ((cx.features & NODE_PORTS) !== 0 && cx.related === 0) findNodeConnection(cx, tables);
   } else if (cx.ctAt >= 0) {
     const reverseNat = cx.ctFlags >>> 16;
-    const answers = status === REPLY || status === RELATED;
-    if (answers && reverseNat !== 0 && (cx.ctFlags & (NODE_PORT | LOOPBACK)) === 0) {
+    if (status === REPLY && reverseNat !== 0 && (cx.ctFlags & (NODE_PORT | LOOPBACK)) === 0) {
       translateFromBackend(cx, tables, reverseNat, false);
     }
     cx.reverseNat = reverseNat;
@@ -61,6 +62,7 @@ export function toContainer(cx: Context, tables: Tables): number {
     if (verdict !== CONTINUE) return verdict;
   }
   if (cx.proxyPort !== 0) return toProxy(cx);
+  if (cx.related !== 0) translatePodError(cx, tables);
   cx.outIfindex = cx.endpointIfindex;
   return forwarded(cx, DELIVER, FORWARD);
 }
