@@ -229,14 +229,25 @@ export const FAULTS: readonly Fault[] = [
   { file: 'plain_connection.h', before: 'cx->cookie = entry->cookie;', after: ';' },
   {
     file: 'plain_connection.h',
-    before: '__u32 port = backend.port ? backend.port : cx->ports >> 16;',
-    after: '__u32 port = cx->ports >> 16;',
+    before: 'rewrite(skb, cx, false, backend.address, port, family);',
+    after: 'rewrite(skb, cx, false, backend.address, cx->ports >> 16, family);',
   },
   {
     file: 'plain_connection.h',
     before: 'endpoint ? to_endpoint(skb, cx, endpoint, WEIR_ACTION_LOCAL) : to_route_of(skb, cx, family);',
     after: 'endpoint ? to_endpoint(skb, cx, endpoint, WEIR_ACTION_LOCAL) : to_stack(cx);',
   },
+  // The way of the packet before.
+  { file: 'recent.h', before: 'RECENT(place, generation, family) == recent->generation;', after: '1;' },
+  { file: 'recent.h', before: 'RECENT(place, disturbed, family) == recent->disturbed &&', after: '' },
+  { file: 'recent.h', before: 'RECENT(place, ifindex, family) == cx->ifindex &&', after: '' },
+  { file: 'recent.h', before: '!(cx->tcp_flags & ~RECENT(place, tcp_flags, family));', after: '1;' },
+  {
+    file: 'recent.h',
+    before: 'RECENT(place, until, family) = ((__u64)cx->now + 1) * hz;',
+    after: 'RECENT(place, until, family) = ((__u64)cx->now + 2) * hz;',
+  },
+  { file: 'plain_recent.h', before: 'recent_size(cx) <= RECENT(place, size, family)', after: '1' },
   { file: 'plain_parse.h', before: 'return header >= 20 && header <= length;', after: 'return header >= 20;' },
   { file: 'plain_parse.h', before: 'cx->payload = l4 + header;', after: 'cx->payload = l4 + 20;' },
   { file: 'plain_service.h', before: 'cx->reverse_nat = reverse_nat;', after: ';' },
@@ -343,6 +354,21 @@ export const FAULTS: readonly Fault[] = [
     file: 'nat_error.h',
     before: 'store16(skb, quote->l3 + 10, adjusted);',
     after: 'store16(skb, quote->l3 + 10, ip);',
+  },
+  {
+    file: 'pod_error.h',
+    before: 'if (quoted >> 16 && !!(quoted & WEIR_CT_FLAG_NODE_PORT) == out)',
+    after: 'if (quoted >> 16)',
+  },
+  {
+    file: 'pod_error.h',
+    before: 'set_key(cx, quote->source, quote->destination, quote->ports, quote->protocol, !out, 0, family);',
+    after: 'set_key(cx, quote->source, quote->destination, quote->ports, quote->protocol, out, 0, family);',
+  },
+  {
+    file: 'pod_error.h',
+    before: 'if (out ? flags & both : !(flags & both) && flags >> 16)',
+    after: 'if (out ? flags & both : flags >> 16)',
   },
   {
     file: 'masquerade.h',

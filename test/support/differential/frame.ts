@@ -36,6 +36,8 @@ export interface FrameSpec {
   readonly zeroLength: boolean;
   /** Bytes behind the IP packet, as Ethernet's minimum length makes them. */
   readonly padding: number;
+  /** TCP options, a multiple of 4 bytes. */
+  readonly tcpOptions: Uint8Array;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -58,6 +60,7 @@ export const PLAIN: Omit<FrameSpec, 'source' | 'destination' | 'protocol'> = {
   dontFragment: false,
   zeroLength: false,
   padding: 0,
+  tcpOptions: NOTHING,
 };
 
 const put16 = (out: Uint8Array, at: number, value: number): void => {
@@ -81,8 +84,9 @@ const checksumAt = (protocol: number): number =>
 
 /** Header and payload of the transport layer, with its checksum. */
 export function transport(spec: FrameSpec): Uint8Array {
-  const { protocol, payload } = spec;
-  const header = protocol === TCP ? 20 : protocol === SCTP ? 16 : [UDP, ICMP, ICMPV6].includes(protocol) ? 8 : 0;
+  const { protocol, payload, tcpOptions } = spec;
+  const header =
+    protocol === TCP ? 20 + tcpOptions.length : protocol === SCTP ? 16 : [UDP, ICMP, ICMPV6].includes(protocol) ? 8 : 0;
   const out = new Uint8Array(header + payload.length);
   out.set(payload, header);
   if (protocol === TCP || protocol === UDP || protocol === SCTP) {
@@ -92,9 +96,10 @@ export function transport(spec: FrameSpec): Uint8Array {
   if (protocol === TCP) {
     put16(out, 6, 1000 + spec.id);
     put16(out, 10, 2000);
-    out[12] = 0x50;
+    out[12] = header << 2;
     out[13] = spec.tcpFlags;
     put16(out, 14, 0xffff);
+    out.set(tcpOptions, 20);
   } else if (protocol === UDP) put16(out, 4, out.length);
   else if (protocol === SCTP) out[12] = spec.type;
   else if (protocol === ICMP || protocol === ICMPV6) {

@@ -52,7 +52,7 @@ export function featuresOf(seed: number, number: number): number {
     case 2:
       return (
         (BASE | FEATURE.VLAN_FILTER | FEATURE.POLICY_DENY_ICMP | FEATURE.MASQUERADE_V4 | FEATURE.MASQUERADE_V6) &
-        ~(FEATURE.FRAGMENTS_V4 | FEATURE.FRAGMENTS_V6 | FEATURE.NO_BACKEND_DROP | FEATURE.SCTP)
+        ~(FEATURE.FRAGMENTS_V4 | FEATURE.FRAGMENTS_V6 | FEATURE.NO_BACKEND_DROP | FEATURE.SCTP | FEATURE.CT_ACCOUNTING)
       );
     case 3:
       return (
@@ -72,7 +72,7 @@ export function featuresOf(seed: number, number: number): number {
     case 5:
       return (
         (BASE | FEATURE.TUNNEL | FEATURE.MASQUERADE_V4 | FEATURE.MASQUERADE_V6) &
-        ~(FEATURE.SOURCE_CHECK | FEATURE.NODE_PORT | FEATURE.EVENTS)
+        ~(FEATURE.SOURCE_CHECK | FEATURE.NODE_PORT | FEATURE.EVENTS | FEATURE.CT_ACCOUNTING)
       );
     default:
       return flipped(new Random(seed, 0xfea, number), BASE);

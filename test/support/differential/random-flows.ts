@@ -75,7 +75,9 @@ export function leavingFlow(random: Random, cast: Cast, family: Family): FrameSp
   const protocol = icmp ? (family === 4 ? ICMP : ICMPV6) : random.pick(PORTED);
   const spec = described(random, source, destination, protocol, random.pick(CLIENT_PORTS), random.pick(SERVICE_PORTS));
   // A timestamp request, or the like: nothing that source NAT can tell apart.
-  return icmp && random.chance(75) ? { ...spec, type: family === 4 ? 13 : 130 } : spec;
+  if (icmp && random.chance(75)) return { ...spec, type: family === 4 ? 13 : 130 };
+  // What an error quotes may have options, too.
+  return family === 4 && random.chance(20) ? { ...spec, options: new Uint8Array(random.pick([4, 40])).fill(1) } : spec;
 }
 
 /** A first packet between two ends, with traits of chance. */

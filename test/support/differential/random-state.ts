@@ -56,7 +56,10 @@ function connection(random: Random): Entry4['value'] {
   };
 }
 
-/** A translation of a connection, or one half of it, with the hosts' addresses in the place of the source. */
+/**
+ * A translation of a connection, or one half of it, with the hosts' addresses in the place of the source; at times somebody else
+ * has the answers. Answers what comes back.
+ */
 function addTranslation(
   random: Random,
   world: RandomWorld,
@@ -65,7 +68,7 @@ function addTranslation(
   destination: Uint8Array,
   ports: readonly [number, number],
   protocol: number,
-): void {
+): FrameSpec {
   const family = source.length === 4 ? 4 : 6;
   const node = ofFamily(
     random,
@@ -97,7 +100,9 @@ function addTranslation(
   };
   const halves = random.pick([1, 2, 3, 3, 3]);
   if ((halves & 1) !== 0) put(source, destination, ports[0], ports[1], NAT_WAY.OUT, node, natPort);
-  if ((halves & 2) !== 0) put(destination, node, ports[1], natPort, NAT_WAY.BACK, source, ports[0]);
+  const owner = random.chance(15) ? ofFamily(random, everyone(world.cast), family) : source;
+  if ((halves & 2) !== 0) put(destination, node, ports[1], natPort, NAT_WAY.BACK, owner, ports[0]);
+  return described(random, destination, node, protocol, ports[1], natPort);
 }
 
 /** What was remembered, and of whom. */
@@ -121,7 +126,8 @@ export function randomState(random: Random, world: RandomWorld): RandomState {
     const source = ofFamily(random, random.chance(70) ? pods : all, family);
     const fronts = cast.frontends.filter((f) => f.family === family);
     const front = random.chance(45) && fronts.length > 0 ? random.pick(fronts) : undefined;
-    const destination = front?.address ?? ofFamily(random, pods, family);
+    const away = random.chance(40) ? [...cast.remotes, ...cast.outside] : pods;
+    const destination = front?.address ?? ofFamily(random, away, family);
     const protocol = front?.protocol ?? random.pick([...PORTED, family === 4 ? ICMP : ICMPV6]);
     const icmp = protocol === ICMP || protocol === ICMPV6;
     const related = random.chance(20);
@@ -132,16 +138,19 @@ export function randomState(random: Random, world: RandomWorld): RandomState {
       const back = described(random, destination, source, protocol, destinationPort, sourcePort);
       flows.push(icmp ? { ...there, id: 7 } : random.chance(60) ? there : back);
     }
-    if (!related && random.chance(40)) {
-      addTranslation(random, world, entries, source, destination, [sourcePort, icmp ? 0 : destinationPort], protocol);
+    const translated = !related && random.chance(40);
+    if (translated) {
+      const ports = [sourcePort, icmp ? 0 : destinationPort] as const;
+      const back = addTranslation(random, world, entries, source, destination, ports, protocol);
+      if (!icmp && flows.length < 8 && random.chance(50)) flows.push(back);
     }
     const order = orderOf(source, destination) || raw16(sourcePort) - raw16(destinationPort);
     const sourceLow = order <= 0;
-    const ownerIsSource = random.chance(60);
+    const ownerIsSource = random.chance(translated ? 30 : 60);
     const flags =
       (ownerIsSource === sourceLow ? 0 : CT_KEY.OWNER_HIGH) |
       (related ? CT_KEY.RELATED : front !== undefined && random.chance(80) ? CT_KEY.SERVICE : 0) |
-      (random.chance(25) ? CT_KEY.NODE : 0);
+      (random.chance(translated ? 60 : 25) ? CT_KEY.NODE : 0);
     const rest = {
       lowPort: sourceLow ? sourcePort : destinationPort,
       highPort: sourceLow ? destinationPort : sourcePort,

@@ -173,6 +173,34 @@ function addRoutes(random: Random, cast: Cast, entries: WorldEntry[]): void {
   }
 }
 
+/** Default routes with a neighbour behind them, and backends that are reached by them. */
+export function wayOut(random: Random, cast: Cast): WorldEntry[] {
+  const entries: WorldEntry[] = [];
+  const away = [...cast.remotes, ...cast.outside];
+  for (const family of [4, 6] as const) {
+    const hop = ofFamily(random, away, family);
+    const gateway = new Uint8Array(16);
+    gateway.set(hop);
+    const route = { ifindex: 3, mtu: random.pick([0, 0, 1500, 60, 68, 88, 100]), flags: 0, gateway };
+    const neighbour = { destination: mac(random), source: mac(random) };
+    if (family === 4) {
+      entries.push({ map: 'routes4', key: { prefixLength: 0, address: 0 }, value: route });
+      entries.push({ map: 'neighbours4', key: { ifindex: 3, address: be32(hop) }, value: neighbour });
+    } else {
+      entries.push({ map: 'routes6', key: { prefixLength: 0, address: new Uint8Array(16) }, value: route });
+      entries.push({ map: 'neighbours6', key: { ifindex: 3, address: hop }, value: neighbour });
+    }
+    for (let id = 1; id < BACKENDS; id++) {
+      if (random.chance(30)) continue;
+      const address = ofFamily(random, away, family);
+      const rest = { port: random.pick([80, 8080, 0]), protocol: 6, state: 1, nodeId: 2, zone: 0, flags: 0 };
+      if (family === 4) entries.push({ map: 'backends4', key: { id }, value: { address: be32(address), ...rest } });
+      else entries.push({ map: 'backends6', key: { id }, value: { address, ...rest } });
+    }
+  }
+  return entries;
+}
+
 /**
  * Maglev tables, which outlive a world: to replace one takes the kernel a grace period. They name backends that a world may
  * not have, and slots with bit 31.

@@ -11,7 +11,7 @@ import { fitting, mutated, networkOffset, noise } from './mutate.ts';
 import type { Random } from './random.ts';
 import type { Config } from './random-config.ts';
 import { described, leavingFlow, randomFlow, SEGMENTS } from './random-flows.ts';
-import type { RandomWorld } from './random-world.ts';
+import { type RandomWorld, wayOut } from './random-world.ts';
 import {
   ACK,
   answer,
@@ -60,6 +60,8 @@ export class Traffic {
   private readonly frames: Uint8Array[] = [];
   /** Whether pods talk at length with a service in this sequence, and the connection that they have. */
   private readonly talkative: boolean;
+  /** What makes those services lead to backends elsewhere, by a route; empty once it is written. */
+  private paving: WorldEntry[] = [];
   private talk: FrameSpec | undefined;
   private elapsed = 0;
   private nanoseconds = 0;
@@ -79,12 +81,17 @@ export class Traffic {
     if ((features & FEATURE.IPV6) !== 0) on.push(6);
     this.families = on;
     this.flows.push(...flows);
-    this.talkative = random.chance(16);
+    this.talkative = random.chance(24);
+    if (this.talkative && random.chance(50)) this.paving = wayOut(random, world.cast);
   }
 
   /** The next step. */
   next(): Step {
-    const { random } = this;
+    const { random, paving } = this;
+    if (paving.length > 0) {
+      this.paving = [];
+      return { writes: paving };
+    }
     if (random.chance(4)) {
       const writes = change(random, this.entries);
       if (writes.length > 0) return { writes };
@@ -256,7 +263,10 @@ export class Traffic {
     }
     const tcpFlags = random.chance(5) ? random.pick(SEGMENTS) : random.pick([ACK, ACK, ACK, ACK | PSH, ACK | 0x40]);
     const ttl = random.chance(4) ? random.pick([0, 1, 2, 255]) : 64;
-    return this.entering(frame({ ...talk, tcpFlags, ttl, payload: payload(random) }));
+    const tcpOptions = new Uint8Array(random.chance(15) ? random.pick([4, 12, 40]) : 0).fill(1);
+    const said = this.entering(frame({ ...talk, tcpFlags, ttl, tcpOptions, payload: payload(random) }));
+    const gsoSize = random.chance(10) ? random.pick([8, 20, 28, 40, 60, 1400]) : 0;
+    return { ...said, meta: { ...said.meta, gsoSize } };
   }
 
   /** A description becomes a frame, or several pieces of one, at the hook where its sender is. */
