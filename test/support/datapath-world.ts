@@ -10,7 +10,6 @@ import {
   type configValue,
   CT_KEY,
   type ctEntry,
-  type ctKey4,
   aggregateOf,
   FEATURE,
   HOOK,
@@ -89,6 +88,10 @@ type ProtocolName = keyof typeof PROTOCOL;
 
 const be32 = (text: string): number => addressBytes(text).reduce((n, b) => n * 256 + b, 0);
 const isFour = (text: string): boolean => !text.includes(':');
+
+type Kind = 'ctTcp' | 'ctAny' | 'ctTcpNew' | 'ctAnyNew';
+/** A map of connections. */
+export type ConntrackMap = `${Kind}${4 | 6}`;
 
 /** One rule of a policy under test. */
 export interface Rule {
@@ -362,12 +365,12 @@ export class World {
   }
 
   /** The conntrack entries of a map, decoded. */
-  entries(name: 'ctTcp4' | 'ctAny4' | 'ctTcpNew4' | 'ctAnyNew4'): [ValueOf<typeof ctKey4>, ValueOf<typeof ctEntry>][] {
-    return [...this.map(name)];
+  entries<N extends ConntrackMap>(name: N): [ValueOf<Structs[N]['key']>, ValueOf<typeof ctEntry>][] {
+    return [...(this.map(name) as Iterable<[ValueOf<Structs[N]['key']>, ValueOf<typeof ctEntry>]>)];
   }
 
   /** The one entry of a map whose key has neither RELATED nor, unless wanted, SERVICE or NODE. */
-  connection(name: 'ctTcp4' | 'ctAny4' | 'ctTcpNew4' | 'ctAnyNew4', flags = 0): ValueOf<typeof ctEntry> | undefined {
+  connection(name: ConntrackMap, flags = 0): ValueOf<typeof ctEntry> | undefined {
     const wanted = CT_KEY.RELATED | CT_KEY.SERVICE | CT_KEY.NODE;
     return this.entries(name).find(([key]) => (key.flags & wanted) === flags)?.[1];
   }
