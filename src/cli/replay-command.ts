@@ -25,6 +25,9 @@ import {
 import { type ColourChoice, DataOutput, tell, wantsColour } from './terminal.ts';
 import { type CompileChoices, loadInto, loadWorld, type World } from './world.ts';
 
+/** As a file to write: standard output. */
+const STDOUT = '-';
+
 /** Options of `weir replay`. */
 interface ReplayCommandOptions extends ClusterOptions, FactOptions {
   readonly at: string;
@@ -62,9 +65,9 @@ export function addReplayCommand(program: Command, setExitCode: SetExitCode): vo
       new Option('--verdict <verdict...>', 'print only records with these verdicts').choices([...FLOW_VERDICTS]),
     )
     .option('--expect-count <n>', 'exit with 1 unless exactly this many records were printed')
-    .option('-w, --write <file>', 'write the packets as pcapng, with the verdicts as comments')
+    .option('-w, --write <file>', 'write the packets as pcapng, with the verdicts as comments; - is standard output')
     .option('--dump-maps <folder>', 'write the maps as they are at the end, one JSON file each')
-    .option('--summary <file>', 'write counters as JSON')
+    .option('--summary <file>', 'write counters as JSON; - is standard output')
     .addOption(new Option('-o, --output <format>', 'output format').choices([...RECORD_FORMATS]).default('compact'))
     .option('-q, --quiet', 'print no summary and no vantage points');
   addColourOption(command).action(async (captures: readonly string[], options: ReplayCommandOptions) => {
@@ -82,7 +85,7 @@ async function run(paths: readonly string[], options: ReplayCommandOptions): Pro
     world = options.dataplane === 'xdp' ? await loadKernelWorld(options, choices) : await loadWorld(options, choices);
     for (const warning of world.warnings) tell(safeText(`weir: warning: ${warning}`));
     // Files are made before the replay, so that what cannot be written is known at once.
-    if (options.summary !== undefined) preparePrivateFile(options.summary);
+    if (options.summary !== undefined && options.summary !== STDOUT) preparePrivateFile(options.summary);
     const printing = new Printing(options, readers);
     const progress = ReplayProgress.maybe(paths, printing.printsToTerminal);
     const began = performance.now();
@@ -111,11 +114,11 @@ async function run(paths: readonly string[], options: ReplayCommandOptions): Pro
     } finally {
       progress?.stop();
     }
-    await printing.end();
     const seconds = (performance.now() - began) / 1000;
+    const counters = (): string => `${JSON.stringify(summaryJson(result, seconds))}\n`;
+    await printing.end(options.summary === STDOUT ? counters() : '');
     if (options.quiet !== true) tell(summaryText(result, seconds));
-    if (options.summary !== undefined)
-      writePrivateFile(options.summary, `${JSON.stringify(summaryJson(result, seconds))}\n`);
+    if (options.summary !== undefined && options.summary !== STDOUT) writePrivateFile(options.summary, counters());
     if (options.dumpMaps !== undefined) dumpMaps(Object.values(world.dataplane.maps), options.dumpMaps);
     // Packets that nobody had to look at one by one are all printed, or would be.
     const records =
@@ -177,6 +180,8 @@ function checkPaths(paths: readonly string[], options: ReplayCommandOptions): vo
     (path) => path === '-',
   ).length;
   if (stdins > 1) throw new CommandFailure('- (standard input) can be given once only');
+  if (options.write === STDOUT && options.summary === STDOUT)
+    throw new CommandFailure('-w - and --summary -: standard output has room for one of them');
   const real = (path: string): string | undefined => {
     try {
       return statSync(path).isFile() ? realpathSync(path) : undefined;
@@ -192,7 +197,7 @@ function checkPaths(paths: readonly string[], options: ReplayCommandOptions): vo
     ['-w', options.write],
     ['--summary', options.summary],
   ] as const) {
-    if (path !== undefined && path !== '-' && inputs.has(real(path)))
+    if (path !== undefined && path !== STDOUT && inputs.has(real(path)))
       throw new CommandFailure(`${flag} ${path}: this is one of the inputs`);
   }
 }
@@ -215,8 +220,8 @@ class Printing {
   constructor(options: ReplayCommandOptions, readers: readonly CaptureReader[]) {
     this.options = options;
     this.readers = readers;
-    // Packets on standard output leave no room for records.
-    const silent = options.output === 'none' || options.write === '-';
+    // Packets or counters on standard output leave no room for records.
+    const silent = options.output === 'none' || options.write === STDOUT || options.summary === STDOUT;
     const colour = wantsColour(options.color, process.stdout, process.env);
     this.printer = silent ? undefined : printerFor(options.output, colour);
     this.capture = options.write === undefined ? undefined : openAnnotated(options.write);
@@ -281,8 +286,10 @@ class Printing {
     if (this.printer !== undefined && !this.output.closed) this.output.write(this.printer.record(record));
   }
 
-  async end(): Promise<void> {
+  /** @param text the last of what goes to standard output */
+  async end(text: string): Promise<void> {
     if (this.printer !== undefined) this.output.write(this.printer.end());
+    this.output.write(text);
     try {
       this.capture?.close();
       await this.output.end();

@@ -5,6 +5,9 @@ import { ERRNO, UPDATE, type MapSpec, type UpdateFlag } from '../schema/map-spec
 import { WordMap, readWords, refuseSpec, writeWords } from './word-map.ts';
 
 const MAX_WORDS = 0x40000000;
+const FIRST_PLACES = 16;
+/** Places are handed out in order, and pages that nobody has touched cost nothing: so few, large steps. */
+const GROWTH = 4;
 
 /** Array of arrays. `pool` is REPLACED when it grows: take it after `findTable`, and keep neither over an update. */
 export class ArrayOfArrays extends WordMap {
@@ -127,10 +130,14 @@ export class ArrayOfArrays extends WordMap {
     this.freePlaces.push(place);
   }
 
-  /** Half as many places again, at most maxEntries. */
+  /** More places, at most maxEntries. */
   private grow(): boolean {
     const old = this.uses.length;
-    const places = Math.min(old + (old >>> 1) + 4, this.maxEntries, Math.floor(MAX_WORDS / this.tableWords));
+    const places = Math.min(
+      Math.max(old * GROWTH, FIRST_PLACES),
+      this.maxEntries,
+      Math.floor(MAX_WORDS / this.tableWords),
+    );
     if (places <= old) return false;
     try {
       const pool = new Uint32Array(places * this.tableWords);

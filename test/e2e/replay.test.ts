@@ -124,6 +124,22 @@ describe('weir replay', () => {
       [0, 1, 0, 0, 1],
     );
   });
+  it('--summary - writes the counters to standard output, alone, and no file', async (t) => {
+    const folder = scratchFolder(t);
+    const { capture, manifests } = lab(folder);
+    for (const more of [[], ['-o', 'json'], ['-o', 'none'], ['--per', 'flow'], ['--dump-maps', join(folder, 'maps')]]) {
+      const args = ['replay', capture, '-m', manifests, '--at', 'any', '--summary', '-', ...more];
+      const run = await weir(args, { cwd: folder });
+      assert.equal(run.code, 0, run.stderr);
+      assert.match(run.stdout, /^\{[^\n]*\}\n$/, more.join(' '));
+      const facts = JSON.parse(run.stdout);
+      assert.equal(facts.packets, 3);
+      assert.deepEqual(facts.collected, { passes: 0, connections: 0, translations: 0 });
+      assert.equal(existsSync(join(folder, '-')), false);
+    }
+    const counted = await weir(['replay', capture, '-m', manifests, '--summary', '-', '--expect-count', '3']);
+    assert.equal(counted.code, 0, counted.stderr);
+  });
   it('--summary, -w and --dump-maps write files for their owner only', async (t) => {
     const folder = scratchFolder(t);
     const { capture, manifests } = lab(folder);
@@ -232,6 +248,7 @@ describe('weir replay', () => {
         /cannot be written: no such folder/,
       ],
       [['replay', '-', '-m', '-'], /standard input/],
+      [['replay', capture, '-m', manifests, '-w', '-', '--summary', '-'], /standard output/],
       [['replay', capture, '-m', manifests, '--set', 'maglev.tableSize=7'], /tableSize/],
       [['replay', capture, '-m', manifests, '--node', 'n9'], /n9/],
       [['replay', capture, '-m', manifests, '--topology', topology, '--node', 'n2'], /topology\.yaml:1:7: .*n1 is not/],

@@ -28,15 +28,15 @@ function command(): readonly string[] {
   return fresh ? [process.execPath, compiled] : ['tsx', source];
 }
 
-/** Runs `weir` in the repository's root. */
+/** Runs `weir`, in the repository's root unless told. */
 export function weir(
   args: readonly string[],
-  options: { readonly input?: Uint8Array | string; readonly env?: NodeJS.ProcessEnv } = {},
+  options: { readonly input?: Uint8Array | string; readonly env?: NodeJS.ProcessEnv; readonly cwd?: string } = {},
 ): Promise<CliRun> {
   const [file, ...rest] = command();
   const { NO_COLOR: _a, FORCE_COLOR: _b, CI: _c, ...env } = process.env;
   return new Promise((resolve, reject) => {
-    const child = spawn(file!, [...rest, ...args], { cwd: ROOT, env: { ...env, ...options.env } });
+    const child = spawn(file!, [...rest, ...args], { cwd: options.cwd ?? ROOT, env: { ...env, ...options.env } });
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
