@@ -36,6 +36,10 @@ await joinModules(
   { weir: join(compiled, 'cli', 'launcher.js'), 'code-cache': join(compiled, 'cli', 'code-cache.js') },
   { format: 'es', chunkFileNames: '[name].js' },
 );
+await joinModules(
+  { 'index-worker': join(compiled, 'capture', 'file', 'index-worker.js') },
+  { format: 'es', chunkFileNames: '[name].js' },
+);
 const chunks = await joinModules(
   { program: join(compiled, 'cli', 'program.js') },
   { format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: '[name].cjs', interop: 'auto', strict: true },

@@ -3,6 +3,8 @@ export { MAX_RECORD_BYTES } from './byte-window.ts';
 export { maxPacketBytes } from './decoder.ts';
 export { memorySource } from './memory-source.ts';
 export { MergedCapture } from './merge.ts';
+export { INDEX, INDEX_WORDS, type PacketIndex, PacketIndexer, type PlainPcap } from './packet-index.ts';
+export { plainPcap } from './pcap.ts';
 export type {
   ByteSource,
   CaptureError,

@@ -15,6 +15,8 @@ export class MergedCapture implements PacketSource {
   linkType = 0;
   interfaceId = 0;
   number = 0;
+  readonly glance = -1;
+  readonly glances: Int32Array = new Int32Array(0);
   readonly interfaces: CaptureInterface[] = [];
   /** What ended captures early, at most one each, in the order met. */
   readonly errors: CaptureError[] = [];

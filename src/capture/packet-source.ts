@@ -2,6 +2,8 @@
 // Owns the types only. CaptureReader (one capture) and MergedCapture (several, by time) implement PacketSource.
 // Invariant: nothing here is allocated per packet; a packet's bytes stay where they are until the next fill().
 
+import type { PacketIndex } from './packet-index.ts';
+
 /**
  * A cursor over the packets of a capture. The fields describe the packet that the last `next()` reached.
  *
@@ -33,6 +35,9 @@ export interface PacketSource {
   readonly interfaceId: number;
   /** 1-based number of the packet, as capinfos and Wireshark count. */
   readonly number: number;
+  /** Where in `glances` the words of wire's `glance` at this packet are; -1: nobody has glanced at it. */
+  readonly glance: number;
+  readonly glances: Int32Array;
   /** All interfaces met so far; grows while reading. A classic pcap file has one. */
   readonly interfaces: readonly CaptureInterface[];
   /** Set once, when reading ended early. Every whole packet before the damage was delivered. */
@@ -131,6 +136,8 @@ export interface Chunk {
   /** Bytes before `start` are free: the reader puts there what it has left of the chunk before. */
   readonly start: number;
   readonly end: number;
+  /** Where its records are, if that is known. */
+  readonly index?: PacketIndex | undefined;
 }
 
 /** Where a CaptureReader gets whole buffers from, so that a source can fill the next while one is decoded. */

@@ -5,6 +5,7 @@
 import { ByteWindow, DEFAULT_BUFFER_BYTES } from './byte-window.ts';
 import type { FormatDecoder } from './decoder.ts';
 import { FormatDetector } from './format.ts';
+import { INDEX_WORDS } from './packet-index.ts';
 import type {
   ByteSource,
   CaptureError,
@@ -14,6 +15,8 @@ import type {
   PacketOptions,
   PacketSource,
 } from './packet-source.ts';
+
+const NO_WORDS = new Int32Array(0);
 
 /** Settings of a reader. */
 export interface CaptureReaderOptions {
@@ -32,10 +35,15 @@ export class CaptureReader implements PacketSource {
   linkType = 0;
   interfaceId = 0;
   number = 0;
+  glance = -1;
+  glances: Int32Array = NO_WORDS;
   error: CaptureError | undefined = undefined;
   readonly interfaces: CaptureInterface[] = [];
   /** For decoders: the bytes in memory. */
   readonly window: ByteWindow;
+  /** For decoders: in `glances`, the words of the next packet that the chunk's index has, and the end of them. */
+  indexAt = 0;
+  indexEnd = 0;
   /** For decoders: what decodes from here on. */
   decoder: FormatDecoder = new FormatDetector();
   private readonly source: ByteSource | ChunkSource;
@@ -115,7 +123,13 @@ export class CaptureReader implements PacketSource {
   private async takeChunk(source: ChunkSource): Promise<boolean> {
     const chunk = await source.nextChunk();
     if (chunk === undefined) return false;
+    this.glance = -1;
+    this.indexAt = this.indexEnd = 0;
     if (this.window.adopt(chunk)) {
+      if (chunk.index !== undefined) {
+        this.glances = chunk.index.words;
+        this.indexEnd = chunk.index.count * INDEX_WORDS;
+      }
       if (this.held !== undefined) source.recycle(this.held);
       this.held = chunk;
     } else {

@@ -25,8 +25,9 @@ import {
 import { type ColourChoice, DataOutput, tell, wantsColour } from './terminal.ts';
 import { type CompileChoices, loadInto, loadWorld, type World } from './world.ts';
 
-/** As a file to write: standard output. */
+/** As a file to write: standard output; as one to read: standard input. */
 const STDOUT = '-';
+const STDIN = '-';
 
 /** Options of `weir replay`. */
 interface ReplayCommandOptions extends ClusterOptions, FactOptions {
@@ -78,7 +79,7 @@ export function addReplayCommand(program: Command, setExitCode: SetExitCode): vo
 async function run(paths: readonly string[], options: ReplayCommandOptions): Promise<number> {
   const expected = options.expectCount === undefined ? undefined : wholeNumber(options.expectCount, '--expect-count');
   checkPaths(paths, options);
-  const readers = await openAll(paths);
+  const readers = await openAll(paths, onlyCounts(options));
   let world: World | undefined;
   try {
     const choices = { amend: await readFacts(options) };
@@ -93,7 +94,7 @@ async function run(paths: readonly string[], options: ReplayCommandOptions): Pro
     try {
       result = await replay(
         {
-          captures: paths.map((path, i) => ({ path, source: readers[i]! })),
+          captures: paths.map((path, i) => ({ path, source: readers[i]!, bytes: fileBytes(path) })),
           dataplane: world.dataplane,
           state: world.state,
           rulesOf: world.rulesOf,
@@ -162,11 +163,38 @@ function verdictOf(
   return EXIT.DIFFERENT;
 }
 
-async function openAll(paths: readonly string[]): Promise<CaptureReader[]> {
+/** Size of a file; 0 of anything else. */
+function fileBytes(path: string): number {
+  return path === STDIN ? 0 : (statSync(path, { throwIfNoEntry: false })?.size ?? 0);
+}
+
+/** Whether nothing is asked for that needs single packets or connections: most packets then need no more than a glance. */
+function onlyCounts({
+  output,
+  per,
+  verdict,
+  write,
+  summary,
+  dumpMaps: folder,
+  ...options
+}: ReplayCommandOptions): boolean {
+  const silent = output === 'none' || summary === STDOUT;
+  return (
+    silent &&
+    per === 'packet' &&
+    verdict === undefined &&
+    write === undefined &&
+    folder === undefined &&
+    options.merge !== true &&
+    options.dataplane === 'sim'
+  );
+}
+
+async function openAll(paths: readonly string[], glances: boolean): Promise<CaptureReader[]> {
   const readers: CaptureReader[] = [];
   try {
     // The first one is read while the manifests are; each has buffers of its own, so the others wait.
-    for (const path of paths) readers.push(await openCapture(path, { early: readers.length === 0 }));
+    for (const path of paths) readers.push(await openCapture(path, { early: readers.length === 0, glances }));
   } catch (cause) {
     await Promise.all(readers.map((reader) => reader.close()));
     throw cause instanceof CaptureOpenError ? new CommandFailure(safeText(cause.message)) : cause;

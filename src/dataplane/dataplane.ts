@@ -64,6 +64,8 @@ export interface Dataplane {
   readonly events: Events;
   /** Counters that are not zero, by reason and direction. */
   metrics(): Metric[];
+  /** Says how many connections are to come, roughly: for engines whose tables grow. */
+  expect?(connections: number): void;
   /** Lets go of everything. Further calls are harmless. */
   close(): void;
 }

@@ -21,6 +21,7 @@ export abstract class FlatHash extends WordMap {
   limit = 0;
   /** What an insertion into a full map returns. */
   protected readonly fullErrno: number = 0;
+  private expected = 0;
 
   protected constructor(spec: MapSpec, keyWords: number, fullErrno: number = ERRNO.E2BIG) {
     super(spec);
@@ -37,6 +38,11 @@ export abstract class FlatHash extends WordMap {
     this.limit = Math.min(slots >>> 1, this.maxEntries);
   }
 
+  /** How many entries are to come, roughly: the next growth makes room for them at once. */
+  expect(entries: number): void {
+    this.expected = Math.min(entries, this.maxEntries);
+  }
+
   /** Hash of `this.key`, as stored. Leaves `this.key` as the map stores it. */
   protected abstract hashKey(): number;
 
@@ -47,7 +53,8 @@ export abstract class FlatHash extends WordMap {
       return this.fullErrno;
     }
     const { words, stride } = this;
-    const length = words.length * 2;
+    let length = words.length * 2;
+    while (length / stride < 2 * this.expected && length <= MAX_WORDS / 2) length *= 2;
     if (length > MAX_WORDS) {
       this.refused++;
       return ERRNO.ENOMEM;
@@ -59,7 +66,7 @@ export abstract class FlatHash extends WordMap {
       this.refused++;
       return ERRNO.ENOMEM;
     }
-    const shift = this.shift - 1;
+    const shift = Math.clz32(length / stride) + 1;
     for (let from = 0; from < words.length; from += stride) {
       const hash = words[from]!;
       if (hash === 0) continue;

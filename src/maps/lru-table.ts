@@ -24,7 +24,6 @@ export const HOT = 2;
 const GROWTH = 4;
 
 const INDEX_GROWTH_LOG2 = 2;
-const INDEX_GROWTH = 1 << INDEX_GROWTH_LOG2;
 
 /** Entries the clock hand passes at most for one eviction; then it takes the next, found or not. */
 const SWEEP = 1024;
@@ -54,6 +53,7 @@ export abstract class LruTable extends WordMap {
   private free = 0;
   /** Entry the clock looks at next. */
   private hand = 1;
+  private expected = 0;
 
   protected constructor(spec: MapSpec, keyWords: number) {
     super(spec);
@@ -62,6 +62,11 @@ export abstract class LruTable extends WordMap {
     if (spec.maxEntries > MAX_ENTRIES) refuseSpec(spec, `at most ${MAX_ENTRIES} entries`);
     this.stride = entryWords(this.keyWords + this.valueWords);
     this.resizeEntries(Math.min(FIRST_ENTRIES, this.maxEntries));
+  }
+
+  /** How many entries are to come, roughly: the next growth makes room for them at once. */
+  expect(entries: number): void {
+    this.expected = Math.min(entries, this.maxEntries);
   }
 
   private resizeEntries(room: number): boolean {
@@ -85,13 +90,15 @@ export abstract class LruTable extends WordMap {
   }
 
   private growIndex(): boolean {
+    let growth = INDEX_GROWTH_LOG2;
+    while (this.index.length * 2 ** growth < 2 * this.expected) growth++;
     let index: Int32Array;
     try {
-      index = new Int32Array(this.index.length * INDEX_GROWTH);
+      index = new Int32Array(this.index.length * 2 ** growth);
     } catch {
       return false;
     }
-    const shift = this.shift - INDEX_GROWTH_LOG2;
+    const shift = this.shift - growth;
     const mask = index.length - 1;
     for (const word of this.index) {
       if (word === 0) continue;
@@ -110,7 +117,7 @@ export abstract class LruTable extends WordMap {
     else if (
       this.free === 0 &&
       this.used === this.room &&
-      !this.resizeEntries(Math.min(this.room * GROWTH, this.maxEntries))
+      !this.resizeEntries(Math.min(Math.max(this.room * GROWTH, this.expected), this.maxEntries))
     ) {
       this.refused++;
       return 0;

@@ -30,6 +30,7 @@ export class Connections {
   role: number = ROLE.NONE;
   forward = false;
   private readonly maxRecords: number;
+  private readonly expected: number;
   private readonly onForgotten: OnForgotten | undefined;
   private readonly tuples: TupleTable;
   /** Records whose memory exists, record 0 included. */
@@ -47,11 +48,19 @@ export class Connections {
   private readonly recent6 = new Int32Array(RECENT);
 
   constructor(
-    options: { readonly maxRecords?: number; readonly onForgotten?: OnForgotten; readonly seed?: number } = {},
+    options: {
+      readonly maxRecords?: number;
+      readonly onForgotten?: OnForgotten;
+      readonly seed?: number;
+      /** Connections to come, roughly. */
+      readonly expected?: number;
+    } = {},
   ) {
     this.maxRecords = Math.max(1, Math.min(options.maxRecords ?? 1_000_000, 8_000_000));
     this.onForgotten = options.onForgotten;
     this.tuples = new TupleTable(2 * this.maxRecords, options.seed);
+    this.expected = Math.min(options.expected ?? 0, this.maxRecords);
+    this.tuples.expect(2 * this.expected);
     const room = Math.min(1024, this.maxRecords) + 1;
     this.int = new Int32Array(FRONT + room * INT_STRIDE);
     this.real = new Float64Array(room * REAL_STRIDE);
@@ -189,22 +198,29 @@ export class Connections {
    */
   begin(): number {
     let number = this.free;
-    if (number !== 0) {
-      this.free = this.int[number * INT_STRIDE + AT.STATE]!;
-    } else if (this.used < this.maxRecords) {
+    if (number === 0 && this.used < this.maxRecords) {
+      // Memory that nobody has used is zero.
       number = ++this.used;
       if (number >= this.room) this.grow();
+      this.int[number * INT_STRIDE + AT.GENERATION] = 1;
     } else {
-      number = this.evict();
+      if (number === 0) number = this.evict();
+      else this.free = this.int[number * INT_STRIDE + AT.STATE]!;
+      this.clear(number);
     }
+    const at = number * INT_STRIDE;
+    this.int[at + AT.FLOW] = ++this.begun | 0;
+    this.count++;
+    return number;
+  }
+
+  /** Zero throughout, but for its generation. */
+  private clear(number: number): void {
     const at = number * INT_STRIDE;
     const generation = (this.int[at + AT.GENERATION]! + 1) | 0;
     this.int.fill(0, FRONT + at, FRONT + at + INT_STRIDE);
     this.real.fill(0, number * REAL_STRIDE, (number + 1) * REAL_STRIDE);
     this.int[at + AT.GENERATION] = generation;
-    this.int[at + AT.FLOW] = ++this.begun | 0;
-    this.count++;
-    return number;
   }
 
   /** Ends a connection: its tuples mean nothing any more, and `onForgotten` is told. */
@@ -285,7 +301,7 @@ export class Connections {
 
   private grow(): void {
     // Records are handed out in order, and pages that nobody has touched cost nothing: so few, large steps.
-    const room = Math.min((this.room - 1) * 8, this.maxRecords) + 1;
+    const room = Math.min(Math.max((this.room - 1) * 8, this.expected), this.maxRecords) + 1;
     const int = new Int32Array(FRONT + room * INT_STRIDE);
     const real = new Float64Array(room * REAL_STRIDE);
     int.set(this.int);

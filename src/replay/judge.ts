@@ -55,6 +55,8 @@ export interface JudgeOptions {
   /** FEATURE bits of the configuration: whether what leaves a node is masqueraded there. */
   readonly features?: number;
   readonly maxConnections?: number;
+  /** Connections to come, roughly. */
+  readonly expected?: number;
   /** Told before a connection's record is forgotten. Without it, packets and bytes of each connection are not counted. */
   readonly onForgotten?: (number: number) => void;
   /** Seed of the tables' hashes. */
@@ -62,6 +64,9 @@ export interface JudgeOptions {
   /** Tells drops that hang on a name which was never resolved. */
   readonly doubt?: NamedDoubt;
 }
+
+/** At a pod every packet tells something of stations, and `any` compares all packets with each other. */
+const passesUnseen = ({ kind }: Vantage): boolean => kind !== 'pod' && kind !== 'any';
 
 /** See the head of this file. */
 export class Judge {
@@ -109,6 +114,7 @@ export class Judge {
     this.entry = new EntryHook(directory, options.masquerade ?? { ipv4: false, ipv6: false }, options.node);
     this.connections = new Connections({
       ...(options.maxConnections === undefined ? {} : { maxRecords: options.maxConnections }),
+      ...(options.expected === undefined ? {} : { expected: options.expected }),
       ...(options.onForgotten === undefined ? {} : { onForgotten: options.onForgotten }),
       ...(options.seed === undefined ? {} : { seed: options.seed }),
     });
@@ -143,10 +149,22 @@ export class Judge {
     seconds: number,
     nanoseconds: number,
   ): number {
-    // At a pod every packet tells something of stations, and `any` compares all packets with each other.
-    if (!this.settling || vantage.kind === 'pod' || vantage.kind === 'any') return -1;
+    if (!this.settling || !passesUnseen(vantage)) return -1;
     const { settled } = this;
     return settled.shortWay(bytes, offset, capturedBytes, wireBytes, linkType, interfaceNumber, seconds, nanoseconds);
+  }
+
+  /** The same from a glance at the packet: the words of wire's `glance` in `words` at `at`. */
+  glanced(
+    words: Int32Array,
+    at: number,
+    vantage: Vantage,
+    interfaceNumber: number,
+    seconds: number,
+    nanoseconds: number,
+  ): number {
+    if (!this.settling || !passesUnseen(vantage)) return -1;
+    return this.settled.glanced(words, at, interfaceNumber, seconds, nanoseconds);
   }
 
   /**

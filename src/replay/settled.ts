@@ -8,7 +8,7 @@ import type { Connections } from './connections.ts';
 import { OUTCOME } from './outcome.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.
-const { FRAGMENT, readRaw32 } = wire;
+const { FRAGMENT, readRaw32, glance } = wire;
 const ASKED = ROLE.ASKED;
 const { OBSERVED, FORWARDED } = OUTCOME;
 const { TRANSLATED, ANSWERED, FIN_FORWARD, FIN_REPLY, RESET } = STATE;
@@ -21,14 +21,12 @@ const LAST_SECONDS = AT.LAST_SECONDS;
 const LAST_NANOSECONDS = AT.LAST_NANOSECONDS;
 const FORWARD_INPUT = REAL.FORWARD_INPUT;
 const NO_FRAGMENT = FRAGMENT.NONE;
+const { SOURCE, DESTINATION, PORTS, INFO } = wire.GLANCE;
 const TCP = 6;
 /** FIN, SYN, RST. */
 const OPENING_OR_CLOSING = 7;
 const ETHERNET = 1;
-const IPV4 = 0x0800;
-const IPV6 = 0x86dd;
-/** Ethernet, IP and TCP without options: the least that the short way looks at. */
-const SHORT_BYTES4 = 54;
+/** Ethernet, IPv6 and TCP without options. */
 const SHORT_BYTES6 = 74;
 
 /** All other flags: conntrack only notes that it saw them, and reads that for reports alone. */
@@ -39,6 +37,8 @@ export class Settled {
   private readonly connections: Connections;
   /** Flags that change nothing that anybody reads. */
   private readonly indifferent: number;
+  /** A glance at the packet. */
+  private readonly words = new Int32Array(wire.GLANCE_WORDS);
 
   /** @param reporting whether the datapath reports events: then the first packet with a flag is one. */
   constructor(connections: Connections, reporting: boolean) {
@@ -64,45 +64,53 @@ export class Settled {
     seconds: number,
     nanoseconds: number,
   ): number {
-    if (linkType !== ETHERNET || capturedBytes < SHORT_BYTES4) return -1;
+    if (linkType !== ETHERNET) return -1;
+    glance(bytes, offset, capturedBytes, wireBytes, this.words, 0);
+    if (this.words[INFO] !== 0) return this.glanced(this.words, 0, interfaceNumber, seconds, nanoseconds);
+    return this.shortWay6(bytes, offset, capturedBytes, wireBytes, interfaceNumber, seconds, nanoseconds);
+  }
+
+  /** The same from a glance at it (wire's `glance`): four words of `words` at `at`. */
+  glanced(words: Int32Array, at: number, interfaceNumber: number, seconds: number, nanoseconds: number): number {
     const { connections } = this;
-    const etherType = (bytes[offset + 12]! << 8) | bytes[offset + 13]!;
-    let l4 = offset + 34;
-    let room: number;
-    let ttl: number;
-    let connection: number;
-    if (etherType === IPV4) {
-      if (bytes[offset + 14] !== 0x45 || bytes[offset + 23] !== TCP) return -1;
-      if ((bytes[offset + 20]! & 0x3f) !== 0 || bytes[offset + 21] !== 0) return -1;
-      room = ((bytes[offset + 16]! << 8) | bytes[offset + 17]!) - 20;
-      ttl = bytes[offset + 22]!;
-      if (room > wireBytes - 34) return -1;
-      connection = connections.recall4(
-        readRaw32(bytes, offset + 26),
-        readRaw32(bytes, offset + 30),
-        readRaw32(bytes, l4),
-      );
-    } else if (etherType === IPV6) {
-      l4 = offset + 54;
-      if (capturedBytes < SHORT_BYTES6 || bytes[offset + 14]! >>> 4 !== 6 || bytes[offset + 20] !== TCP) return -1;
-      room = (bytes[offset + 18]! << 8) | bytes[offset + 19]!;
-      ttl = bytes[offset + 21]!;
-      if (room > wireBytes - 54) return -1;
-      connection = connections.recall6(
-        readRaw32(bytes, offset + 22),
-        readRaw32(bytes, offset + 26),
-        readRaw32(bytes, offset + 30),
-        readRaw32(bytes, offset + 34),
-        readRaw32(bytes, offset + 38),
-        readRaw32(bytes, offset + 42),
-        readRaw32(bytes, offset + 46),
-        readRaw32(bytes, offset + 50),
-        readRaw32(bytes, l4),
-      );
-    } else return -1;
+    const info = words[at + INFO]!;
+    if (info === 0) return -1;
+    const connection = connections.recall4(words[at + SOURCE]!, words[at + DESTINATION]!, words[at + PORTS]!);
+    if (connection === 0) return -1;
+    const ttl = (info >>> 8) & 0xff;
+    return this.pass(connection, connections.forward, info & 0xff, ttl, interfaceNumber, seconds, nanoseconds);
+  }
+
+  private shortWay6(
+    bytes: Uint8Array,
+    offset: number,
+    capturedBytes: number,
+    wireBytes: number,
+    interfaceNumber: number,
+    seconds: number,
+    nanoseconds: number,
+  ): number {
+    if (capturedBytes < SHORT_BYTES6 || bytes[offset + 12] !== 0x86 || bytes[offset + 13] !== 0xdd) return -1;
+    if (bytes[offset + 14]! >>> 4 !== 6 || bytes[offset + 20] !== TCP) return -1;
+    const room = (bytes[offset + 18]! << 8) | bytes[offset + 19]!;
+    const l4 = offset + 54;
     // What parse would refuse is not settled: lengths that do not fit, a TCP header that is none.
     const tcpBytes = (bytes[l4 + 12]! >>> 4) << 2;
-    if (connection === 0 || tcpBytes < 20 || room < tcpBytes) return -1;
+    if (room > wireBytes - 54 || tcpBytes < 20 || room < tcpBytes) return -1;
+    const { connections } = this;
+    const connection = connections.recall6(
+      readRaw32(bytes, offset + 22),
+      readRaw32(bytes, offset + 26),
+      readRaw32(bytes, offset + 30),
+      readRaw32(bytes, offset + 34),
+      readRaw32(bytes, offset + 38),
+      readRaw32(bytes, offset + 42),
+      readRaw32(bytes, offset + 46),
+      readRaw32(bytes, offset + 50),
+      readRaw32(bytes, l4),
+    );
+    if (connection === 0) return -1;
+    const ttl = bytes[offset + 21]!;
     return this.pass(connection, connections.forward, bytes[l4 + 13]!, ttl, interfaceNumber, seconds, nanoseconds);
   }
 

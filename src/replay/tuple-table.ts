@@ -52,6 +52,12 @@ export class TupleTable {
     this.six = new Hash10(spec('tuples6', tupleKey6, maxEntries), options);
   }
 
+  /** How many entries are to come, roughly. */
+  expect(entries: number): void {
+    this.four.expect(entries);
+    this.six.expect(entries);
+  }
+
   /** Where values of a family lie, until the next insertion. */
   wordsOf(six: boolean): Int32Array {
     return six ? this.six.words : this.four.words;

@@ -8,6 +8,7 @@ export * from './checksum.ts';
 export * from './decapsulate.ts';
 export * from './ethernet.ts';
 export * from './geneve.ts';
+export * from './glance.ts';
 export * from './gre.ts';
 export * from './headers.ts';
 export * from './icmp-error.ts';

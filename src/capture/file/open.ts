@@ -2,10 +2,13 @@
 // Input: a path, or '-'. Output: a reader; or a CaptureOpenError whose message is one line.
 // Invariants: only regular files are read by path (a FIFO or device is never waited for); memory is constant.
 // Large files are read ahead, each in three chunks; small ones, standard input and gzip in one buffer.
-import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import type { ByteSource } from '../packet-source.ts';
+import { plainPcap } from '../pcap.ts';
 import { CaptureReader, type CaptureReaderOptions } from '../reader.ts';
 import { GunzipSource } from './gunzip-source.ts';
+import { IndexThread } from './index-thread.ts';
 import { positionalRead, READ_AHEAD_BYTES, ReadAhead } from './read-ahead.ts';
 import { fileDescriptorSource, prefixedSource, streamSource } from './sources.ts';
 
@@ -31,7 +34,17 @@ export interface OpenCaptureOptions extends CaptureReaderOptions {
    * the buffers of all captures that are open (three chunks each) may exist at once.
    */
   readonly early?: boolean;
+  /**
+   * A large pcap file is read by a thread that glances at its packets (PacketSource.glance), where the machine has more than
+   * one processor: for whoever can do with a glance at most of them.
+   */
+  readonly glances?: boolean;
 }
+
+/** From this size on a thread of its own is worth its start. */
+const INDEX_FROM_BYTES = 64 << 20;
+/** A chunk of an indexed file: what it is indexed by comes besides. */
+const INDEXED_CHUNK_BYTES = 4 << 20;
 
 /** Opens a capture: `-` is standard input. Rejects with a CaptureOpenError; what the file holds is found by reading. */
 export async function openCapture(path: string, options: OpenCaptureOptions = {}): Promise<CaptureReader> {
@@ -49,14 +62,30 @@ export async function openCapture(path: string, options: OpenCaptureOptions = {}
   if (have === 2 && head[0] === 0x1f && head[1] === 0x8b) {
     return new CaptureReader(new GunzipSource(prefixedSource(head, raw)), options);
   }
-  const chunkBytes = Math.max(64, options.bufferBytes ?? READ_AHEAD_BYTES);
+  const thread = options.glances === true ? indexThread(opened.file) : undefined;
+  const chunkBytes = Math.max(
+    64,
+    options.bufferBytes ?? (thread === undefined ? READ_AHEAD_BYTES : INDEXED_CHUNK_BYTES),
+  );
   if (opened.file !== undefined && opened.file.bytes > 2 * chunkBytes) {
     const readAt = positionalRead(opened.file.descriptor);
-    const ahead = new ReadAhead(readAt, () => raw.close(), chunkBytes);
+    const ahead = new ReadAhead(readAt, () => raw.close(), chunkBytes, thread);
     if (options.early === true) ahead.begin();
     return new CaptureReader(ahead);
   }
   return new CaptureReader(prefixedSource(head.subarray(0, have), raw), options);
+}
+
+/** A thread that indexes the file; undefined where that would not pay, or the file is of another kind. */
+function indexThread(file: OpenedFile['file']): IndexThread | undefined {
+  if (file === undefined || file.bytes < INDEX_FROM_BYTES || availableParallelism() < 2) return undefined;
+  const head = new Uint8Array(24);
+  try {
+    const plain = plainPcap(head.subarray(0, readSync(file.descriptor, head, 0, head.length, 0)));
+    return plain === undefined ? undefined : new IndexThread(file.descriptor, plain);
+  } catch {
+    return undefined; // what cannot be read is reported by the reader
+  }
 }
 
 function standardInput(): ByteSource {

@@ -3,6 +3,7 @@
 // Invariants: a buffer that was handed out is not touched until it is recycled; memory is constant; what cannot be read is
 // reported after all that could; close() waits for reads that are under way, so no descriptor is reused beneath them.
 import { read } from 'node:fs';
+import type { PacketIndex } from '../packet-index.ts';
 import type { Chunk, ChunkSource } from '../packet-source.ts';
 
 /** Resolves to the bytes read into `into` from `at`, 1..`length`; 0 at the end of the file. Rejects as the system does. */
@@ -21,22 +22,32 @@ const CHUNKS = 3;
 const HEADROOM_BYTES = 262_144 + 64;
 
 /** A buffer of the ring, and what its last read came to. */
-class Slot implements Chunk {
+export class Slot implements Chunk {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly start: number;
   end: number;
+  index: PacketIndex | undefined = undefined;
   failure: unknown = undefined;
   /** Never rejects: a failure waits in `failure` for its turn. */
   loaded: Promise<void> = Promise.resolve();
 
-  constructor(headroom: number, size: number) {
-    // Not cleared: only what was read is handed out, and so the thread that reads meets the pages first, not this one.
-    this.bytes = new Uint8Array(Buffer.allocUnsafeSlow(headroom + size).buffer);
+  constructor(headroom: number, buffer: ArrayBufferLike) {
+    this.bytes = new Uint8Array(buffer);
     this.view = new DataView(this.bytes.buffer);
     this.start = headroom;
     this.end = headroom;
   }
+}
+
+/** Who fills slots instead, and says where packets are: another thread. */
+export interface SlotFiller {
+  /** Makes a slot. */
+  slot(headroom: number, size: number): Slot;
+  /** Fills one of its slots from a position on, in file order; false when it cannot any more. Never rejects. */
+  fill(slot: Slot, position: number): Promise<boolean>;
+  /** Waits until nothing of the file is being read. */
+  close(): Promise<void>;
 }
 
 /** See the head of this file. `closeFile` is called once, when no read is under way. */
@@ -44,6 +55,7 @@ export class ReadAhead implements ChunkSource {
   private readonly readAt: PositionalRead;
   private readonly closeFile: () => Promise<void>;
   private readonly chunkBytes: number;
+  private readonly filler: SlotFiller | undefined;
   /** Being read, or read and waiting: in file order. */
   private readonly ahead: Slot[] = [];
   private slots = 0;
@@ -52,7 +64,14 @@ export class ReadAhead implements ChunkSource {
   private failure: unknown = undefined;
   private closing: Promise<void> | undefined = undefined;
 
-  constructor(readAt: PositionalRead, closeFile: () => Promise<void>, chunkBytes: number = READ_AHEAD_BYTES) {
+  /** @param filler fills the slots as long as it can */
+  constructor(
+    readAt: PositionalRead,
+    closeFile: () => Promise<void>,
+    chunkBytes: number = READ_AHEAD_BYTES,
+    filler?: SlotFiller,
+  ) {
+    this.filler = filler;
     this.readAt = readAt;
     this.closeFile = closeFile;
     this.chunkBytes = chunkBytes;
@@ -62,7 +81,7 @@ export class ReadAhead implements ChunkSource {
   begin(): void {
     while (this.slots < CHUNKS && !this.finished) {
       this.slots++;
-      this.load(new Slot(Math.min(this.chunkBytes, HEADROOM_BYTES), this.chunkBytes));
+      this.load(this.slot(Math.min(this.chunkBytes, HEADROOM_BYTES), this.chunkBytes));
     }
   }
 
@@ -90,8 +109,14 @@ export class ReadAhead implements ChunkSource {
 
   close(): Promise<void> {
     this.finished = true;
-    this.closing ??= Promise.all(this.ahead.map((slot) => slot.loaded)).then(this.closeFile);
+    this.closing ??= Promise.all([this.filler?.close(), ...this.ahead.map((slot) => slot.loaded)]).then(this.closeFile);
     return this.closing;
+  }
+
+  private slot(headroom: number, size: number): Slot {
+    if (this.filler !== undefined) return this.filler.slot(headroom, size);
+    // Not cleared: only what was read is handed out, and so the thread that reads meets the pages first, not this one.
+    return new Slot(headroom, Buffer.allocUnsafeSlow(headroom + size).buffer);
   }
 
   private load(slot: Slot): void {
@@ -101,6 +126,9 @@ export class ReadAhead implements ChunkSource {
   }
 
   private async fillSlot(slot: Slot, position: number): Promise<void> {
+    slot.end = slot.start;
+    slot.index = undefined;
+    if (this.filler !== undefined && ((await this.filler.fill(slot, position)) || this.closing !== undefined)) return;
     slot.end = slot.start;
     try {
       for (let count = 1; count > 0 && slot.end < slot.bytes.length; slot.end += count) {

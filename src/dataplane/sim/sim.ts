@@ -119,6 +119,13 @@ class SimDataplane implements Sim {
     return this.runHook(hook, packet, meta);
   }
 
+  expect(connections: number): void {
+    const { tables } = this;
+    if (tables === undefined) return;
+    // A connection to a service has an entry before and one behind the translation.
+    for (const map of [tables.ctTcp4, tables.ctTcp6]) map.expect(2 * connections);
+  }
+
   decision(): Decision {
     return decisionRecord.decode(this.record);
   }

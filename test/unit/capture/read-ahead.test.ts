@@ -1,12 +1,13 @@
 // Reading files ahead: records larger than a chunk, files that grow or shrink, errors in order; and that large files use it.
 import { deepStrictEqual, equal, match, ok, rejects } from 'node:assert/strict';
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { openCapture } from '../../../src/capture/file/index.ts';
+import { IndexThread } from '../../../src/capture/file/index-thread.ts';
 import { type PositionalRead, ReadAhead } from '../../../src/capture/file/read-ahead.ts';
-import { CaptureReader, PcapWriter } from '../../../src/capture/index.ts';
+import { CaptureReader, PcapWriter, plainPcap } from '../../../src/capture/index.ts';
 import { readAll } from '../../support/capture-reading.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'weir-read-ahead-'));
@@ -118,6 +119,60 @@ test('a file that grows while it is read ends where its end was met first: no ga
   }
   await source.close();
   deepStrictEqual(lengths, [64, 64, 22]);
+});
+
+test('a thread reads the file and glances at its packets; one that is gone leaves the reading to others', async () => {
+  const path = join(dir, 'thread.pcap');
+  writeFileSync(path, file);
+  for (const ends of [false, true]) {
+    const descriptor = openSync(path, 'r');
+    const thread = new IndexThread(descriptor, plainPcap(file)!);
+    let closed = 0;
+    const close = (): Promise<void> => {
+      closeSync(descriptor);
+      closed++;
+      return Promise.resolve();
+    };
+    const reader = new CaptureReader(
+      new ReadAhead(
+        readsOf(() => file),
+        close,
+        300_000,
+        thread,
+      ),
+    );
+    if (ends) {
+      ok(await reader.fill());
+      await thread.close();
+    }
+    let glances = 0;
+    const next = reader.next.bind(reader);
+    reader.next = () => {
+      const more = next();
+      if (more && reader.glance >= 0) glances++;
+      return more;
+    };
+    const { packets, error } = await readAll(reader);
+    deepStrictEqual([packets, error, closed], [expected, undefined, 1]);
+    ok(ends ? glances <= 6 : glances >= 6, `${glances}`);
+  }
+});
+
+test('a thread that cannot read says so in the order of the bytes', async () => {
+  const descriptor = openSync(dir, 'r'); // a folder: reading it fails
+  const thread = new IndexThread(descriptor, plainPcap(file)!);
+  const reader = new CaptureReader(
+    new ReadAhead(
+      readsOf(() => file),
+      closeFile,
+      1000,
+      thread,
+    ),
+  );
+  equal(await reader.fill(), false);
+  match(reader.error?.message ?? '', /EISDIR/);
+  await reader.close();
+  closeSync(descriptor);
 });
 
 test('an error keeps its place, is not unhandled while it waits, and ends the source', async () => {
