@@ -20,7 +20,7 @@ const NO_WORDS = new Int32Array(0);
 
 /** Settings of a reader. */
 export interface CaptureReaderOptions {
-  /** Size of the buffer to begin with, at least 64; 512 KiB unless told. A file read ahead has three, of 4 MiB unless told. */
+  /** Size of the buffer to begin with, at least 64; 512 KiB unless told. A file read ahead has three, of 8 MiB unless told. */
   readonly bufferBytes?: number;
 }
 

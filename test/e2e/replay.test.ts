@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { CaptureReader, memorySource } from '../../src/capture/index.ts';
+import { CaptureReader, memorySource, PcapWriter } from '../../src/capture/index.ts';
 import { frame } from '../support/packets.ts';
 import { captureOf, CLUSTER, POLICIES, type Step } from '../support/replay-world.ts';
 import { ROOT, scratchFolder, weir } from '../support/run-cli.ts';
@@ -139,6 +139,46 @@ describe('weir replay', () => {
     }
     const counted = await weir(['replay', capture, '-m', manifests, '--summary', '-', '--expect-count', '3']);
     assert.equal(counted.code, 0, counted.stderr);
+  });
+  it('counts a large capture the same whether a thread glances at its packets or not', async (t) => {
+    const folder = scratchFolder(t);
+    const { manifests } = lab(folder);
+    const large = join(folder, 'large.pcap');
+    const parts: Uint8Array[] = [];
+    const writer = new PcapWriter(
+      { write: (bytes) => parts.push(bytes.slice()) },
+      { linkType: 1, snapLength: 262_144 },
+    );
+    const filling = new Uint8Array(262_000); // no packet that is known: only large
+    for (let i = 0; i < 270; i++) {
+      const port = 1000 + (i % 7);
+      for (const flags of ['S', 'SA', 'A', 'A', 'PA', 'A']) {
+        const [from, to, sourcePort, destinationPort] =
+          flags === 'SA' || flags === 'PA'
+            ? ['10.0.2.1', '10.0.1.1', 8080, port]
+            : ['10.0.1.1', '10.0.2.1', port, 8080];
+        const bytes = frame({ protocol: 'tcp', source: from, destination: to, sourcePort, destinationPort, flags });
+        writer.packet(bytes, 0, bytes.length, bytes.length, 1_700_000_000, i);
+      }
+      writer.packet(filling, 0, filling.length, filling.length, 1_700_000_000, i);
+    }
+    writer.flush();
+    writeFileSync(large, Buffer.concat(parts));
+    const args = ['replay', large, '-m', manifests, '--at', 'node:n1'];
+    const env = { NODE_DEBUG: 'worker' };
+    const counted = await weir([...args, '--quiet', '--summary', '-'], { env });
+    assert.equal(counted.code, 0, counted.stderr);
+    assert.match(counted.stderr, /new worker/);
+    const whole = await weir([...args, '--quiet', '-o', 'none', '--per', 'flow', '--summary', join(folder, 's')], {
+      env,
+    });
+    assert.equal(whole.code, 0, whole.stderr);
+    assert.doesNotMatch(whole.stderr, /new worker/);
+    const { seconds: _a, ...one } = JSON.parse(counted.stdout);
+    const { seconds: _b, ...other } = JSON.parse(readFileSync(join(folder, 's'), 'utf8'));
+    assert.deepEqual(one, other);
+    assert.equal(one.packets, 270 * 7);
+    assert.ok(one.verdicts.FORWARDED >= 270 * 6);
   });
   it('--summary, -w and --dump-maps write files for their owner only', async (t) => {
     const folder = scratchFolder(t);
