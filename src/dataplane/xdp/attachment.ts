@@ -63,7 +63,10 @@ export class Attachment {
     checked(this.addon.linkUpdate(this.link, program), 'replace program of', this.text());
   }
 
-  /** Keeps it beyond the process. Throws BpfError; EOPNOTSUPP for clsact. */
+  /**
+   * Keeps it beyond the process. Throws BpfError; EOPNOTSUPP for clsact. Where others will write to the maps meanwhile, the engine
+   * is to be made with `shared`: else its programs remember for a second what was, and wildcard entries that they do not know.
+   */
   pin(path: string): void {
     checked(this.addon.linkPin(this.link, path), 'pin', path);
   }
