@@ -73,6 +73,8 @@ try {
           break;
         } else if (/BpfError/.test(stderr))
           verdict = `NOT LOADED: ${stderr.split('\n').find((line) => /BpfError/.test(line))}`;
+        else if (!/packets pass parse/.test(stdout))
+          verdict = `NOT RUN: ${stderr.split('\n').find((line) => /Error/.test(line)) ?? `exit code ${status}`}`;
         else verdict = `NOT FOUND in ${packets} packets`;
       }
     }

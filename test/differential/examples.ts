@@ -182,4 +182,43 @@ export const EXAMPLES: readonly Example[] = [
     { hook: 5, bytes: hex('02000000000202000000000186dd6000000000481140fd000000000000000000000000000081fd0100000000000000000000000000fe005000500000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000'), seconds: 0, nanoseconds: 0, meta: NO_META },
   ],
 } },
+  { name: 'a way is not remembered of a connection that is over as soon as it goes on', sequence: {
+  loaded: 2097151,
+  tables: [],
+  world: [
+    config({ features: 1, randomSeed: 7, ctTcpLifetime: 2147483648 }),
+    { map: 'endpoints4', key: { address: 167772417 }, value: { ifindex: 0, endpointId: 0, nodeId: 0, flags: 0, policyId: 0, epoch: 0, identity: 0, mac: new Uint8Array(6), nodeMac: new Uint8Array(6) } },
+    { map: 'endpoints4', key: { address: 167772673 }, value: { ifindex: 0, endpointId: 0, nodeId: 0, flags: 0, policyId: 0, epoch: 0, identity: 0, mac: new Uint8Array(6), nodeMac: new Uint8Array(6) } },
+    { map: 'backends4', key: { id: 1 }, value: { address: 167772673, port: 8080, protocol: 0, state: 1, nodeId: 0, zone: 0, flags: 0 } },
+    { map: 'services4', key: { address: 167773441, port: 80, protocol: 6, scope: 0, slot: 0 }, value: { target: 0, count: 2, reverseNat: 1, flags: 0, drainCount: 0 } },
+    { map: 'services4', key: { address: 167773441, port: 80, protocol: 6, scope: 0, slot: 1 }, value: { target: 1, count: 0, reverseNat: 0, flags: 0, drainCount: 0 } },
+    { map: 'reverseNat4', key: { index: 1 }, value: { address: 167773441, port: 80, flags: 1 } },
+  ],
+  steps: [
+    { hook: 5, bytes: hex('02000000000202000000000108004500000000000000000600000a0001010a0005010400005000000000000000005000000000000000'), seconds: 0, nanoseconds: 0, meta: NO_META },
+    { hook: 6, bytes: hex('02000000000202000000000108004500000000000000000600000a0002010a0001011f90040000000000000000005012000000000000'), seconds: 0, nanoseconds: 0, meta: NO_META },
+    { hook: 5, bytes: hex('02000000000202000000000108004500002800000000400600000a0001010a0005010400005000000000000000005000000000000000'), seconds: 0, nanoseconds: 0, meta: { ...NO_META, ifindex: 11 } },
+    { hook: 5, bytes: hex('02000000000202000000000108004500002800000000400600000a0001010a0005010400005000000000000000005000000000000000'), seconds: 0, nanoseconds: 0, meta: { ...NO_META, ifindex: 11 } },
+  ],
+} },
+  { name: 'a remembered way ends with a connection that closes and is over at once', sequence: {
+  loaded: 2097151,
+  tables: [],
+  world: [
+    config({ features: 1, randomSeed: 7, ctCloseLifetime: 2147483648 }),
+    { map: 'endpoints4', key: { address: 167772417 }, value: { ifindex: 0, endpointId: 0, nodeId: 0, flags: 0, policyId: 0, epoch: 0, identity: 0, mac: new Uint8Array(6), nodeMac: new Uint8Array(6) } },
+    { map: 'endpoints4', key: { address: 167772673 }, value: { ifindex: 0, endpointId: 0, nodeId: 0, flags: 0, policyId: 0, epoch: 0, identity: 0, mac: new Uint8Array(6), nodeMac: new Uint8Array(6) } },
+    { map: 'backends4', key: { id: 1 }, value: { address: 167772673, port: 8080, protocol: 0, state: 1, nodeId: 0, zone: 0, flags: 0 } },
+    { map: 'services4', key: { address: 167773441, port: 80, protocol: 6, scope: 0, slot: 0 }, value: { target: 0, count: 2, reverseNat: 1, flags: 0, drainCount: 0 } },
+    { map: 'services4', key: { address: 167773441, port: 80, protocol: 6, scope: 0, slot: 1 }, value: { target: 1, count: 0, reverseNat: 0, flags: 0, drainCount: 0 } },
+    { map: 'reverseNat4', key: { index: 1 }, value: { address: 167773441, port: 80, flags: 1 } },
+  ],
+  steps: [
+    { hook: 5, bytes: hex('02000000000202000000000108004500000000000000000600000a0001010a0005010400005000000000000000005000000000000000'), seconds: 0, nanoseconds: 0, meta: NO_META },
+    { hook: 6, bytes: hex('02000000000202000000000108004500000000000000000600000a0002010a0001011f90040000000000000000005000000000000000'), seconds: 0, nanoseconds: 0, meta: NO_META },
+    { hook: 5, bytes: hex('02000000000202000000000108004500002800000000400600000a0001010a0005010400005000000000000000005000000000000000'), seconds: 0, nanoseconds: 0, meta: { ...NO_META, ifindex: 11 } },
+    { hook: 5, bytes: hex('02000000000202000000000108004500000000000000000600000a0001010a0005010400005000000000000000005011000000000000'), seconds: 0, nanoseconds: 0, meta: NO_META },
+    { hook: 5, bytes: hex('02000000000202000000000108004500002800000000400600000a0001010a0005010400005000000000000000005000000000000000'), seconds: 0, nanoseconds: 0, meta: { ...NO_META, ifindex: 11 } },
+  ],
+} },
 ];
