@@ -255,7 +255,7 @@ INLINE int create_connection_of(struct weir_context *cx, const int family) {
       return drop(cx, WEIR_DROP_CT_CREATE_FAILED, WEIR_STAGE_CONNTRACK);
     if (cx->related)
       return CONTINUE;
-  } else if (!is_midway(cx)) {
+  } else if (!cx->owner_is_source && !is_midway(cx)) {
     /* To the pod a new connection through a frontend of the node may look like an older one, which
      * came otherwise: that goes, so that the pod's hook asks anew where this one came through. */
     set_tuple_key(cx, cx->owner_is_source, 0, family);

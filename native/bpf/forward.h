@@ -66,13 +66,15 @@ INLINE int too_big(struct __sk_buff *skb, struct weir_context *cx, __u32 mtu, co
 }
 
 /* Delivers to a local endpoint: one hop is taken, the MACs become the endpoint's. The host's own
- * address: the stack. `action`: LOCAL, or REDIRECT past to-container. */
+ * address: the stack, or to-host where it has a policy. `action`: LOCAL, or REDIRECT past
+ * to-container. */
 INLINE int to_endpoint(struct __sk_buff *skb, struct weir_context *cx,
                        const struct weir_endpoint *endpoint, int action) {
   if (!cx->destination_identity)
     cx->destination_identity = endpoint->identity;
   if (endpoint->flags & WEIR_ENDPOINT_FLAG_HOST)
-    return to_stack(cx);
+    return HAS(cx, WEIR_FEATURE_HOST_FIREWALL) ? forwarded(cx, WEIR_ACTION_HOST, WEIR_STAGE_FORWARD)
+                                               : to_stack(cx);
   if (!take_hop(skb, cx))
     return no_hop_left(cx);
   cx->out_ifindex = endpoint->ifindex;

@@ -8,6 +8,7 @@
 
 #define POINT_TO_ENDPOINT 0
 #define POINT_TO_PROXY 1
+#define POINT_TO_HOST 2
 #define POINT_TO_STACK 3
 #define POINT_TO_NETWORK 11
 #define NANOSECONDS 1000000000ULL
@@ -16,6 +17,8 @@
 INLINE __u32 point_of(const struct weir_context *cx) {
   if (cx->hook == WEIR_HOOK_TO_CONTAINER)
     return POINT_TO_ENDPOINT;
+  if (cx->hook == WEIR_HOOK_TO_HOST && cx->action == WEIR_ACTION_STACK)
+    return POINT_TO_HOST;
   switch (cx->action) {
   case WEIR_ACTION_STACK:
     return POINT_TO_STACK;
@@ -78,7 +81,7 @@ RARE int report(struct weir_context *cx) {
     write_event(cx, WEIR_EVENT_DROP, cx->drop_reason);
   if (cx->record_flags & WEIR_RECORD_FLAG_POLICY_LOOKED_UP)
     write_event(cx, WEIR_EVENT_VERDICT, cx->policy_match);
-  if (dropped || cx->action == WEIR_ACTION_LOCAL)
+  if (dropped || cx->action == WEIR_ACTION_LOCAL || cx->action == WEIR_ACTION_HOST)
     return 0;
   if (cx->monitor || (cx->ct_status == WEIR_CT_NONE && cx->hook != WEIR_HOOK_XDP))
     write_event(cx, WEIR_EVENT_TRACE, point_of(cx));

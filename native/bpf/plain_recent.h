@@ -23,7 +23,8 @@ INLINE bool begin_connection(struct __sk_buff *skb, struct weir_context *cx, con
 
 /* Ends a run that went its way. */
 INLINE int end_plain(struct __sk_buff *skb, struct weir_context *cx, int verdict) {
-  if (cx->action == WEIR_ACTION_LOCAL || cx->action == WEIR_ACTION_STACK)
+  if (cx->action == WEIR_ACTION_LOCAL || cx->action == WEIR_ACTION_STACK ||
+      cx->action == WEIR_ACTION_HOST)
     cx->mark = identity_mark(cx->source_identity);
   finish_of(cx, verdict, true);
   if (weir_load.clock_from_map)

@@ -130,7 +130,8 @@ INLINE int evaluate(struct weir_context *cx) {
   if (cx->protocol == IPPROTO_ICMP_ && cx->icmp_type == 3 && cx->icmp_code == 4 &&
       HAS(cx, WEIR_FEATURE_ICMP_FRAG_NEEDED))
     return CONTINUE;
-  if (egress && cx->protocol == IPPROTO_UDP_ && HAS(cx, WEIR_FEATURE_TUNNEL)) {
+  if (egress && cx->protocol == IPPROTO_UDP_ && HAS(cx, WEIR_FEATURE_TUNNEL) &&
+      !(cx->endpoint_flags & WEIR_ENDPOINT_FLAG_HOST)) {
     /* Nobody but the node itself may inject into the overlay. */
     struct weir_config *config = config_of();
     if (config && cx->ports >> 16 == config->tunnel_port)

@@ -6,6 +6,7 @@
 #include "hooks/from_host.h"
 #include "hooks/from_netdev.h"
 #include "hooks/to_container.h"
+#include "hooks/to_host.h"
 #include "hooks/to_netdev.h"
 #include "hooks/xdp.h"
 

@@ -121,7 +121,8 @@ function nodeUnits(worlds: readonly PolicyWorld[]): EndUnit[] {
           drafts.set(key, draft);
         }
         draft.facts[w] = {
-          policyId: world.endpointAt(address)?.policyId ?? -1,
+          // A node that no policy selects is no endpoint: what may not leave a pod may leave it.
+          policyId: world.endpointAt(address)?.policyId || -1,
           identity: world.identityAt(address).identity,
           node: node.name,
         };

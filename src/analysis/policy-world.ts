@@ -8,7 +8,7 @@ import type { NodeView } from '../control/nodes.ts';
 import type { RuleRef } from '../control/provenance.ts';
 import type { CompileSettings } from '../control/settings.ts';
 import { PolicyQuestions, type SizeOverrides, Tables } from '../datapath/index.ts';
-import { endpointValue, IDENTITY, ipcacheValue, MAPS, type MapName } from '../schema/index.ts';
+import { ENDPOINT_FLAG, endpointValue, IDENTITY, ipcacheValue, MAPS, type MapName } from '../schema/index.ts';
 
 /** What a world is made of. */
 export interface PolicyInput {
@@ -24,6 +24,8 @@ export interface EndpointFact {
   readonly policyId: number;
   readonly identity: number;
   readonly nodeId: number;
+  /** The node itself. */
+  readonly host: boolean;
 }
 
 /** Who an address is. */
@@ -79,7 +81,8 @@ export class PolicyWorld {
     const at = address.family === 4 ? endpoints4.find(w[0]!) : endpoints6.find(w[0]!, w[1]!, w[2]!, w[3]!);
     if (at < 0) return undefined;
     const value = endpointValue.decode(new Uint8Array(map.words.slice(at, at + (endpointValue.bytes >>> 2)).buffer));
-    return { policyId: value.policyId, identity: value.identity, nodeId: value.nodeId };
+    const { policyId, identity, nodeId, flags } = value;
+    return { policyId, identity, nodeId, host: (flags & ENDPOINT_FLAG.HOST) !== 0 };
   }
 
   /** Identity of an address by longest prefix, before the own-node rule. */

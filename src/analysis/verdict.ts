@@ -130,17 +130,27 @@ export class Judge {
     const { questions } = this.world;
     const own = egress ? from : to;
     const other = egress ? to : from;
-    if (own.address === undefined) return NO_GATE;
+    if (own.address === undefined || this.isItself(own, other)) return NO_GATE;
     if (other.address !== undefined) {
       questions.byAddress(egress, family, this.wordsOf(from.address!), this.wordsOf(to.address!), protocol, port);
     } else {
       const endpoint = this.world.endpointAt(own.address);
-      if (endpoint === undefined) return NO_GATE;
+      if (endpoint === undefined || (endpoint.host && endpoint.policyId === 0)) return NO_GATE;
       const identity = other.identity === 'own-node' ? IDENTITY.HOST : other.identity!;
       questions.byIdentity(egress, family, endpoint.policyId, identity, protocol, port);
     }
     if (questions.policyId < 0) return NO_GATE;
     return this.answerOf(egress, protocol, port);
+  }
+
+  /** Whether a node talks to itself, which passes no hook. */
+  private isItself(own: Point, other: Point): boolean {
+    if (!this.world.settings.hostFirewall) return false;
+    const endpoint = this.world.endpointAt(own.address!);
+    if (endpoint?.host !== true) return false;
+    if (other.address === undefined) return other.identity === 'own-node';
+    const peer = this.world.endpointAt(other.address);
+    return peer?.host === true && peer.nodeId === endpoint.nodeId;
   }
 
   private wordsOf(address: NonNullable<Point['address']>): Int32Array {

@@ -13,6 +13,7 @@ import { buildNatTables } from './nat-tables.ts';
 import { type NamedRule, PolicyCompiler } from './policy/compile-policies.ts';
 import { normalisePolicies, policyPrefixes } from './policy/normalise.ts';
 import type { NormalPolicies } from './policy/rule.ts';
+import { hostSubjects } from './policy/subject.ts';
 import { hasErrors, type Problem } from './problem.ts';
 import { Provenance } from './provenance.ts';
 import { buildRouteTables } from './route-tables.ts';
@@ -208,8 +209,9 @@ export class Compiler {
 
     const pods = localPods(view, settings.node);
     const compiler = new PolicyCompiler(view, normal, settings, this.provenance, problems);
-    const policies = compiler.compile(pods, this.endpointNumbers.policies);
-    const endpoints = buildEndpoints(pods, policies, view.labels, this.endpointNumbers);
+    const hosts = hostSubjects(view.nodes, settings);
+    const policies = compiler.compile([...pods, ...hosts], this.endpointNumbers.policies);
+    const endpoints = buildEndpoints(pods, hosts, policies, view.labels, this.endpointNumbers);
     if (endpoints.refused > 0) complain(`no room for ${endpoints.refused} more endpoints: at most 65535`);
 
     const seed = parseMaglevSeed(settings.maglevSeed);
@@ -232,7 +234,7 @@ export class Compiler {
     const { identityNumbers, endpointNumbers } = this;
     const config = maps.config.valueAt(0);
     this.parts =
-      hasErrors(problems) || settings.topology !== undefined
+      hasErrors(problems) || settings.topology !== undefined || settings.hostFirewall
         ? undefined
         : { state, settings, view, demand, compiler, policies, local: pods, identityNumbers, endpointNumbers, config };
     return {

@@ -4,7 +4,9 @@
 import {
   endpointKey4,
   endpointKey6,
+  ENDPOINT_FLAG,
   endpointValue,
+  IDENTITY,
   ipcacheKey4,
   ipcacheKey6,
   ipcacheValue,
@@ -15,6 +17,7 @@ import {
 import { DesiredMap, MapBuilder } from './desired-map.ts';
 import type { AddressIdentity, IdentityView, PodIdentity } from './identity.ts';
 import { objectKey } from './pods.ts';
+import { hostKey, type HostSubject } from './policy/subject.ts';
 import type { CompiledPolicies } from './policy/compile-policies.ts';
 import { ENTRY_WORDS, type PolicyBlock } from './policy/entries.ts';
 import { be32Of } from './manifest/address.ts';
@@ -109,12 +112,41 @@ export function endpointRows(
   }));
 }
 
+/** Rows of a node's addresses in the endpoint maps: the stack is behind them, no device. */
+export function hostRows(
+  { node }: HostSubject,
+  endpointId: number,
+  policyId: number,
+  epoch: number,
+): (MapRow & { readonly family: 4 | 6; readonly text: string })[] {
+  return node.addresses.map(({ address }) => ({
+    family: address.family,
+    text: address.text,
+    key:
+      address.family === 4
+        ? endpointKey4.encode({ address: be32Of(address.bytes) })
+        : endpointKey6.encode({ address: address.bytes }),
+    value: endpointValue.encode({
+      ifindex: 0,
+      endpointId,
+      nodeId: node.id,
+      identity: IDENTITY.HOST,
+      policyId,
+      epoch,
+      flags: ENDPOINT_FLAG.HOST,
+      mac: NO_MAC,
+      nodeMac: NO_MAC,
+    }),
+  }));
+}
+
 const NO_ADDRESS = new Uint8Array(16);
 const NO_MAC = new Uint8Array(6);
 
-/** The endpoint maps, with epochs: an endpoint's is the generation in which its policy last changed. */
+/** The endpoint maps of pods and, behind them, of nodes, with epochs: an endpoint's is the generation in which its policy last changed. */
 export function buildEndpoints(
   pods: readonly PodIdentity[],
+  hosts: readonly HostSubject[],
   policies: CompiledPolicies,
   labels: IdentityView['labels'],
   numbers: EndpointNumbers,
@@ -123,21 +155,37 @@ export function buildEndpoints(
   const live = new Map([...labels].map(([identity, { text }]) => [identity, text]));
   const stays = (identity: number): boolean => numbers.live.get(identity) === live.get(identity);
   const changed = changedPolicies(policies.blocks, numbers.blocks, stays);
-  const { ids, refused } = numbers.ids.assign(pods.map(({ pod }) => objectKey(pod)));
+  const { ids, refused } = numbers.ids.assign([
+    ...pods.map(({ pod }) => objectKey(pod)),
+    ...hosts.map(({ node }) => hostKey(node.name)),
+  ]);
   const epochs = new Map<string, { policyId: number; epoch: number }>();
   const four = new MapBuilder(MAPS.endpoints4);
   const six = new MapBuilder(MAPS.endpoints6);
-  pods.forEach((pod, i) => {
-    const key = objectKey(pod.pod);
+  /** Number, policy and epoch of the subject at a place of the list that was compiled. */
+  const place = (key: string, i: number): readonly [number, number, number] | undefined => {
     const endpointId = ids.get(key);
-    if (endpointId === undefined) return;
+    if (endpointId === undefined) return undefined;
     const policyId = policies.policyIds[i]!;
     const before = numbers.epochs.get(key);
     const kept = before !== undefined && before.policyId === policyId && !changed.has(policyId);
     const epoch = kept ? before.epoch : generation;
     epochs.set(key, { policyId, epoch });
-    for (const { family, key: row, value } of endpointRows(pod, endpointId, policyId, epoch)) {
-      (family === 4 ? four : six).set(row, value);
+    return [endpointId, policyId, epoch];
+  };
+  pods.forEach((pod, i) => {
+    const at = place(objectKey(pod.pod), i);
+    if (at === undefined) return;
+    for (const { family, key, value } of endpointRows(pod, ...at)) (family === 4 ? four : six).set(key, value);
+  });
+  const taken = new Set<string>();
+  hosts.forEach((host, i) => {
+    const at = place(hostKey(host.node.name), pods.length + i);
+    if (at === undefined) return;
+    for (const { family, text, key, value } of hostRows(host, ...at)) {
+      // Two nodes with one address: the first by name has it, as in the ipcache.
+      if (!taken.has(text)) (family === 4 ? four : six).set(key, value);
+      taken.add(text);
     }
   });
   numbers.epochs = epochs;

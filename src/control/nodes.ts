@@ -16,6 +16,8 @@ export interface NodeView {
   readonly addresses: readonly NodeAddressView[];
   /** What `reserved:host` means to this node's pods. */
   readonly hostLabels: LabelSet;
+  /** What a `nodeSelector` selects: `reserved:host` and the Node's labels that are part of identities (Cilium's host endpoint). */
+  readonly endpointLabels: LabelSet;
 }
 
 /** One address of a node with the labels that other nodes' pods see. */
@@ -88,6 +90,7 @@ export function readNodes(
       node,
       addresses: views,
       hostLabels: new LabelSet([reservedLabel('host'), ...shared, ...host]),
+      endpointLabels: new LabelSet([reservedLabel('host'), ...endpointLabels(node, settings)]),
     };
   });
   return { nodes, refused };
@@ -97,6 +100,12 @@ function addressLabels(address: IpAddress, settings: CompileSettings, { prefixes
   const labels = blockLabels(address, blocks, IP_BLOCK_SOURCE);
   if (settings.cidrMatchNodes) labels.push(...blockLabels(address, prefixes, 'cidr'));
   return labels;
+}
+
+function endpointLabels(node: Node | undefined, { labelFilter }: CompileSettings): Label[] {
+  return [...(node?.labels ?? [])]
+    .filter(([key]) => labelFilter('k8s', key))
+    .map(([key, value]) => ({ source: 'k8s', key, value }));
 }
 
 function nodeLabels(node: Node | undefined): Label[] {

@@ -32,6 +32,8 @@ export interface CompileSettings {
   readonly cidrMatchNodes: boolean;
   /** `nodeSelectorLabels` */
   readonly nodeSelectorLabels: boolean;
+  /** `hostFirewall.enabled`: nodes are endpoints with policies of their own. */
+  readonly hostFirewall: boolean;
   /** Agent flag `allow-localhost`: `auto` and `always` let a pod's own node in on ingress. */
   readonly allowLocalhost: 'auto' | 'always' | 'policy';
   /** `kubeProxyReplacement` */
@@ -131,6 +133,7 @@ export function settingsOf(config: Config, state: ClusterState, options: Compile
     policyEnforcement: config.policyEnforcementMode,
     cidrMatchNodes: config.policyCIDRMatchMode.includes('nodes'),
     nodeSelectorLabels: config.nodeSelectorLabels,
+    hostFirewall: config['hostFirewall.enabled'],
     allowLocalhost: config['allow-localhost'],
     kubeProxyReplacement: config.kubeProxyReplacement,
     externalIPs: config['enable-external-ips'],
@@ -262,6 +265,7 @@ export function featureBits(settings: CompileSettings): number {
   if (settings.ipv6) bits |= FEATURE.IPV6;
   if (settings.externalClusterIP) bits |= FEATURE.EXTERNAL_CLUSTER_IP;
   if (settings.kubeProxyReplacement) bits |= FEATURE.NODE_PORT;
+  if (settings.hostFirewall) bits |= FEATURE.HOST_FIREWALL;
   if (settings.masquerade4) bits |= FEATURE.MASQUERADE_V4;
   if (settings.masquerade6) bits |= FEATURE.MASQUERADE_V6;
   return bits >>> 0;

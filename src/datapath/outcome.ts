@@ -41,13 +41,17 @@ const { UNKNOWN, DROPPED, ERROR, AUDIT, FORWARDED } = VERDICT;
 const { EVENTS } = FEATURE;
 const { INGRESS, EGRESS } = DIRECTION;
 const { NEW, NONE } = CT_STATUS;
-const { TO_CONTAINER, XDP } = HOOK;
+const { TO_CONTAINER, TO_HOST, XDP } = HOOK;
 const { NEW: NEW_FLAG, AUDITED, EGRESS: EGRESS_FLAG, IPV6: IPV6_FLAG, POLICY_LOOKED_UP } = RECORD_FLAG;
-const { LOCAL } = ACTION;
+const { LOCAL, HOST, STACK } = ACTION;
 
-/** Cilium's trace observation points by ACTION, for a packet that passed. LOCAL has none: `to-container` reports it. */
-const POINT = [3, 0, 11, 11, 0, 1, 0] as const;
+/**
+ * Cilium's trace observation points by ACTION, for a packet that passed. LOCAL and HOST have none: `to-container` and `to-host`
+ * report it.
+ */
+const POINT = [3, 0, 11, 11, 0, 1, 0, 0] as const;
 const TO_ENDPOINT = 0;
+const TO_OWN_NODE = 2;
 /** Flips the sign bit, so that signed comparison orders as unsigned. */
 const SIGN = -0x80000000;
 
@@ -93,11 +97,17 @@ export function finish(cx: Context, tables: Tables, meta: Meta, given: number): 
 const report = (cx: Context, tables: Tables, verdict: number): void => {
   if (verdict === DROPPED) write(cx, tables, KIND.DROP, cx.dropReason);
   if ((cx.recordFlags & POLICY_LOOKED_UP) !== 0) write(cx, tables, KIND.VERDICT, cx.policyMatch);
-  if (verdict === DROPPED || verdict === UNKNOWN || verdict === ERROR || cx.action === LOCAL) return;
+  if (verdict === DROPPED || verdict === UNKNOWN || verdict === ERROR) return;
+  if (cx.action === LOCAL || cx.action === HOST) return;
   // What merely passes xdp is for tc's hooks to tell.
   if (cx.monitor !== 0 || (cx.ctStatus === NONE && cx.hook !== XDP)) {
-    write(cx, tables, KIND.TRACE, cx.hook === TO_CONTAINER ? TO_ENDPOINT : POINT[cx.action]!);
+    write(cx, tables, KIND.TRACE, pointOf(cx));
   }
+};
+
+const pointOf = ({ hook, action }: Context): number => {
+  if (hook === TO_CONTAINER) return TO_ENDPOINT;
+  return hook === TO_HOST && action === STACK ? TO_OWN_NODE : POINT[action]!;
 };
 
 const write = (cx: Context, tables: Tables, type: number, subtype: number): void => {

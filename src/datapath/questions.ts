@@ -1,7 +1,17 @@
 // Questions to the policy stage without a packet: what an endpoint's policy says about a new connection. Input: addresses or
 // identities as numbers, protocol, port. Output: scalar fields, valid until the next question; the stage's own trace.
 // Invariant: endpoint, identity and policy lookups are the hooks' own functions; no map changes.
-import { BOUND, HOOK, META_FLAG, TRACE, TRACE_AT, TRACE_WORDS } from '../schema/index.ts';
+import {
+  BOUND,
+  ENDPOINT_FLAG,
+  HOOK,
+  META_FLAG,
+  POLICY_FLAG,
+  policyMeta,
+  TRACE,
+  TRACE_AT,
+  TRACE_WORDS,
+} from '../schema/index.ts';
 import { Context } from './context.ts';
 import { Meta, Packet } from './packet.ts';
 import * as identities from './stages/identity.ts';
@@ -22,6 +32,7 @@ const { evaluate, policy } = policies;
 const ICMP = 1;
 const ICMPV6 = 58;
 const { POLICY_VERDICT } = TRACE;
+const META_FLAGS = policyMeta.at.flags >>> 2;
 
 /** Asks; made once for a set of tables. */
 export class PolicyQuestions {
@@ -93,11 +104,14 @@ export class PolicyQuestions {
   /** Asks a policy about an identity, as an endpoint with that policy would. */
   byIdentity(egress: boolean, family: 4 | 6, policyId: number, identity: number, protocol: number, port: number): void {
     this.begin(egress, family, protocol, port);
-    const { cx } = this;
+    const { cx, tables } = this;
+    const meta = tables.policyMeta.find(policyId);
+    const host = meta >= 0 && (tables.policyMeta.words[meta + META_FLAGS]! & POLICY_FLAG.HOST) !== 0;
+    cx.endpointFlags = host ? ENDPOINT_FLAG.HOST : 0;
     cx.endpointPolicy = policyId;
     cx.remoteIdentity = identity;
     cx.remoteKnown = 1;
-    this.end(evaluate(cx, this.tables));
+    this.end(evaluate(cx, tables));
   }
 
   private begin(egress: boolean, family: 4 | 6, protocol: number, port: number): void {

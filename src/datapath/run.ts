@@ -6,6 +6,7 @@ import * as fromContainerHook from './hooks/from-container.ts';
 import * as fromHostHook from './hooks/from-host.ts';
 import * as fromNetdevHook from './hooks/from-netdev.ts';
 import * as toContainerHook from './hooks/to-container.ts';
+import * as toHostHook from './hooks/to-host.ts';
 import * as toNetdevHook from './hooks/to-netdev.ts';
 import * as xdpHook from './hooks/xdp.ts';
 import * as outcome from './outcome.ts';
@@ -18,15 +19,24 @@ const { fromContainer } = fromContainerHook;
 const { fromHost } = fromHostHook;
 const { fromNetdev } = fromNetdevHook;
 const { toContainer } = toContainerHook;
+const { toHost } = toHostHook;
 const { toNetdev } = toNetdevHook;
 const { xdp } = xdpHook;
 const { answer } = answerStage;
 const { finish } = outcome;
 
-const { FROM_CONTAINER, TO_CONTAINER, FROM_NETDEV, TO_NETDEV, XDP, FROM_HOST } = HOOK;
+const { FROM_CONTAINER, TO_CONTAINER, FROM_NETDEV, TO_NETDEV, XDP, FROM_HOST, TO_HOST } = HOOK;
 
 /** Hooks that this datapath has. The overlay's and the sockets' hooks are numbered, but not built. */
-export const BUILT_HOOKS: readonly number[] = [XDP, FROM_NETDEV, TO_NETDEV, FROM_HOST, FROM_CONTAINER, TO_CONTAINER];
+export const BUILT_HOOKS: readonly number[] = [
+  XDP,
+  FROM_NETDEV,
+  TO_NETDEV,
+  FROM_HOST,
+  FROM_CONTAINER,
+  TO_CONTAINER,
+  TO_HOST,
+];
 
 /**
  * Runs one packet through one hook. Never throws, whatever the bytes. A hook that is not built gives VERDICT.ERROR and
@@ -67,6 +77,8 @@ const dispatch = (cx: Context, tables: Tables, hook: number, packet: Packet): nu
       return runXdp(cx, tables, packet);
     case FROM_HOST:
       return fromHost(cx, tables);
+    case TO_HOST:
+      return toHost(cx, tables);
     default:
       // Nothing is parsed: what the headers hold is another packet's.
       cx.headers.family = 0;

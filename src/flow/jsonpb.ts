@@ -195,7 +195,7 @@ function verdictOf(record: FlowRecord): string | undefined {
 
 function directionOf(record: FlowRecord): string | undefined {
   if (record.hook === 'from-container') return 'EGRESS';
-  return record.hook === 'to-container' ? 'INGRESS' : undefined;
+  return record.hook === 'to-container' || record.hook === 'to-host' ? 'INGRESS' : undefined;
 }
 
 function eventOf(record: FlowRecord): Record<string, unknown> {

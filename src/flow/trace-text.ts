@@ -57,6 +57,7 @@ const ACTION_TEXT: Readonly<Record<string, string>> = {
   REDIRECT: 'redirected to another interface',
   TX: 'sent back out of its interface',
   LOCAL: 'to an endpoint of this dataplane: its to-container hook is next',
+  HOST: 'to the node itself, which has a policy: its to-host hook is next',
   PROXY: 'to a proxy',
   DELIVER: 'delivered to the pod',
   DROP: 'dropped',

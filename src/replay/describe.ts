@@ -382,6 +382,7 @@ function pointOf(bits: number, action: number): string | undefined {
   while (last > 15) last >>>= 4;
   if (action === ACTION.PROXY) return 'to-proxy';
   if (last === HOOK.TO_CONTAINER || action === ACTION.LOCAL) return 'to-endpoint';
+  if (last === HOOK.TO_HOST || action === ACTION.HOST) return 'to-host';
   return action === ACTION.STACK && last !== HOOK.TO_NETDEV ? 'to-stack' : 'to-network';
 }
 

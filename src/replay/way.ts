@@ -22,6 +22,7 @@ const MAX_HOOKS = 4;
 const DROPPED = OUTCOME.DROPPED;
 const UNKNOWN = OUTCOME.UNKNOWN;
 const LOCAL = ACTION.LOCAL;
+const HOST = ACTION.HOST;
 const STACK = ACTION.STACK;
 const PROXY = ACTION.PROXY;
 const REDIRECT = ACTION.REDIRECT;
@@ -30,6 +31,7 @@ const FROM_NETDEV = HOOK.FROM_NETDEV;
 const TO_NETDEV = HOOK.TO_NETDEV;
 const FROM_CONTAINER = HOOK.FROM_CONTAINER;
 const TO_CONTAINER = HOOK.TO_CONTAINER;
+const TO_HOST = HOOK.TO_HOST;
 const POLICY_LOOKED_UP = RECORD_FLAG.POLICY_LOOKED_UP;
 const EGRESS = RECORD_FLAG.EGRESS;
 const SNAT = RECORD_FLAG.SNAT;
@@ -131,7 +133,8 @@ export class Way {
       const sends = now === FROM_CONTAINER || (now === FROM_NETDEV && (flags & SNAT) !== 0);
       return sends && this.departure.leaves(packet) ? TO_NETDEV : 0;
     }
-    if (now === TO_CONTAINER || (run & RUN.FIRST_ONLY) !== 0) return 0;
+    if (now === TO_CONTAINER || now === TO_HOST || (run & RUN.FIRST_ONLY) !== 0) return 0;
+    if (action === HOST) return TO_HOST;
     return action === LOCAL || (action === PROXY && (run & RUN.TO_POD) !== 0) ? TO_CONTAINER : 0;
   }
 

@@ -17,6 +17,8 @@ export const HOOK = {
   SENDMSG: 10,
   RECVMSG: 11,
   GETPEERNAME: 12,
+  /** What a node's own stack is about to get from a pod or the network: the host firewall. */
+  TO_HOST: 13,
 } as const;
 export type Hook = (typeof HOOK)[keyof typeof HOOK];
 
@@ -35,6 +37,7 @@ export const HOOK_NAME: readonly string[] = [
   'sendmsg',
   'recvmsg',
   'getpeername',
+  'to-host',
 ];
 
 /** The step of a hook in which a verdict fell. */
@@ -85,6 +88,8 @@ export const ACTION = {
   PROXY: 5,
   /** Into the endpoint: `to-container` let it pass (TC_ACT_OK of that hook). */
   DELIVER: 6,
+  /** To the node itself, which has a policy: its `to-host` hook is next. */
+  HOST: 7,
 } as const;
 export type Action = (typeof ACTION)[keyof typeof ACTION];
 
@@ -189,7 +194,13 @@ export const PROXY_PORT = { INGRESS: 10000, EGRESS: 10001 } as const;
 export const POLICY_DIRECTION = { INGRESS: 0, EGRESS: 0x80 } as const;
 
 /** Flags of a policy's meta entry. */
-export const POLICY_FLAG = { ENFORCE_INGRESS: 1, ENFORCE_EGRESS: 2, AUDIT: 4 } as const;
+export const POLICY_FLAG = {
+  ENFORCE_INGRESS: 1,
+  ENFORCE_EGRESS: 2,
+  AUDIT: 4,
+  /** A node's own policy: what may not leave a pod may leave it. */
+  HOST: 8,
+} as const;
 
 /** Flags of a policy entry, besides the authentication type in bits 0..6. */
 export const POLICY_ENTRY = {
@@ -364,6 +375,8 @@ export const FEATURE = {
   PMTU_DISCOVERY: 1 << 25,
   /** As MASQUERADE_V4 for IPv6. */
   MASQUERADE_V6: 1 << 21,
+  /** The node's own traffic is policed (host policies). */
+  HOST_FIREWALL: 1 << 27,
 } as const;
 
 /** Reserved security identities (Cilium's numeric identities). */

@@ -47,7 +47,6 @@ export const EXPECTED: Expectation = {
         DROP.NO_FIB,
         DROP.INVALID_IDENTITY,
         DROP.NAT_NOT_NEEDED,
-        DROP.FORBIDDEN_ICMP6,
         DROP.PROXY_LOOKUP_FAILED,
         DROP.PROXY_SET_FAILED,
         DROP.INVALID_VNI,

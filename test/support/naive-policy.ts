@@ -30,6 +30,8 @@ export interface NaiveConnection {
 export interface NaiveOptions {
   readonly kubernetes: boolean;
   readonly enforcement: 'default' | 'always' | 'never';
+  /** Nodes have policies of their own. */
+  readonly hostFirewall?: boolean;
 }
 
 type Label = readonly [source: string, key: string, value: string];
@@ -80,13 +82,13 @@ function nodeOf(state: ClusterState, address: IpAddress): string | undefined {
   );
 }
 
-/** The other end as `subject` sees it. */
-function partyOf(state: ClusterState, subject: Pod, address: IpAddress): Party {
+/** The other end as somebody on a node sees it. */
+function partyOf(state: ClusterState, own: string | undefined, address: IpAddress): Party {
   const extra = (state.facts.entities.get(address.text) ?? []).map((name): Label => ['reserved', name, '']);
   const pod = ownerOf(state, address);
   if (pod !== undefined) return { kind: 'pod', address, pod, labels: podLabels(state, pod) };
   const node = nodeOf(state, address);
-  if (node !== undefined && node === subject.nodeName) {
+  if (node !== undefined && node === own) {
     return { kind: 'own-node', address, labels: [['reserved', 'host', ''], ...extra] };
   }
   if (node !== undefined) return { kind: 'other-node', address, labels: [['reserved', 'remote-node', ''], ...extra] };
@@ -169,6 +171,15 @@ function kubernetesPeer(
 }
 
 // ---- Cilium ----
+
+/** Whether a rule selects a node: by its labels, as far as Cilium makes them part of identities. */
+function ciliumNode(state: ClusterState, rule: CiliumRule, name: string): boolean {
+  if (rule.rejected.length > 0 || rule.nodeSelector === undefined) return false;
+  const labels = [...(state.nodes.find((node) => node.name === name)?.labels ?? [])]
+    .filter(([key]) => !key.startsWith('kubernetes.io'))
+    .map(([key, value]): Label => ['k8s', key, value]);
+  return selected(rule.nodeSelector, [...labels, ['reserved', 'host', '']], sourced);
+}
 
 function ciliumSubject(state: ClusterState, policy: CiliumPolicy, rule: CiliumRule, subject: Pod): boolean {
   if (rule.rejected.length > 0 || rule.endpointSelector === undefined) return false;
@@ -344,7 +355,7 @@ function side(
   return passes(state, c, direction, options) ? 'allow' : 'audit';
 }
 
-/** Whether the subject, the owner of `own`, lets a connection with `peer` pass in a direction. */
+/** Whether the end of a direction lets a connection pass. */
 function passes(
   state: ClusterState,
   c: NaiveConnection,
@@ -352,9 +363,10 @@ function passes(
   options: NaiveOptions,
 ): boolean {
   const [own, other] = direction === 'ingress' ? [c.destination, c.source] : [c.source, c.destination];
+  if (options.enforcement === 'never') return true;
   const subject = ownerOf(state, own);
-  if (subject === undefined || options.enforcement === 'never') return true;
-  const party = partyOf(state, subject, other);
+  if (subject === undefined) return hostPasses(state, c, direction, options);
+  const party = partyOf(state, subject.nodeName, other);
   const destination = direction === 'ingress' ? subject : party.pod;
   if (party.kind === 'own-node' && (options.kubernetes || direction === 'ingress')) return true;
 
@@ -363,7 +375,6 @@ function passes(
 
   let isolated = options.enforcement === 'always';
   let allowed = false;
-  let denied = false;
   for (const policy of state.networkPolicies) {
     if (policy.namespace !== subject.namespace) continue;
     if (
@@ -387,8 +398,36 @@ function passes(
       if (met && kubernetesPorts(rule, destination, c)) allowed = true;
     }
   }
+  const cilium = ciliumSays(
+    state,
+    c,
+    direction,
+    (policy, rule) => ciliumSubject(state, policy, rule, subject),
+    party,
+    destination,
+  );
+  isolated ||= cilium.isolated;
+  allowed ||= cilium.allowed;
+  const { denied } = cilium;
+  if (denied || allowed || isolated) return !denied && allowed;
+  const last = adminTier(state, state.adminPolicies, 'baseline', direction, subject, party, destination, c);
+  return last?.action !== 'deny';
+}
+
+/** What the Cilium policies that select the subject say. */
+function ciliumSays(
+  state: ClusterState,
+  c: NaiveConnection,
+  direction: 'ingress' | 'egress',
+  selects: (policy: CiliumPolicy, rule: CiliumRule) => boolean,
+  party: Party,
+  destination: Pod | undefined,
+): { readonly isolated: boolean; readonly allowed: boolean; readonly denied: boolean } {
+  let isolated = false;
+  let allowed = false;
+  let denied = false;
   const selecting = state.ciliumPolicies.flatMap((policy) =>
-    policy.rules.filter((rule) => ciliumSubject(state, policy, rule, subject)).map((rule) => ({ policy, rule })),
+    policy.rules.filter((rule) => selects(policy, rule)).map((rule) => ({ policy, rule })),
   );
   const requires = selecting.flatMap(({ policy, rule }) =>
     [...(rule[direction] ?? []), ...(rule[`${direction}Deny`] ?? [])].flatMap((item) =>
@@ -407,9 +446,27 @@ function passes(
     if (allows.some(hits)) allowed = true;
     if (denies.some(hits)) denied = true;
   }
-  if (denied || allowed || isolated) return !denied && allowed;
-  const last = adminTier(state, state.adminPolicies, 'baseline', direction, subject, party, destination, c);
-  return last?.action !== 'deny';
+  return { isolated, allowed, denied };
+}
+
+/** Whether a node lets a connection pass, or anybody else who has no policy. */
+function hostPasses(
+  state: ClusterState,
+  c: NaiveConnection,
+  direction: 'ingress' | 'egress',
+  options: NaiveOptions,
+): boolean {
+  const [own, other] = direction === 'ingress' ? [c.destination, c.source] : [c.source, c.destination];
+  const node = nodeOf(state, own);
+  if (options.hostFirewall !== true || node === undefined) return true;
+  const party = partyOf(state, node, other);
+  // What a node sends to itself passes no hook.
+  if (party.kind === 'own-node') return true;
+  const destination = direction === 'ingress' ? undefined : party.pod;
+  const selects = (_: CiliumPolicy, rule: CiliumRule): boolean => ciliumNode(state, rule, node);
+  const { isolated, allowed, denied } = ciliumSays(state, c, direction, selects, party, destination);
+  if (denied || allowed || isolated || options.enforcement === 'always') return !denied && allowed;
+  return true;
 }
 
 /** Both sides of a connection. */

@@ -199,6 +199,28 @@ const ciliumSpec = fc
     ),
   })
   .map(object);
+/** A host policy. It enforces nothing where there is no host firewall. */
+const hostSpec = fc
+  .record({
+    nodeSelector: fc.oneof(
+      fc.constant({}),
+      selector(fc.constantFrom('pool', 'k8s:pool', 'kubernetes.io/hostname'), fc.constantFrom('n1', 'n2')),
+    ),
+    ingress: optional(fc.array(ciliumItem('from'), { maxLength: 3 })),
+    ingressDeny: optional(fc.array(ciliumItem('from'), { maxLength: 1 })),
+    egress: optional(fc.array(ciliumItem('to'), { maxLength: 3 })),
+    egressDeny: optional(fc.array(ciliumItem('to'), { maxLength: 1 })),
+    enableDefaultDeny: optional(
+      fc.record({ ingress: optional(fc.boolean()), egress: optional(fc.boolean()) }).map(object),
+    ),
+  })
+  .map(object);
+const hostPolicy = hostSpec.map((spec) => ({
+  apiVersion: 'cilium.io/v2',
+  kind: 'CiliumClusterwideNetworkPolicy',
+  metadata: {},
+  spec,
+}));
 const ciliumPolicy = fc.oneof(
   fc.record({ namespace: fc.constantFrom(...NAMESPACES), spec: ciliumSpec }).map(({ namespace, spec }) => ({
     apiVersion: 'cilium.io/v2',
@@ -290,6 +312,11 @@ export const policies: fc.Arbitrary<readonly Record<string, unknown>[]> = named(
   fc.oneof(networkPolicy, ciliumPolicy, adminPolicy),
 );
 
+/** The same with host policies among them. */
+export const policiesWithHosts: fc.Arbitrary<readonly Record<string, unknown>[]> = named(
+  fc.oneof({ weight: 2, arbitrary: hostPolicy }, ciliumPolicy, networkPolicy),
+);
+
 /** The admin tiers above all, with passes, over policies of the other kinds. */
 export const tieredPolicies: fc.Arbitrary<readonly Record<string, unknown>[]> = named(
   fc.oneof({ weight: 3, arbitrary: adminPolicy }, networkPolicy, ciliumPolicy),
@@ -332,7 +359,7 @@ const BASE = [
   ...['n1', 'n2'].map((name, i) => ({
     apiVersion: 'v1',
     kind: 'Node',
-    metadata: { name, labels: { pool: name } },
+    metadata: { name, labels: { pool: name, 'kubernetes.io/hostname': name } },
     status: { addresses: [{ type: 'InternalIP', address: `172.18.0.1${i + 1}` }] },
   })),
   ...NAMESPACES.map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: { ns: name } } })),

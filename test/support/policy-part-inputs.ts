@@ -27,7 +27,7 @@ export function entriesOf(regions: Region, only?: number): number[][] {
   const provenance = new Provenance();
   const set = new EntrySet(new ShapeTable(), new RuleSets(), only);
   set.add(regions, 1, [0], 0);
-  const block = set.finish(1, { ingress: 0, egress: 0 }, { ingress: true, egress: true }, provenance);
+  const block = set.finish(1, { ingress: 0, egress: 0 }, { ingress: true, egress: true, host: false }, provenance);
   const rows: number[][] = [];
   for (let at = 0; at < block.words.length; at += ENTRY_WORDS) rows.push([...block.words.slice(at + 1, at + 4)]);
   return rows;

@@ -32,8 +32,8 @@ export function loadDocuments(documents: readonly unknown[]): ClusterState {
 }
 
 /** Compiles a state into a world that can be asked. */
-export function worldOf(state: ClusterState, kubernetes = false): PolicyWorld {
-  const config = configWith();
+export function worldOf(state: ClusterState, kubernetes = false, hostFirewall = false): PolicyWorld {
+  const config = configWith({ 'hostFirewall.enabled': hostFirewall });
   const options = { semantics: kubernetes ? ('kubernetes' as const) : ('cilium' as const) };
   return new PolicyWorld({
     state,

@@ -59,7 +59,8 @@ INLINE int from_container_of(struct __sk_buff *skb, struct weir_context *cx,
     }
   }
   verdict = forward_from_pod(skb, cx, family);
-  if (cx->action == WEIR_ACTION_LOCAL || cx->action == WEIR_ACTION_STACK)
+  if (cx->action == WEIR_ACTION_LOCAL || cx->action == WEIR_ACTION_STACK ||
+      cx->action == WEIR_ACTION_HOST)
     cx->mark = identity_mark(cx->source_identity);
   return verdict;
 }
@@ -99,4 +100,4 @@ INLINE int run_from_container(struct __sk_buff *skb) {
 }
 
 SEC("tc")
-int weir_from_container(struct __sk_buff *skb) { return run_from_container(skb); }
+int weir_from_container(struct __sk_buff *skb) { return into_host(skb, run_from_container(skb)); }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Hook "from-netdev": a packet arrives from outside. Twin: src/datapath/hooks/from-netdev.ts. */
 #pragma once
+#include "../host.h"
 #include "../nat_error.h"
 #include "tc.h"
 
@@ -150,8 +151,10 @@ INLINE int run_from_netdev(struct __sk_buff *skb) {
   else if (verdict == CONTINUE)
     verdict =
         cx->family == 4 ? from_netdev_of(skb, cx, config, 4) : from_netdev_of(skb, cx, config, 6);
+  else
+    verdict = host_unparsed(cx, verdict, false);
   return finish_answered(skb, cx, verdict);
 }
 
 SEC("tc")
-int weir_from_netdev(struct __sk_buff *skb) { return run_from_netdev(skb); }
+int weir_from_netdev(struct __sk_buff *skb) { return into_host(skb, run_from_netdev(skb)); }

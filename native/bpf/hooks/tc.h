@@ -42,6 +42,21 @@ INLINE struct weir_context *begin_skb(struct __sk_buff *skb, const struct weir_c
   return cx;
 }
 
+/* The hook before the node's stack (to_host.h), for the hooks that lead there. */
+RARE int deliver_to_host(struct __sk_buff *skb);
+
+/* In place of a TC_ACT: to-host is next (into_host()). */
+#define ON_TO_HOST 100
+
+/* Carries out what to-host has decided. */
+INLINE int carry_in(struct __sk_buff *skb, const struct weir_context *cx) {
+  if (!weir_load.clock_from_map && cx->mark != skb->mark)
+    skb->mark = cx->mark;
+  if (cx->action == WEIR_ACTION_PROXY)
+    return weir_load.recording ? TC_ACT_OK : TC_ACT_SHOT;
+  return cx->action == WEIR_ACTION_DROP ? TC_ACT_SHOT : TC_ACT_OK;
+}
+
 /* Carries out what a run has decided. */
 INLINE int carry_out(struct __sk_buff *skb, const struct weir_context *cx) {
   __u32 action = cx->action;
@@ -72,6 +87,8 @@ INLINE int carry_out(struct __sk_buff *skb, const struct weir_context *cx) {
     if (action == WEIR_ACTION_REDIRECT && (cx->record_flags & WEIR_RECORD_FLAG_LOOPBACK))
       return bpf_redirect_peer(cx->out_ifindex, 0);
     return bpf_redirect(cx->out_ifindex, 0);
+  case WEIR_ACTION_HOST:
+    return ON_TO_HOST;
   default:
     return TC_ACT_OK;
   }
@@ -88,4 +105,14 @@ INLINE int finish_answered(struct __sk_buff *skb, struct weir_context *cx, int v
   if (unlikely(cx->answer))
     answer(skb, cx);
   return finish_skb(skb, cx, verdict);
+}
+
+/* The end of a program whose packet may be for the node itself: to-host decides then, in a test run
+ * as a run of its own. Called from the outermost function, because frames on the stack add up. */
+INLINE int into_host(struct __sk_buff *skb, int action) {
+  if (action != ON_TO_HOST)
+    return action;
+  if (weir_load.recording || !(weir_load.features & WEIR_FEATURE_HOST_FIREWALL))
+    return TC_ACT_OK;
+  return deliver_to_host(skb);
 }

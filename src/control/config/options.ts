@@ -131,7 +131,7 @@ export const options = {
   enableNonDefaultDenyPolicies: flag('enable-non-default-deny-policies', 'not-yet', true),
   'enable-icmp-rules': flag('enable-icmp-rules', 'honoured', true),
   'sctp.enabled': flag('enable-sctp', 'honoured', false),
-  'hostFirewall.enabled': flag('enable-host-firewall', 'not-yet', false),
+  'hostFirewall.enabled': flag('enable-host-firewall', 'honoured', false),
   nodeSelectorLabels: flag('enable-node-selector-labels', 'honoured', false),
   l7Proxy: flag('enable-l7-proxy', 'not-yet', true),
   labels: labelFilters('labels', 'honoured'),

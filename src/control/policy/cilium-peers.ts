@@ -26,12 +26,17 @@ export interface CiliumReferences {
   readonly state: ClusterState;
   /** `nodeSelectorLabels`: nodes have identities with their labels. */
   readonly nodeSelectorLabels: boolean;
+  /** `hostFirewall.enabled`: policies that select nodes are enforced. */
+  readonly hostFirewall: boolean;
   /** `namespace/name` of a Service → addresses of its endpoints. */
   readonly serviceAddresses: ReadonlyMap<string, readonly IpAddress[]>;
 }
 
 /** Collects what peers may refer to. */
-export function ciliumReferences(state: ClusterState, nodeSelectorLabels: boolean): CiliumReferences {
+export function ciliumReferences(
+  state: ClusterState,
+  { nodeSelectorLabels, hostFirewall }: Pick<CiliumReferences, 'nodeSelectorLabels' | 'hostFirewall'>,
+): CiliumReferences {
   const serviceAddresses = new Map<string, IpAddress[]>();
   const add = (key: string, addresses: readonly IpAddress[]): void => {
     serviceAddresses.set(key, [...(serviceAddresses.get(key) ?? []), ...addresses]);
@@ -49,7 +54,7 @@ export function ciliumReferences(state: ClusterState, nodeSelectorLabels: boolea
       endpoints.subsets.flatMap(({ addresses }) => addresses.map(({ ip }) => ip)),
     );
   }
-  return { state, nodeSelectorLabels, serviceAddresses };
+  return { state, nodeSelectorLabels, hostFirewall, serviceAddresses };
 }
 
 const cidr = (prefix: IpPrefix, except: readonly IpPrefix[] = []): Peer => ({

@@ -23,6 +23,7 @@ import {
   type PolicyRule,
   type RuleTier,
 } from './rule.ts';
+import { type PolicySubject, subjectName } from './subject.ts';
 
 /** A rule about DNS names: what it grants depends on answers that may not be known. */
 export interface NamedRule extends FqdnPeer {
@@ -36,7 +37,7 @@ export interface NamedRule extends FqdnPeer {
 export interface CompiledPolicies {
   /** By policy id, ascending. */
   readonly blocks: readonly PolicyBlock[];
-  /** Policy id of a pod, by `namespace/name`'s place in the given list; 0 = nothing enforced. */
+  /** Policy id of a subject, by its place in the given list; 0 = nothing enforced. */
   readonly policyIds: readonly number[];
   readonly names: readonly NamedRule[];
 }
@@ -68,7 +69,7 @@ export interface SubjectSide {
 /** Sides by the text of the subject's labels. */
 export type Sides = Record<Direction, SubjectSide>;
 
-/** Compiles policies for a list of pods. */
+/** Compiles policies for a list of pods and nodes. */
 export class PolicyCompiler {
   private readonly view: IdentityView;
   private readonly normal: NormalPolicies;
@@ -97,7 +98,7 @@ export class PolicyCompiler {
     this.namedPorts = new NamedPortTable(view.pods);
   }
 
-  compile(pods: readonly PodIdentity[], numbers: StickyIds): CompiledPolicies {
+  compile(pods: readonly PolicySubject[], numbers: StickyIds): CompiledPolicies {
     if (this.settings.policyEnforcement === 'never') {
       numbers.assign([]);
       return { blocks: [], policyIds: pods.map(() => 0), names: [] };
@@ -150,23 +151,27 @@ export class PolicyCompiler {
   }
 
   /** Which rules select which label sets. */
-  selectSubjects(pods: readonly PodIdentity[]): Map<string, Sides> {
+  selectSubjects(pods: readonly PolicySubject[]): Map<string, Sides> {
     const index = new LabelIndex();
     const sides: Sides[] = [];
     const byText = new Map<string, Sides>();
-    for (const { labels } of pods) {
+    const hosts: boolean[] = [];
+    for (const { labels, pod } of pods) {
       if (byText.has(labels.text)) continue;
       const side = { ingress: emptySide(), egress: emptySide() };
       index.add(sides.length, labels);
       sides.push(side);
+      hosts.push(pod === undefined);
       byText.set(labels.text, side);
     }
-    const each = <T extends { subject: Selector; direction: Direction }>(
+    const each = <T extends Pick<PolicyRule, 'subject' | 'host' | 'direction'>>(
       list: readonly T[],
       take: (side: SubjectSide, item: T, i: number) => void,
     ): void => {
       list.forEach((item, i) => {
-        for (const subject of index.select(item.subject)) take(sides[subject]![item.direction], item, i);
+        for (const subject of index.select(item.subject)) {
+          if (hosts[subject] === (item.host === true)) take(sides[subject]![item.direction], item, i);
+        }
       });
     };
     const { rules, isolations, requires } = this.normal;
@@ -192,7 +197,7 @@ export class PolicyCompiler {
   }
 
   /** Pods with the same key have the same policy; empty where nothing is enforced. */
-  policyKey(pod: PodIdentity, side: Sides): string {
+  policyKey(pod: PolicySubject, side: Sides): string {
     const enforced = DIRECTIONS.some((d) => isEnforced(side[d]));
     if (!enforced) return '';
     const named = side.ingress.rules.some((rule) => hasNames(this.normal.rules[rule]!)) ? pod.namedPorts : '';
@@ -200,7 +205,7 @@ export class PolicyCompiler {
   }
 
   /** The policy of a pod; `only`: its entries for one identity, with what they add to the meta entry. */
-  build(policyId: number, pod: PodIdentity, sides: Sides, names: NamedRule[], only?: number): PolicyBlock {
+  build(policyId: number, pod: PolicySubject, sides: Sides, names: NamedRule[], only?: number): PolicyBlock {
     const entries = new EntrySet(this.shapes, this.sets, only);
     const enforced = { ingress: false, egress: false };
     const cookies = { ingress: 0, egress: 0 };
@@ -209,26 +214,24 @@ export class PolicyCompiler {
       if (!isEnforced(side)) continue;
       enforced[direction] = true;
       cookies[direction] = this.provenance.cookieOf(side.isolations);
-      this.addOwnNode(entries, direction);
+      if (pod.pod !== undefined) this.addOwnNode(entries, direction);
       const ladder = new Ladder(this.rungsOf(side, direction, pod), (...entry) => {
         entries.add(...entry);
       });
       if (!ladder.build()) {
-        this.complain(`pod ${pod.pod.namespace}/${pod.pod.name}: too many rules of the admin tiers at one priority`);
+        this.complain(`${subjectName(pod)}: too many rules of the admin tiers at one priority`);
       }
       for (const index of side.rules) this.addNames(index, policyId, names);
     }
-    const block = entries.finish(policyId, cookies, enforced, this.provenance);
+    const block = entries.finish(policyId, cookies, { ...enforced, host: pod.pod === undefined }, this.provenance);
     if (only === undefined && !withinProbeBudget(block)) {
-      this.complain(
-        `the policy of pod ${pod.pod.namespace}/${pod.pod.name} needs more than ${BOUND.POLICY_PROBES} probes`,
-      );
+      this.complain(`the policy of ${subjectName(pod)} needs more than ${BOUND.POLICY_PROBES} probes`);
     }
     const count = block.words.length / ENTRY_WORDS;
     const { policyMapMax } = this.settings;
     if (count > policyMapMax) {
       this.complain(
-        `the policy of pod ${pod.pod.namespace}/${pod.pod.name} has ${count} entries, more than bpf.policyMapMax (${policyMapMax})`,
+        `the policy of ${subjectName(pod)} has ${count} entries, more than bpf.policyMapMax (${policyMapMax})`,
       );
     }
     return block;
@@ -245,7 +248,7 @@ export class PolicyCompiler {
   }
 
   /** The rules of a direction in the order in which they decide. */
-  private rungsOf(side: SubjectSide, direction: Direction, pod: PodIdentity): Rung[] {
+  private rungsOf(side: SubjectSide, direction: Direction, pod: PolicySubject): Rung[] {
     const required = requireAll(side.requires);
     const rules = side.rules.map((index) => ({
       rule: this.normal.rules[index]!,
@@ -284,7 +287,7 @@ export class PolicyCompiler {
     return rungs;
   }
 
-  private layerOf(index: number, pod: PodIdentity, required: Selector): Layer {
+  private layerOf(index: number, pod: PolicySubject, required: Selector): Layer {
     const rule = this.normal.rules[index]!;
     const region = [...this.pairsOf(index, pod, required)];
     if (peersHoldHost(rule.peers, required, pod.node?.hostLabels ?? PLAIN_HOST)) {
@@ -303,12 +306,12 @@ export class PolicyCompiler {
   }
 
   /** Shape words of a rule; names as on `pod`, or as nothing. */
-  private shapesOf(rule: PolicyRule, pod: PodIdentity | undefined): number[] {
-    const named = pod === undefined ? (): number[] => [] : podPorts(pod.pod);
+  private shapesOf(rule: PolicyRule, pod: PolicySubject | undefined): number[] {
+    const named = pod?.pod === undefined ? (): number[] => [] : podPorts(pod.pod);
     return [...new Set(rule.ports.flatMap((match) => portWords(match, rule.direction, named)))];
   }
 
-  private pairsOf(index: number, pod: PodIdentity, required: Selector): Region {
+  private pairsOf(index: number, pod: PolicySubject, required: Selector): Region {
     const rule = this.normal.rules[index]!;
     const named = hasNames(rule);
     const key = `${required.text}\0${named && rule.direction === 'ingress' ? pod.namedPorts : ''}`;

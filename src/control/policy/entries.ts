@@ -99,7 +99,7 @@ export class EntrySet {
   finish(
     policyId: number,
     cookies: { readonly ingress: number; readonly egress: number },
-    enforced: { readonly ingress: boolean; readonly egress: boolean },
+    enforced: { readonly ingress: boolean; readonly egress: boolean; readonly host: boolean },
     provenance: Provenance,
   ): PolicyBlock {
     const order = this.identities.map((_, slot) => slot);
@@ -124,7 +124,10 @@ export class EntrySet {
       bitmaps[identityClass(identity)]! |= 1 << shapeOfWord(shape);
     }
     const meta: PolicyMeta = {
-      flags: (enforced.ingress ? POLICY_FLAG.ENFORCE_INGRESS : 0) | (enforced.egress ? POLICY_FLAG.ENFORCE_EGRESS : 0),
+      flags:
+        (enforced.ingress ? POLICY_FLAG.ENFORCE_INGRESS : 0) |
+        (enforced.egress ? POLICY_FLAG.ENFORCE_EGRESS : 0) |
+        (enforced.host ? POLICY_FLAG.HOST : 0),
       ingressShapes,
       egressShapes,
       ingressCookie: cookies.ingress,

@@ -21,6 +21,9 @@ export interface NormalSink {
   nodeLabels: boolean;
 }
 
+/** Whom a rule is about. */
+type Subject = Pick<PolicyRule, 'subject' | 'host'>;
+
 const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
 
 /** Adds one policy to the normal form. */
@@ -30,11 +33,15 @@ export function normaliseCiliumPolicy(policy: CiliumPolicy, references: CiliumRe
       warn(sink, rule.origin, `${title(policy)} ${rule.path} enforces nothing: ${rule.rejected.join('; ')}`);
       continue;
     }
-    if (rule.nodeSelector !== undefined) {
-      warn(sink, rule.origin, `${title(policy)} ${rule.path} selects nodes: host policies are not enforced`);
+    if (rule.nodeSelector !== undefined && !references.hostFirewall) {
+      const message = 'selects nodes: host policies are not enforced without hostFirewall.enabled';
+      warn(sink, rule.origin, `${title(policy)} ${rule.path} ${message}`);
       continue;
     }
-    const subject = subjectOf(policy, rule, sink);
+    const subject: Subject =
+      rule.nodeSelector === undefined
+        ? { subject: subjectOf(policy, rule, sink) }
+        : { subject: ciliumSelector(rule.nodeSelector), host: true };
     for (const direction of DIRECTIONS) normaliseDirection(policy, rule, subject, direction, references, sink);
   }
 }
@@ -77,7 +84,7 @@ function subjectOf(policy: CiliumPolicy, rule: CiliumRule, sink: NormalSink): Se
 function normaliseDirection(
   policy: CiliumPolicy,
   rule: CiliumRule,
-  subject: Selector,
+  subject: Subject,
   direction: Direction,
   references: CiliumReferences,
   sink: NormalSink,
@@ -97,14 +104,14 @@ function normaliseDirection(
   if (isolates) {
     sink.isolations.push({
       ref: ref(`${rule.path}.${direction}`, policy.origin.line),
-      subject,
+      ...subject,
       direction,
       audited: isAudited(policy),
     });
   }
   for (const item of [...allows, ...denies]) {
     for (const required of item.requires ?? []) {
-      sink.requires.push({ subject, direction, selector: peerSelector(policy, required) });
+      sink.requires.push({ ...subject, direction, selector: peerSelector(policy, required) });
     }
     normaliseItem(policy, item, subject, ref(item.path, item.origin.line), references, sink);
   }
@@ -113,7 +120,7 @@ function normaliseDirection(
 function normaliseItem(
   policy: CiliumPolicy,
   item: CiliumRuleItem,
-  subject: Selector,
+  subject: Subject,
   ref: RuleRef,
   references: CiliumReferences,
   sink: NormalSink,
@@ -130,7 +137,7 @@ function normaliseItem(
   const audited = isAudited(policy);
   for (const group of groups) {
     const standing = { tier: 'normal', priority: 0, audited, position } as const;
-    sink.rules.push({ ref, origin, subject, direction, ...standing, peers, fqdns, ...group });
+    sink.rules.push({ ref, origin, ...subject, direction, ...standing, peers, fqdns, ...group });
   }
 }
 

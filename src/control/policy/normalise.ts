@@ -23,7 +23,7 @@ export function normalisePolicies(state: ClusterState, settings: CompileSettings
   for (const policy of [...state.adminPolicies].sort(byName)) normaliseAdminPolicy(policy, state.facts, sink);
   warnAboutEqualPriorities(state, sink);
   warnAboutAudit(state, sink);
-  const references = ciliumReferences(state, settings.nodeSelectorLabels);
+  const references = ciliumReferences(state, settings);
   for (const policy of [...state.ciliumPolicies].sort(byName)) normaliseCiliumPolicy(policy, references, sink);
   if (settings.semantics === 'cilium') warnAboutFilteredLabels(sink, settings.labelFilter);
   warnAboutUnknownNamespaces(state, sink);

@@ -47,6 +47,8 @@ export interface PolicyRule {
   readonly ref: RuleRef;
   readonly origin: Origin;
   readonly subject: Selector;
+  /** Selects nodes, not pods. */
+  readonly host?: true;
   readonly direction: Direction;
   readonly verdict: RuleVerdict;
   readonly tier: RuleTier;
@@ -69,6 +71,7 @@ export interface PolicyRule {
 export interface Isolation {
   readonly ref: RuleRef;
   readonly subject: Selector;
+  readonly host?: true;
   readonly direction: Direction;
   /** The policy is in audit mode. */
   readonly audited: boolean;
@@ -77,6 +80,7 @@ export interface Isolation {
 /** `fromRequires` / `toRequires`: narrows the endpoint peers of every rule that selects the subject. */
 export interface Requires {
   readonly subject: Selector;
+  readonly host?: true;
   readonly direction: Direction;
   readonly selector: Selector;
 }

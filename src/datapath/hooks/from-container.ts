@@ -31,7 +31,7 @@ const offsetOfBackend = backendAt;
 
 const { NEW, REPLY } = CT_STATUS;
 const { LOOPBACK, NODE_PORT } = CT_FLAG;
-const { STACK, LOCAL, REDIRECT } = ACTION;
+const { STACK, LOCAL, REDIRECT, HOST } = ACTION;
 const { PARSE, FORWARD } = STAGE;
 const SOURCE_CHECK = FEATURE.SOURCE_CHECK;
 const NO_SOURCE_CHECK = ENDPOINT_FLAG.NO_SOURCE_CHECK;
@@ -74,7 +74,7 @@ export function fromContainer(cx: Context, tables: Tables): number {
     if (hairpin) return backToItself(cx, tables);
   }
   verdict = forwardFromPod(cx, tables);
-  if (cx.action === LOCAL || cx.action === STACK) cx.mark = identityMark(cx.sourceIdentity);
+  if (cx.action === LOCAL || cx.action === STACK || cx.action === HOST) cx.mark = identityMark(cx.sourceIdentity);
   return verdict;
 }
 

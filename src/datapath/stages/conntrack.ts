@@ -217,7 +217,7 @@ export function createConnection(cx: Context, tables: Tables): number {
     const both = alive ? (before & BOTH_WAYS) | ((before & INBOUND) !== inbound ? BOTH_WAYS : 0) : 0;
     fill(cx, tables, at, inbound | both, cx.related === 0 && cx.headers.protocol === TCP);
     if (cx.related !== 0) return CONTINUE;
-  } else if (!isMidway(cx)) forgetPodConnection(cx, tables);
+  } else if (cx.ownerIsSource === 0 && !isMidway(cx)) forgetPodConnection(cx, tables);
   setTupleKey(cx, cx.ownerIsSource, cx.ownerFlags);
   if (cx.ctStale !== 0) removeEntry(cx, tables, true);
   const at = insertEntry(cx, tables, false);

@@ -34,7 +34,8 @@ const leave = toStack;
 const out = forwardOut;
 
 const FORWARD = STAGE.FORWARD;
-const { STACK, LOCAL, REDIRECT, PROXY } = ACTION;
+const { STACK, LOCAL, REDIRECT, PROXY, HOST } = ACTION;
+const HOST_FIREWALL = FEATURE.HOST_FIREWALL;
 const REDIRECTED = VERDICT.REDIRECTED;
 const ETHERNET = LINK_TYPE.ETHERNET;
 const EP_IFINDEX = endpointValue.at.ifindex >>> 2;
@@ -73,7 +74,8 @@ export function toStack(cx: Context): number {
 
 /**
  * Delivers to a local endpoint if the destination is one (Cilium: ipv4_local_delivery): one hop is taken (196 when none is
- * left), the MACs become the endpoint's where it has any, `to-container` is next. The host's own address → the stack.
+ * left), the MACs become the endpoint's where it has any, `to-container` is next. The host's own address → the stack; where it
+ * has a policy `to-host` is next.
  *
  * @param at offset of the endpoint in its map
  * @param action ACTION.LOCAL, or REDIRECT past `to-container`
@@ -81,7 +83,7 @@ export function toStack(cx: Context): number {
 export function toEndpoint(cx: Context, tables: Tables, at: number, action: number): number {
   const words = cx.headers.family === 4 ? tables.endpoints4.words : tables.endpoints6.words;
   if (cx.destinationIdentity === 0) cx.destinationIdentity = words[at + EP_IDENTITY]!;
-  if ((words[at + EP_FLAGS]! & IS_HOST) !== 0) return leave(cx);
+  if ((words[at + EP_FLAGS]! & IS_HOST) !== 0) return toOwnNode(cx);
   if (!takeHop(cx)) return noHopLeft(cx);
   const ifindex = words[at + EP_IFINDEX]!;
   cx.outIfindex = ifindex;
@@ -89,6 +91,13 @@ export function toEndpoint(cx: Context, tables: Tables, at: number, action: numb
   if (cx.tracing !== 0) traceForward(cx, action, ifindex);
   return forwarded(cx, action, FORWARD);
 }
+
+/** The node itself is the destination. */
+const toOwnNode = (cx: Context): number => {
+  if ((cx.features & HOST_FIREWALL) === 0) return leave(cx);
+  if (cx.tracing !== 0) traceForward(cx, HOST, 0);
+  return forwarded(cx, HOST, FORWARD);
+};
 
 /**
  * Where a packet of a pod goes: a local endpoint; else by the route table, when a route, a neighbour and the MTU say so;

@@ -8,6 +8,7 @@ import {
   CT_FLAG,
   CT_STATUS,
   DROP,
+  ENDPOINT_FLAG,
   FEATURE,
   POLICY_DIRECTION,
   POLICY_ENTRY,
@@ -42,6 +43,7 @@ const { PROXY_REDIRECT, AUDITED, LOOPBACK } = CT_FLAG;
 const EGRESS = POLICY_DIRECTION.EGRESS;
 const { ENFORCE_INGRESS, ENFORCE_EGRESS, AUDIT: AUDIT_POLICY } = POLICY_FLAG;
 const { AUDIT, ICMP_FRAG_NEEDED, ICMP_RULES, TUNNEL, POLICY_DENY_ICMP, POLICY_DENY_RESET } = FEATURE;
+const IS_HOST = ENDPOINT_FLAG.HOST;
 const ANSWERS = POLICY_DENY_ICMP | POLICY_DENY_RESET;
 const { POLICY_LOOKED_UP, ENFORCED } = RECORD_FLAG;
 const META = policyMeta.at;
@@ -137,7 +139,7 @@ export const evaluate = (cx: Context, tables: Tables): number => {
   if (h.protocol === ICMP && h.icmpType === 3 && h.icmpCode === 4 && (cx.features & ICMP_FRAG_NEEDED) !== 0) {
     return CONTINUE;
   }
-  if (egress && h.protocol === UDP && (cx.features & TUNNEL) !== 0) {
+  if (egress && h.protocol === UDP && (cx.features & TUNNEL) !== 0 && (cx.endpointFlags & IS_HOST) === 0) {
     // Nobody but the node itself may inject into the overlay (Cilium's policy_can_egress).
     if (cx.ports >>> 16 === tables.config.words[CONFIG_NODE]! >>> 16) return drop(cx, DROP.ENCAP_PROHIBITED, POLICY);
   }

@@ -20,6 +20,8 @@ export const HOOK_PLACES: readonly HookPlace[] = [
   { hook: HOOK.FROM_NETDEV, program: 'weir_from_netdev', egress: false },
   { hook: HOOK.TO_NETDEV, program: 'weir_to_netdev', egress: true },
   { hook: HOOK.FROM_HOST, program: 'weir_from_host', egress: true },
+  // Of no use on an interface: the hooks that lead to the node's stack call it.
+  { hook: HOOK.TO_HOST, program: 'weir_to_host', egress: false },
 ];
 
 /** Attach types of the tc programs, for a load that is to use tcx. */

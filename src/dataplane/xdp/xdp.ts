@@ -139,7 +139,7 @@ class XdpDataplane implements Xdp {
   private readonly grown = new Uint8Array(GROWN_BYTES);
   private readonly attachments = new Set<Attachment>();
   /** Program of each HOOK number, 0 = none. */
-  private readonly byHook = new Array<number>(HOOK.GETPEERNAME + 1).fill(0);
+  private readonly byHook = new Array<number>(HOOK.TO_HOST + 1).fill(0);
   private loaded: LoadedObject | undefined;
   private current: Record<StoredMapName, ByteMap>;
   private ring: RingEvents | undefined;

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { Judge, PolicyWorld, reach } from '../../../src/analysis/index.ts';
 import { ANSWER, intervalAt, type PlainFunction, PROTOCOLS } from '../../../src/analysis/side-functions.ts';
 import { Compiler } from '../../../src/control/compile.ts';
+import type { Config } from '../../../src/control/config/index.ts';
 import { diff } from '../../../src/control/diff.ts';
 import { settingsOf } from '../../../src/control/settings.ts';
 import { Meta, Packet } from '../../../src/datapath/index.ts';
@@ -13,12 +14,13 @@ import { createSim, type Sim } from '../../../src/dataplane/sim/index.ts';
 import { HOOK, VERDICT } from '../../../src/schema/index.ts';
 import { naiveVerdict, type NaiveConnection } from '../../support/naive-policy.ts';
 import { frame, type PacketSpec } from '../../support/packets.ts';
-import { cluster, OUTSIDE, policies, tieredPolicies } from '../../support/policy-arbitraries.ts';
+import { cluster, OUTSIDE, policies, policiesWithHosts, tieredPolicies } from '../../support/policy-arbitraries.ts';
 import { type Document, holds, type Spoil, spoiled } from '../../support/policy-laws.ts';
 import { address, configWith } from '../../support/policy-world.ts';
 import { CONNECTION_PORTS, loadDocuments } from '../../support/question-world.ts';
 
-const CONFIG = configWith({ 'sctp.enabled': true, 'ipv6.enabled': true });
+const configOf = (hostFirewall: boolean): Config =>
+  configWith({ 'sctp.enabled': true, 'ipv6.enabled': true, 'hostFirewall.enabled': hostFirewall });
 const SMALL = Object.fromEntries(
   ['ctTcp4', 'ctAny4', 'ctTcpNew4', 'ctAnyNew4', 'ctTcp6', 'ctAny6', 'ctTcpNew6', 'ctAnyNew6'].map((name) => [
     name,
@@ -35,12 +37,14 @@ interface Input {
   readonly world: readonly Document[];
   readonly rules: readonly Document[];
   readonly kubernetes: boolean;
+  readonly hostFirewall: boolean;
   readonly samples: readonly Sample[];
 }
 const input: fc.Arbitrary<Input> = fc.record({
   world: cluster,
-  rules: fc.oneof(policies, tieredPolicies),
+  rules: fc.oneof(policies, tieredPolicies, policiesWithHosts),
   kubernetes: fc.boolean(),
+  hostFirewall: fc.boolean(),
   samples: fc.array(fc.record({ from: fc.nat(40), to: fc.nat(40), port: fc.nat(CONNECTION_PORTS.length - 1) }), {
     minLength: 20,
     maxLength: 60,
@@ -55,13 +59,16 @@ class Lab {
   readonly pods: ReadonlyMap<string, string>;
   readonly sim: Sim;
   private readonly ends: readonly string[];
+  private readonly hostFirewall: boolean;
   private serial = 0;
 
-  constructor({ world, rules, kubernetes }: Input, spoil: Spoil) {
+  constructor({ world, rules, kubernetes, hostFirewall }: Input, spoil: Spoil) {
+    const config = configOf(hostFirewall);
+    this.hostFirewall = hostFirewall;
     this.state = loadDocuments([...world, ...rules]);
     const options = { semantics: kubernetes ? ('kubernetes' as const) : ('cilium' as const) };
-    const compiled = new Compiler(CONFIG, options).compile(this.state);
-    const settings = settingsOf(CONFIG, this.state, options);
+    const compiled = new Compiler(config, options).compile(this.state);
+    const settings = settingsOf(config, this.state, options);
     this.world = new PolicyWorld({ state: this.state, settings, compiled, dnsKnown: true });
     this.judge = new Judge(this.world);
     this.sim = createSim({ seed: 1, specs: SMALL });
@@ -78,10 +85,18 @@ class Lab {
       const destination = address(this.ends[to % this.ends.length]!);
       const [protocol, port] = CONNECTION_PORTS[at]!;
       if (source.text === destination.text || source.family !== destination.family) continue;
-      if (!this.pods.has(source.text) && !this.pods.has(destination.text)) continue;
+      if (!this.isOurs(source.text) && !this.isOurs(destination.text)) continue;
       if (protocol.startsWith('ICMP') && (protocol === 'ICMP') !== (source.family === 4)) continue;
       yield { source, destination, protocol, port, text: `${source.text} -> ${destination.text} ${protocol} ${port}` };
     }
+  }
+
+  private isNode(end: string): boolean {
+    return this.hostFirewall && end.startsWith('172.');
+  }
+
+  private isOurs(end: string): boolean {
+    return this.pods.has(end) || this.isNode(end);
   }
 
   /** Opens a connection: the packet, and whether both pods' hooks let it pass. */
@@ -111,6 +126,9 @@ class Lab {
       return verdict !== VERDICT.DROPPED;
     };
     if (this.pods.has(packet.source) && !run(HOOK.FROM_CONTAINER)) return false;
+    if (this.isNode(packet.source) && !run(this.pods.has(packet.destination) ? HOOK.FROM_HOST : HOOK.TO_NETDEV))
+      return false;
+    if (this.isNode(packet.destination)) return run(HOOK.TO_HOST);
     return !this.pods.has(packet.destination) || run(HOOK.TO_CONTAINER);
   }
 
@@ -146,7 +164,11 @@ test('packets, verdict, reach and the naive evaluator agree about a sample of co
       const told = new Map<string, PlainFunction | undefined>();
       for (const connection of lab.connections(given.samples)) {
         const { source, destination, protocol, port, text } = connection;
-        const options = { kubernetes: given.kubernetes, enforcement: 'default' } as const;
+        const options = {
+          kubernetes: given.kubernetes,
+          enforcement: 'default',
+          hostFirewall: given.hostFirewall,
+        } as const;
         const { egress, ingress } = naiveVerdict(lab.state, connection, options);
         const expected = egress !== 'deny' && ingress !== 'deny';
         assert.equal(lab.open(connection).passed, expected, `packet ${text}`);

@@ -9,7 +9,7 @@ import { canConnect, type EndClass } from '../../../src/analysis/end-classes.ts'
 import { type EndUnit, endUnits } from '../../../src/analysis/end-units.ts';
 import { scopedClasses } from '../../../src/analysis/reach.ts';
 import { ANSWER, intervalAt, PROTOCOLS } from '../../../src/analysis/side-functions.ts';
-import { cluster, policies } from '../../support/policy-arbitraries.ts';
+import { cluster, policies, policiesWithHosts } from '../../support/policy-arbitraries.ts';
 import { loadDocuments, worldOf } from '../../support/question-world.ts';
 
 const RUNS = Number(process.env['WEIR_RUNS'] ?? 25);
@@ -58,39 +58,45 @@ function verdictAt(
 
 test('reach partitions the pairs and says what verdict says', () => {
   fc.assert(
-    fc.property(cluster, policies, fc.boolean(), (documents, rules, kubernetes) => {
-      const world = worldOf(loadDocuments([...documents, ...rules]), kubernetes);
-      const judge = new Judge(world);
-      const result = reach(world);
-      assert.ok('rows' in result);
-      const seen = new Map<string, number>();
-      for (const { from, to, families, ports } of result.rows) {
-        for (const source of from) {
-          for (const destination of to) {
-            const key = JSON.stringify([source.kind, source.members, destination.kind, destination.members]);
-            seen.set(key, (seen.get(key) ?? 0) + 1);
-            assert.equal(families, source.families & destination.families);
-            for (const { from: a, to: b, family } of concretePairs(source, destination)) {
-              PROTOCOLS.forEach(({ families: has, name }, p) => {
-                if ((has & (family === 4 ? 1 : 2)) === 0) return;
-                for (const port of portsOf(ports[p]!)) {
-                  const told = intervalAt(ports[p]!, port).answer !== ANSWER.DENIED;
-                  assert.equal(told, verdictAt(judge, world, a, b, family, p, port), `${a} -> ${b} ${name} ${port}`);
-                }
-              });
+    fc.property(
+      cluster,
+      fc.oneof(policies, policiesWithHosts),
+      fc.boolean(),
+      fc.boolean(),
+      (documents, rules, kubernetes, hosts) => {
+        const world = worldOf(loadDocuments([...documents, ...rules]), kubernetes, hosts);
+        const judge = new Judge(world);
+        const result = reach(world);
+        assert.ok('rows' in result);
+        const seen = new Map<string, number>();
+        for (const { from, to, families, ports } of result.rows) {
+          for (const source of from) {
+            for (const destination of to) {
+              const key = JSON.stringify([source.kind, source.members, destination.kind, destination.members]);
+              seen.set(key, (seen.get(key) ?? 0) + 1);
+              assert.equal(families, source.families & destination.families);
+              for (const { from: a, to: b, family } of concretePairs(source, destination)) {
+                PROTOCOLS.forEach(({ families: has, name }, p) => {
+                  if ((has & (family === 4 ? 1 : 2)) === 0) return;
+                  for (const port of portsOf(ports[p]!)) {
+                    const told = intervalAt(ports[p]!, port).answer !== ANSWER.DENIED;
+                    assert.equal(told, verdictAt(judge, world, a, b, family, p, port), `${a} -> ${b} ${name} ${port}`);
+                  }
+                });
+              }
             }
           }
         }
-      }
-      const all = scopedClasses(world, endUnits([world]), undefined);
-      assert.ok('classes' in all);
-      const pairs = all.classes.flatMap((a) => all.classes.filter((b) => canConnect(a, b)));
-      assert.equal(seen.size, pairs.length, 'every pair of classes is in a row');
-      assert.ok(
-        [...seen.values()].every((times) => times === 1),
-        'and in only one',
-      );
-    }),
+        const all = scopedClasses(world, endUnits([world]), undefined);
+        assert.ok('classes' in all);
+        const pairs = all.classes.flatMap((a) => all.classes.filter((b) => canConnect(a, b)));
+        assert.equal(seen.size, pairs.length, 'every pair of classes is in a row');
+        assert.ok(
+          [...seen.values()].every((times) => times === 1),
+          'and in only one',
+        );
+      },
+    ),
     { numRuns: RUNS },
   );
 });

@@ -6,7 +6,14 @@ import { Compiler } from '../../../src/control/compile.ts';
 import { readManifests } from '../../../src/control/manifest/manifests.ts';
 import type { ClusterState } from '../../../src/control/state.ts';
 import { naiveVerdict, type NaiveConnection, type NaiveSide } from '../../support/naive-policy.ts';
-import { asText, cluster, OUTSIDE, policies, tieredPolicies } from '../../support/policy-arbitraries.ts';
+import {
+  asText,
+  cluster,
+  OUTSIDE,
+  policies,
+  policiesWithHosts,
+  tieredPolicies,
+} from '../../support/policy-arbitraries.ts';
 import { address, configWith, sideVerdict, type SideVerdict } from '../../support/policy-world.ts';
 
 const NUMBERS = { TCP: 6, UDP: 17, SCTP: 132, ICMP: 1, ICMPv6: 58 } as const;
@@ -38,8 +45,13 @@ function load(documents: readonly unknown[]): ClusterState {
 const said = ({ verdict }: SideVerdict): NaiveSide =>
   verdict === 'denied' ? 'deny' : verdict === 'audited' ? 'audit' : 'allow';
 
-function agree(state: ClusterState, kubernetes: boolean, enforcement: 'default' | 'always' | 'never'): void {
-  const config = configWith({ policyEnforcementMode: enforcement });
+function agree(
+  state: ClusterState,
+  kubernetes: boolean,
+  enforcement: 'default' | 'always' | 'never',
+  hostFirewall: boolean,
+): void {
+  const config = configWith({ policyEnforcementMode: enforcement, 'hostFirewall.enabled': hostFirewall });
   const compiled = new Compiler(config, { semantics: kubernetes ? 'kubernetes' : 'cilium' }).compile(state);
   assert.deepEqual(
     compiled.problems.filter((p) => p.severity === 'error'),
@@ -50,13 +62,14 @@ function agree(state: ClusterState, kubernetes: boolean, enforcement: 'default' 
   for (const source of all) {
     for (const destination of all) {
       if (source === destination || address(source).family !== address(destination).family) continue;
-      if (!pods.includes(source) && !pods.includes(destination)) continue;
+      const ours = (end: string): boolean => pods.includes(end) || (hostFirewall && end.startsWith('172.'));
+      if (!ours(source) && !ours(destination)) continue;
       for (const [protocol, port] of PORTS) {
         if (protocol.startsWith('ICMP') && (protocol === 'ICMP') !== (address(source).family === 4)) continue;
         const expected = naiveVerdict(
           state,
           { source: address(source), destination: address(destination), protocol, port },
-          { kubernetes, enforcement },
+          { kubernetes, enforcement, hostFirewall },
         );
         const egress = said(sideVerdict(compiled, source, destination, true, NUMBERS[protocol], port));
         const ingress = said(sideVerdict(compiled, destination, source, false, NUMBERS[protocol], port));
@@ -70,11 +83,12 @@ test('compiled policies say what the naive evaluator says', () => {
   fc.assert(
     fc.property(
       cluster,
-      fc.oneof(policies, tieredPolicies),
+      fc.oneof(policies, tieredPolicies, policiesWithHosts),
+      fc.boolean(),
       fc.boolean(),
       fc.constantFrom('default' as const, 'default' as const, 'default' as const, 'always' as const, 'never' as const),
-      (world, rules, kubernetes, enforcement) => {
-        agree(load([...world, ...rules]), kubernetes, enforcement);
+      (world, rules, kubernetes, hostFirewall, enforcement) => {
+        agree(load([...world, ...rules]), kubernetes, enforcement, hostFirewall);
       },
     ),
     { numRuns: Number(process.env['WEIR_RUNS'] ?? 50) },

@@ -32,6 +32,7 @@ export function featuresOf(seed: number, number: number): number {
     case 0:
       return (
         BASE |
+        FEATURE.HOST_FIREWALL |
         FEATURE.DSR_IPIP |
         FEATURE.POLICY_DENY_ICMP |
         FEATURE.POLICY_DENY_RESET |
@@ -64,6 +65,7 @@ export function featuresOf(seed: number, number: number): number {
         (BASE |
           FEATURE.DSR_IPIP |
           FEATURE.AUDIT |
+          FEATURE.HOST_FIREWALL |
           FEATURE.VLAN_FILTER |
           FEATURE.POLICY_DENY_ICMP |
           FEATURE.MASQUERADE_V6) &
@@ -71,7 +73,7 @@ export function featuresOf(seed: number, number: number): number {
       );
     case 5:
       return (
-        (BASE | FEATURE.TUNNEL | FEATURE.MASQUERADE_V4 | FEATURE.MASQUERADE_V6) &
+        (BASE | FEATURE.TUNNEL | FEATURE.MASQUERADE_V4 | FEATURE.MASQUERADE_V6 | FEATURE.HOST_FIREWALL) &
         ~(FEATURE.SOURCE_CHECK | FEATURE.NODE_PORT | FEATURE.EVENTS | FEATURE.CT_ACCOUNTING)
       );
     default:

@@ -80,6 +80,22 @@ export function leavingFlow(random: Random, cast: Cast, family: Family): FrameSp
   return family === 4 && random.chance(20) ? { ...spec, options: new Uint8Array(random.pick([4, 40])).fill(1) } : spec;
 }
 
+/** First packet of a connection that the node itself has, with what no policy is asked about, too. */
+export function hostFlow(random: Random, cast: Cast, family: Family): FrameSpec {
+  const host = ofFamily(
+    random,
+    cast.hosts.map((member) => member.address),
+    family,
+  );
+  const other = ofFamily(random, everyone(cast), family);
+  const [source, destination] = random.chance(60) ? [other, host] : [host, other];
+  const icmp = family === 4 ? ICMP : ICMPV6;
+  const protocol = random.chance(30) ? icmp : random.chance(8) ? random.pick([47, 2, 50, 255]) : random.pick(PORTED);
+  const spec = described(random, source, destination, protocol, random.pick(CLIENT_PORTS), random.pick(SERVICE_PORTS));
+  const types = [1, 4, 127, 130, 136, 137, 138, 139, 140, 141, 143, 144, 148, 149, 150, 151, 153, 154, 200, 255];
+  return protocol === ICMPV6 && random.chance(60) ? { ...spec, type: random.pick(types) } : spec;
+}
+
 /** A first packet between two ends, with traits of chance. */
 export function described(
   random: Random,

@@ -53,13 +53,13 @@ function addEndpoints(random: Random, cast: Cast, entries: WorldEntry[]): void {
   for (const member of [...cast.pods, ...cast.hosts]) {
     const host = member.identity === IDENTITY.HOST;
     id++;
-    if (random.chance(host ? 40 : 8)) continue;
+    if (random.chance(host ? 25 : 8)) continue;
     const value = {
       ifindex: member.ifindex,
       endpointId: random.chance(5) ? 0xffff : id,
-      nodeId: random.pick([1, 1, 2, 3, 0]),
+      nodeId: random.pick(host ? [1, 2, 3, 0] : [1, 1, 2, 3, 0]),
       identity: member.identity,
-      policyId: host ? 0 : random.chance(4) ? random.pick([64, 100, 0xffffffff]) : random.pick([0, 1, 1, 2, 3, 4, 63]),
+      policyId: host ? random.pick([0, 1, 2, 3, 4]) : random.chance(4) ? random.pick([64, 100, 0xffffffff]) : random.pick([0, 1, 1, 2, 3, 4, 63]),
       epoch: random.pick([0, 1, 2, 0xffffffff]),
       flags:
         (host ? ENDPOINT_FLAG.HOST : 0) |

@@ -10,7 +10,7 @@ import { frame, type FrameSpec, PLAIN, transport } from './frame.ts';
 import { fitting, mutated, networkOffset, noise } from './mutate.ts';
 import type { Random } from './random.ts';
 import type { Config } from './random-config.ts';
-import { described, leavingFlow, randomFlow, SEGMENTS } from './random-flows.ts';
+import { described, hostFlow, leavingFlow, randomFlow, SEGMENTS } from './random-flows.ts';
 import { type RandomWorld, wayOut } from './random-world.ts';
 import {
   ACK,
@@ -36,6 +36,7 @@ const HOOKS: readonly number[] = [
   HOOK.FROM_HOST,
   HOOK.FROM_CONTAINER,
   HOOK.TO_CONTAINER,
+  HOOK.TO_HOST,
 ];
 /** Seconds that a sequence lasts at most; the next one begins behind them. */
 export const SPAN = 4096;
@@ -182,6 +183,7 @@ export class Traffic {
       const said = this.talked();
       if (said !== undefined) return said;
     }
+    if ((this.config.features & FEATURE.HOST_FIREWALL) !== 0 && random.chance(22)) return this.fresh(hostFlow);
     const n = random.below(100);
     if (n >= 45 && n < 58) return this.leaving();
     if (n < 58 || this.flows.length === 0) return this.fresh();
@@ -202,9 +204,9 @@ export class Traffic {
     return this.random.chance(3) ? this.random.pick([4, 6]) : this.random.pick(this.families);
   }
 
-  private fresh(): Pending {
+  private fresh(flow: typeof randomFlow = randomFlow): Pending {
     const { random } = this;
-    const spec = randomFlow(this.random, this.cast, this.family());
+    const spec = flow(this.random, this.cast, this.family());
     if (this.flows.length < 8) this.flows.push(spec);
     else this.flows[random.below(8)] = spec;
     return this.sent(spec);
@@ -355,6 +357,9 @@ export class Traffic {
     switch (action) {
       case ACTION.LOCAL:
         if (random.chance(92)) on(HOOK.TO_CONTAINER);
+        return;
+      case ACTION.HOST:
+        if (random.chance(92)) on(HOOK.TO_HOST);
         return;
       case ACTION.DELIVER:
       case ACTION.PROXY:

@@ -208,9 +208,8 @@ test('native routing without masquerading is taken without a warning; what is no
   const told = (valuesText: string): string[] => resolveConfig({ valuesText }).problems.map(({ message }) => message);
   assert.deepEqual(told('routingMode: native\nenableIPv4Masquerade: false\nenableIPv6Masquerade: false\n'), []);
   assert.deepEqual(told('bpf: {vlanBypass: [0]}\n'), []);
-  assert.deepEqual(told('policyDenyResponse: icmp\nhostFirewall: {enabled: true}\nbpf: {vlanBypass: [7]}\n'), [
-    'hostFirewall.enabled: true is not honoured yet, Weir behaves as with false',
-  ]);
+  const text = 'policyDenyResponse: icmp\nhostFirewall: {enabled: true}\nl7Proxy: false\nbpf: {vlanBypass: [7]}\n';
+  assert.deepEqual(told(text), ['l7Proxy: false is not honoured yet, Weir behaves as with true']);
 });
 
 test('bpf.vlanBypass: listed VLANs are written and the filter is on; 0 and an empty list stand for all', () => {
