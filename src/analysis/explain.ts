@@ -4,6 +4,7 @@
 import { LabelSet } from '../control/labels.ts';
 import type { RuleRef } from '../control/provenance.ts';
 import type { Direction, PolicyRule } from '../control/policy/rule.ts';
+import { hostSubjects, type HostSubject } from '../control/policy/subject.ts';
 import { selects } from '../control/selector.ts';
 import { identityText, ipProtocolName } from '../flow/index.ts';
 import { IDENTITY, POLICY_TIER, SHAPE_ANY_PROTOCOL, TRACE, TRACE_AT, TRACE_WORDS } from '../schema/index.ts';
@@ -198,11 +199,12 @@ export class Explainer {
   }
 
   /** The normalised selectors of a rule, and whom they match. */
-  private ruleLines({ subject, peers }: PolicyRule): string[] {
-    const pods = this.world.view.pods;
-    const names = pods
-      .filter(({ labels }) => selects(subject, labels))
-      .map(({ pod }) => `${pod.namespace}/${pod.name}`);
+  private ruleLines({ subject, peers, host }: PolicyRule): string[] {
+    const { pods, nodes } = this.world.view;
+    const names =
+      host === true
+        ? nodes.filter(({ endpointLabels }) => selects(subject, endpointLabels)).map(({ name }) => `node ${name}`)
+        : pods.filter(({ labels }) => selects(subject, labels)).map(({ pod }) => `${pod.namespace}/${pod.name}`);
     const lines = [`    selects ${selectorText(subject)}: ${few(names)}`];
     if (peers === 'everybody') return [...lines, '    peers: everybody'];
     for (const peer of peers.slice(0, 4)) {
@@ -221,7 +223,7 @@ export class Explainer {
 
   private gateOf(point: PointAnswer, direction: Direction, question: Question): Gate | undefined {
     const [own, other] = direction === 'egress' ? [point.from, point.to] : [point.to, point.from];
-    const pod = this.podOf(own);
+    const pod = this.podOf(own) ?? this.nodeOf(own);
     if (pod === undefined) return undefined;
     const identity = this.identityOf(other, own);
     const peer = this.podOf(other);
@@ -243,6 +245,13 @@ export class Explainer {
       port: point.port,
       ...(point.to.port === undefined ? {} : { servicePort: question.port }),
     };
+  }
+
+  /** A node as the subject of host policies. */
+  private nodeOf({ address }: Point): HostSubject | undefined {
+    return hostSubjects(this.world.view.nodes, this.world.settings).find(({ node }) =>
+      node.addresses.some((one) => one.address.text === address?.text),
+    );
   }
 
   private podOf({ address }: Point): ReturnType<PolicyWorld['pods']['get']> {

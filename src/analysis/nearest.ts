@@ -18,7 +18,13 @@ import { covers } from './verdict.ts';
 /** One gate: the endpoint that is asked, and who is on the other side. */
 export interface Gate {
   readonly direction: Direction;
-  readonly subject: { readonly name: string; readonly labels: LabelSet; readonly pod: Pod; readonly host: LabelSet };
+  /** `pod` undefined: the node itself. `host`: labels of its own node. */
+  readonly subject: {
+    readonly name: string;
+    readonly labels: LabelSet;
+    readonly pod: Pod | undefined;
+    readonly host: LabelSet;
+  };
   readonly other: { readonly name: string; readonly identity: number; readonly labels: LabelSet; readonly pod?: Pod };
   readonly protocol: number;
   readonly port: number;
@@ -53,12 +59,14 @@ export class NearestRules {
   find(gate: Gate, most = 3): NearMiss[] {
     const required = requireAll(
       this.normal.requires
-        .filter(({ subject, direction }) => direction === gate.direction && selects(subject, gate.subject.labels))
+        .filter(
+          (one) => one.direction === gate.direction && isAbout(one, gate) && selects(one.subject, gate.subject.labels),
+        )
         .map(({ selector }) => selector),
     );
     const scored: { miss: NearMiss; score: number }[] = [];
     for (const rule of this.normal.rules) {
-      if (rule.verdict === 'deny' || rule.verdict === 'pass') continue;
+      if (rule.verdict === 'deny' || rule.verdict === 'pass' || !isAbout(rule, gate)) continue;
       const found = this.judge(rule, gate, required);
       if (found !== undefined) scored.push(found);
     }
@@ -85,7 +93,7 @@ export class NearestRules {
       if (peer !== undefined || port !== undefined) return undefined;
       const [failed] = failures(rule.subject, subject.labels);
       const where = failed !== undefined && isNamespaceKey(failed.key) ? 20 : 50;
-      const text = `the policy selects pods with ${failed === undefined ? '' : requirementText(failed)}; ${subject.name} ${failed === undefined ? '' : instead(failed, subject.labels)}`;
+      const text = `the policy selects ${rule.host === true ? 'nodes' : 'pods'} with ${failed === undefined ? '' : requirementText(failed)}; ${subject.name} ${failed === undefined ? '' : instead(failed, subject.labels)}`;
       return miss('subject', text, where);
     }
     if (peer !== undefined) {
@@ -154,6 +162,10 @@ export class NearestRules {
       : `identity ${identity}`;
   }
 }
+
+/** Whether a rule is about what the gate belongs to: pods, or nodes. */
+const isAbout = ({ host }: Pick<PolicyRule, 'host'>, { subject }: Gate): boolean =>
+  (host === true) === (subject.pod === undefined);
 
 /** Why no port of a rule covers the connection; undefined where one does. */
 function portFailure(

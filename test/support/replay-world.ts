@@ -13,7 +13,7 @@ import { replay, type ReplayOptions, type ReplayResult } from '../../src/replay/
 export const CLUSTER = `
 apiVersion: v1
 kind: Node
-metadata: { name: n1 }
+metadata: { name: n1, labels: { role: guarded } }
 spec: { podCIDRs: [10.0.1.0/24, "fd00:1::/64"] }
 status: { addresses: [{ type: InternalIP, address: 192.168.0.1 }] }
 ---

@@ -8,6 +8,7 @@ import type { NormalPolicies, Peer, PolicyRule } from '../../control/policy/rule
 import type { PodIdentity } from '../../control/identity.ts';
 import { containsAddress } from '../../control/manifest/index.ts';
 import type { IpPrefix, Service } from '../../control/index.ts';
+import { hostSubjects, type HostSubject } from '../../control/policy/subject.ts';
 import type { RuleRef } from '../../control/provenance.ts';
 import { EVERYTHING, LabelIndex, type Selector, selects } from '../../control/selector.ts';
 import { IDENTITY } from '../../schema/index.ts';
@@ -25,6 +26,8 @@ export class RuleEffects {
   private readonly normal: NormalPolicies;
   private readonly findings: Findings;
   private readonly pods: readonly PodIdentity[];
+  /** Nodes whose own policies are enforced. */
+  private readonly hosts: readonly HostSubject[];
   private readonly index = new LabelIndex();
   private readonly selected = new Map<string, readonly PodIdentity[]>();
 
@@ -33,11 +36,12 @@ export class RuleEffects {
     this.normal = normal;
     this.findings = findings;
     this.pods = world.view.pods;
+    this.hosts = hostSubjects(world.view.nodes, world.settings);
     this.pods.forEach(({ labels }, i) => this.index.add(i, labels));
   }
 
   check(): void {
-    if (this.pods.length === 0) return;
+    if (this.pods.length + this.hosts.length === 0) return;
     this.subjects();
     const decided = this.decidingRules();
     const reopened = new Set<string>();
@@ -58,6 +62,10 @@ export class RuleEffects {
     return pods;
   }
 
+  private hostsOf(selector: Selector): readonly HostSubject[] {
+    return this.hosts.filter(({ labels }) => selects(selector, labels));
+  }
+
   /** Policies that select nobody, each policy or spec once. */
   private subjects(): void {
     const { networkPolicies, ciliumPolicies, adminPolicies } = this.world.state;
@@ -68,12 +76,18 @@ export class RuleEffects {
       ]),
     );
     const said = new Set<string>();
-    for (const { subject, ref } of [...this.normal.isolations, ...this.normal.rules]) {
+    for (const { subject, ref, host } of [...this.normal.isolations, ...this.normal.rules]) {
       const policy = origins.get(JSON.stringify([ref.kind, ref.namespace, ref.name]));
       const spec = /^specs\[\d+\]/.exec(ref.rule)?.[0] ?? '';
       const key = `${ref.kind} ${ref.namespace} ${ref.name} ${spec} ${subject.text}`;
-      if (policy === undefined || said.has(key) || this.podsOf(subject).length > 0) continue;
+      const selected = host === true ? this.hostsOf(subject) : this.podsOf(subject);
+      const unknown = host === true ? this.hosts.length === 0 : this.pods.length === 0;
+      if (policy === undefined || said.has(key) || selected.length > 0 || unknown) continue;
       said.add(key);
+      if (host === true) {
+        this.findings.add('selects-nobody', policy.origin, `no node has ${selectorText(subject)}`);
+        continue;
+      }
       this.findings.add(
         'selects-nobody',
         policy.origin,
@@ -165,8 +179,8 @@ export class RuleEffects {
   }
 
   /** Pods on the destination's side of a rule. */
-  private destinations({ direction, subject, peers }: PolicyRule): readonly PodIdentity[] {
-    if (direction === 'ingress') return this.podsOf(subject);
+  private destinations({ direction, subject, peers, host }: PolicyRule): readonly PodIdentity[] {
+    if (direction === 'ingress') return host === true ? [] : this.podsOf(subject);
     if (peers === 'everybody') return this.pods;
     const pods = new Set(peers.flatMap((peer) => (peer.kind === 'selector' ? [...this.podsOf(peer.selector)] : [])));
     const everyone = peers.some(
@@ -233,16 +247,17 @@ export class RuleEffects {
       this.world.settings.policyEnforcement === 'never'
     )
       return;
-    const [pod] = this.podsOf(subject);
+    const [pod] = rule.host === true ? this.hostsOf(subject) : this.podsOf(subject);
     if (pod === undefined) return;
     const identities = peerIdentities(peers, EVERYTHING, this.world.view);
     const host = peersHoldHost(peers, EVERYTHING, pod.node?.hostLabels ?? pod.labels);
     const identity = identities[0] ?? (host ? IDENTITY.HOST : undefined);
     if (identity === undefined) return;
     const destination = direction === 'ingress' ? pod : undefined;
-    const named = destination === undefined ? (): number[] => [] : podPorts(destination.pod);
+    const named = destination?.pod === undefined ? (): number[] => [] : podPorts(destination.pod);
     const [word] = rule.ports.flatMap((match) => portWords(match, direction, named));
-    const policyId = this.world.endpointAt(pod.addresses[0]!)?.policyId ?? 0;
+    const address = pod.pod === undefined ? pod.node.addresses[0]?.address : pod.addresses[0];
+    const policyId = address === undefined ? 0 : (this.world.endpointAt(address)?.policyId ?? 0);
     if (word === undefined || policyId <= 0) return;
     const peer =
       identity === IDENTITY.AGGREGATE_CLUSTER ? this.pods.find((p) => p !== pod)?.identities[0]?.identity : identity;
@@ -273,6 +288,7 @@ export class RuleEffects {
     const same = this.normal.rules.filter(
       (other) =>
         other.subject.text === subject.text &&
+        other.host === rule.host &&
         other.direction === direction &&
         other.verdict === 'allow' &&
         other.peers !== 'everybody',

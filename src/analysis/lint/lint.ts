@@ -3,10 +3,11 @@
 import { normalisePolicies } from '../../control/policy/normalise.ts';
 import type { Problem } from '../../control/problem.ts';
 import { selects } from '../../control/selector.ts';
-import type { Origin } from '../../control/index.ts';
+import type { IpAddress, Origin } from '../../control/index.ts';
 import type { PolicyWorld } from '../policy-world.ts';
 import { RuleEffects } from './effects.ts';
 import { Findings, type LintFinding, type LintRule } from './finding.ts';
+import { hostGuard } from './host-guard.ts';
 import { adminPolicyShape, ciliumPolicyShape, hostLockOut, networkPolicyShape } from './shapes.ts';
 
 /** Bounds of the configuration that the lint compares with. */
@@ -45,13 +46,14 @@ export function lint(world: PolicyWorld, problems: readonly Problem[], limits: L
   for (const policy of networkPolicies) networkPolicyShape(policy, findings);
   for (const policy of ciliumPolicies) {
     ciliumPolicyShape(policy, findings);
-    hostLockOut(policy, findings);
+    if (!world.settings.hostFirewall) hostLockOut(policy, findings);
   }
   for (const policy of adminPolicies) adminPolicyShape(policy, findings);
   const normal = normalisePolicies(world.state, world.settings, []);
   new RuleEffects(world, normal, findings).check();
   mapPressure(world, limits, findings);
   dnsGuard(world, normal, findings);
+  hostGuard(world, normal, findings);
   return findings.list();
 }
 
@@ -65,13 +67,19 @@ function mapPressure(world: PolicyWorld, { policyMapMax }: LintLimits, findings:
     counts.set(id, (counts.get(id) ?? 0) + 1);
   }
   const said = new Set<number>();
-  for (const { pod, addresses } of world.view.pods) {
-    const policyId = addresses[0] === undefined ? 0 : (world.endpointAt(addresses[0])?.policyId ?? 0);
+  const report = (name: string, origin: Origin, address: IpAddress | undefined): void => {
+    const policyId = address === undefined ? 0 : (world.endpointAt(address)?.policyId ?? 0);
     const count = counts.get(policyId) ?? 0;
-    if (said.has(policyId) || count <= policyMapMax * 0.8) continue;
+    if (said.has(policyId) || count <= policyMapMax * 0.8) return;
     said.add(policyId);
-    const message = `the policy of pod ${pod.namespace}/${pod.name} needs ${count} entries; bpf.policyMapMax is ${policyMapMax}`;
-    findings.add(count > policyMapMax ? 'policy-map-full' : 'policy-map-pressure', pod.origin, message);
+    const message = `the policy of ${name} needs ${count} entries; bpf.policyMapMax is ${policyMapMax}`;
+    findings.add(count > policyMapMax ? 'policy-map-full' : 'policy-map-pressure', origin, message);
+  };
+  for (const { pod, addresses } of world.view.pods) {
+    report(`pod ${pod.namespace}/${pod.name}`, pod.origin, addresses[0]);
+  }
+  for (const { name, node, addresses } of world.view.nodes) {
+    if (node !== undefined) report(`node ${name}`, node.origin, addresses[0]?.address);
   }
 }
 
@@ -89,7 +97,7 @@ function dnsGuard(world: PolicyWorld, normal: ReturnType<typeof normalisePolicie
     if (policyId === 0 || asked.has(policyId) || servers.includes(subject)) continue;
     asked.set(policyId, true);
     const isolations = normal.isolations.filter(
-      (one) => one.direction === 'egress' && !one.audited && selects(one.subject, subject.labels),
+      (one) => one.direction === 'egress' && !one.audited && one.host !== true && selects(one.subject, subject.labels),
     );
     if (isolations.length === 0) continue;
     const open =
@@ -101,6 +109,7 @@ function dnsGuard(world: PolicyWorld, normal: ReturnType<typeof normalisePolicie
         : normal.rules.some(
             (rule) =>
               rule.direction === 'egress' &&
+              rule.host !== true &&
               (rule.verdict === 'allow' || rule.verdict === 'redirect') &&
               selects(rule.subject, subject.labels) &&
               rule.ports.some(

@@ -58,7 +58,10 @@ export class InspectedRuleTable {
     const { direction } = connection;
     const required = requireAll(
       this.policies.requires
-        .filter((requires) => requires.direction === direction && selects(requires.subject, subject.labels))
+        .filter(
+          (requires) =>
+            requires.direction === direction && requires.host !== true && selects(requires.subject, subject.labels),
+        )
         .map(({ selector }) => selector),
     );
     const named = direction === 'ingress' ? subject : this.pods.get(connection.peerAddress);
@@ -67,6 +70,7 @@ export class InspectedRuleTable {
         rule.direction === direction &&
         rule.verdict !== 'deny' &&
         rule.ports.some((match) => covers(match, connection, named)) &&
+        rule.host !== true &&
         selects(rule.subject, subject.labels) &&
         this.holds(rule, required, connection.peer, subject),
     );

@@ -168,6 +168,49 @@ test('lint: not-enforced names the part of a policy that is left out', () => {
   assert.deepEqual(told(lintOf(cnp(`${C_API}, ingress: [{${peer}}]`)), 'not-enforced'), []);
 });
 
+test('lint: host-lock-out asks what all host policies together let in and out, for every identity there is', () => {
+  const on = { 'hostFirewall.enabled': true } as const;
+  const lockedOut = (policies: string, changes: Partial<Config> = {}): string[] =>
+    told(lintOf(policies, 16384, { ...on, ...changes }), 'host-lock-out');
+  const ssh = ccnp(
+    'nodeSelector: {}, ingress: [{fromEntities: [world], toPorts: [{ports: [{port: "22", protocol: TCP}]}]}]',
+  );
+  const rest = ccnp(
+    'nodeSelector: {}, ingress: [{fromEntities: [cluster], toPorts: [{ports: [{port: "6443"}, {port: "2379", endPort: 2380}, {port: "10250"}, {port: "8472", protocol: UDP}]}]}]',
+  );
+  const [one, ...more] = lockedOut(ssh);
+  assert.match(one ?? '', /^error p\.yaml:1:1 CiliumClusterwideNetworkPolicy p\d+ isolates node n1 on ingress/);
+  assert.match(one ?? '', /6443 .*2379 .*2380 .*10250 .*8472 \(the overlay's tunnel\)/);
+  assert.doesNotMatch(one ?? '', /ssh/);
+  assert.deepEqual(more, [], 'nodes with one policy are told once');
+  assert.deepEqual(lockedOut(ssh + rest), [], 'another policy opens what this one shuts');
+  const [denied] = lockedOut(
+    ssh + rest + ccnp('nodeSelector: {}, ingressDeny: [{fromEntities: [all], toPorts: [{ports: [{port: "22"}]}]}]'),
+  );
+  assert.match(denied ?? '', /22 \(ssh\)$/, 'and a deny shuts what is allowed');
+  const [out] = lockedOut(
+    ccnp('nodeSelector: {}, egress: [{toEntities: [cluster], toPorts: [{ports: [{port: "6443", protocol: TCP}]}]}]'),
+  );
+  assert.match(out ?? '', /on egress, and no rule lets out: 53 \(DNS\), 8472/);
+  assert.deepEqual(lockedOut(ssh + rest, { routingMode: 'native' }), []);
+  assert.doesNotMatch(lockedOut(ssh, { routingMode: 'native' }).join(), /8472/);
+  // Nobody is shut out while it is off, but will be.
+  assert.match(told(lintOf(ssh), 'host-lock-out').join(), /^error .*6443/);
+});
+
+test('lint: rules of host policies that select no node, or never decide', () => {
+  const on = { 'hostFirewall.enabled': true } as const;
+  const none = told(
+    lintOf(ccnp('nodeSelector: {matchLabels: {role: db}}, ingress: [{fromEntities: [all]}]'), 16384, on),
+    'selects-nobody',
+  );
+  assert.match(none.join(), /no node has .*role=db/);
+  const twice = ccnp(
+    'nodeSelector: {}, ingress: [{fromEntities: [all]}, {fromEntities: [world], toPorts: [{ports: [{port: "22", protocol: TCP}]}]}], ingressDeny: [{fromEntities: [world]}]',
+  );
+  assert.match(told(lintOf(twice, 16384, on), 'shadowed-by-deny').join(), /never decides: denied by/);
+});
+
 test('lint: named-port-ambiguous, where pods of one identity disagree about a name', () => {
   const api3 = (port: number, name = 'http'): string =>
     `{apiVersion: v1, kind: Pod, metadata: {name: api-3, namespace: shop, labels: {app: api}}, spec: {nodeName: n1, containers: [{name: c, ports: [{name: ${name}, containerPort: ${port}}]}]}, status: {podIP: 10.244.1.13}}\n---\n`;

@@ -14,12 +14,13 @@ async function explain(
   to: string,
   port: string,
   policies = SHOP_POLICIES,
+  more: readonly string[] = [],
 ): Promise<string> {
   const folder = scratchFolder(t);
   writeFileSync(join(folder, 'shop.yaml'), SHOP);
   writeFileSync(join(folder, 'policies.yaml'), policies);
   const manifests = ['-m', join(folder, 'shop.yaml'), '-m', join(folder, 'policies.yaml')];
-  const run = await runInProcess(['explain', ...manifests, '--from', from, '--to', to, '--port', port]);
+  const run = await runInProcess(['explain', ...manifests, '--from', from, '--to', to, '--port', port, ...more]);
   assert.equal(run.code, 0, run.stderr);
   return run.stdout;
 }
@@ -31,6 +32,28 @@ test('the entry that decides is marked, with its rule and whom it matches', asyn
   assert.match(text, new RegExp(`ingress of shop\\/api-1: allowed, by ${RULE}`));
   assert.match(text, new RegExp(`> 1\\. identity \\d+, TCP 8080: policies: allows, ${RULE}`));
   assert.match(text, /selects k8s:app=api, k8s:io\.kubernetes\.pod\.namespace=shop: shop\/api-1, shop\/api-2/);
+});
+
+test('a node as the subject: its gate, whom the rule selects, and the nearest rule of a default deny', async (t) => {
+  const policy = `apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: nodes}
+spec: {nodeSelector: {}, ingress: [
+  {fromEntities: [world], toPorts: [{ports: [{port: "22", protocol: TCP}]}]}
+  ]}
+`;
+  const on = ['--set', 'hostFirewall.enabled=true'];
+  const open = await explain(t, 'ip:203.0.113.9', 'node:n1', '22', policy, on);
+  assert.match(
+    open,
+    /ingress of n1: allowed, by CiliumClusterwideNetworkPolicy nodes ingress\[0\] \(.*policies\.yaml:5\)/,
+  );
+  assert.match(open, /: node n1, node n2/);
+  const shut = await explain(t, 'pod:shop/web', 'node:n1', '22', policy, on);
+  assert.match(shut, /ingress of n1: denied/);
+  assert.match(shut, /nearest rule: .*nodes ingress\[0\][^]*fails on peer: shop\/web is not entity world/);
+  const off = await explain(t, 'pod:shop/web', 'node:n1', '22', policy);
+  assert.match(off, /ingress of n1: allowed, it is no endpoint with a policy/);
 });
 
 const allowFrom = (peer: string, port = '[{port: 8080}]'): string =>

@@ -1,0 +1,72 @@
+// The lock-out guard: nodes whose own policies let nobody in by the doors that operators and the cluster need, or that cannot ask
+// for what they need. Input: a world with a host firewall, the normal form. Output: findings at the policy that isolates.
+// Invariant: who may is asked of the compiled policy for every identity there is, so that one policy may open what another shuts.
+import { hostSubjects } from '../../control/policy/subject.ts';
+import type { NormalPolicies } from '../../control/policy/rule.ts';
+import { selects } from '../../control/selector.ts';
+import { IDENTITY } from '../../schema/index.ts';
+import type { PolicyWorld } from '../policy-world.ts';
+import type { Findings } from './finding.ts';
+
+interface Door {
+  readonly port: number;
+  readonly protocol: 6 | 17;
+  readonly what: string;
+}
+
+const TCP = 6;
+const UDP = 17;
+const INGRESS: readonly Door[] = [
+  { port: 22, protocol: TCP, what: 'ssh' },
+  { port: 6443, protocol: TCP, what: 'the API server' },
+  { port: 2379, protocol: TCP, what: 'etcd clients' },
+  { port: 2380, protocol: TCP, what: 'etcd peers' },
+  { port: 10250, protocol: TCP, what: 'the kubelet' },
+];
+const EGRESS: readonly Door[] = [
+  { port: 6443, protocol: TCP, what: 'the API server' },
+  { port: 53, protocol: UDP, what: 'DNS' },
+];
+/** Identities that addresses have or may have, besides those of the view. */
+const OTHERS: readonly number[] = [IDENTITY.WORLD, IDENTITY.REMOTE_NODE, IDENTITY.KUBE_APISERVER];
+
+/** Says which doors are shut on whom, once for nodes with one policy. */
+export function hostGuard(world: PolicyWorld, normal: NormalPolicies, findings: Findings): void {
+  const { questions, view, settings } = world;
+  const identities = [...new Set([...view.labels.keys(), ...OTHERS])].filter((id) => id !== IDENTITY.HOST);
+  // Nodes that send pods' packets through the overlay need each other's tunnel port.
+  const overlay: readonly Door[] =
+    settings.tunnel && view.nodes.length > 1
+      ? [{ port: settings.tunnelPort, protocol: UDP, what: "the overlay's tunnel" }]
+      : [];
+  const asked = new Set<number>();
+  for (const subject of hostSubjects(view.nodes, settings)) {
+    const address = subject.node.addresses[0]?.address;
+    const policyId = address === undefined ? 0 : (world.endpointAt(address)?.policyId ?? 0);
+    if (policyId === 0 || asked.has(policyId)) continue;
+    asked.add(policyId);
+    for (const [direction, doors] of [
+      ['ingress', [...INGRESS, ...overlay]],
+      ['egress', [...EGRESS, ...overlay]],
+    ] as const) {
+      const isolation = normal.isolations.find(
+        (one) =>
+          one.host === true && one.direction === direction && !one.audited && selects(one.subject, subject.labels),
+      );
+      if (isolation === undefined) continue;
+      const shut = doors.filter(
+        ({ port, protocol }) =>
+          !identities.some((identity) => {
+            questions.byIdentity(direction === 'egress', 4, policyId, identity, protocol, port);
+            return questions.allowed;
+          }),
+      );
+      if (shut.length === 0) continue;
+      const { kind, name, file, line } = isolation.ref;
+      const ports = shut.map(({ port, what }) => `${port} (${what})`).join(', ');
+      const side = direction === 'ingress' ? 'in' : 'out';
+      const message = `${kind} ${name} isolates node ${subject.node.name} on ${direction}, and no rule lets ${side}: ${ports}`;
+      findings.add('host-lock-out', { file, line, column: 1 }, message);
+    }
+  }
+}
