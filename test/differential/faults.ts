@@ -55,6 +55,15 @@ export const FAULTS: readonly Fault[] = [
   { file: 'answer.h', before: 'next.tokens--;', after: 'next.tokens -= 2;' },
   { file: 'answer.h', before: 'word[1] = acknowledged ? tcp[2] : 0;', after: 'word[1] = tcp[2];' },
   { file: 'answer.h', before: 'if (cx->record_flags & WEIR_RECORD_FLAG_DNAT)', after: 'if (0)' },
+  // The host firewall.
+  {
+    file: 'host.h',
+    before: 'if ((cx->mark & MARK_MASK) != MARK_IDENTITY) {',
+    after: 'if ((cx->mark & MARK_MASK) != 0x100) {',
+  },
+  { file: 'host.h', before: 'cx->source_identity = cx->remote_identity;', after: 'cx->source_identity = 0;' },
+  { file: 'host.h', before: 'if (to_host == cx->endpoint_node)', after: 'if (to_host == 99)' },
+  { file: 'host.h', before: 'if (type == 128 || type == 129)', after: 'if (type == 128)' },
   // Fragments and identities.
   {
     file: 'fragment.h',
@@ -160,7 +169,11 @@ export const FAULTS: readonly Fault[] = [
     after: 'if (!((known->flags ^ moved->flags) & WEIR_CT_FLAG_INBOUND))',
   },
   { file: 'conntrack.h', before: 'if (cx->tcp_flags & TCP_RST)', after: 'if (cx->tcp_flags & TCP_FIN)' },
-  { file: 'conntrack.h', before: '} else if (!is_midway(cx)) {', after: '} else if (is_midway(cx)) {' },
+  {
+    file: 'conntrack.h',
+    before: '} else if (!cx->owner_is_source && !is_midway(cx)) {',
+    after: '} else if (is_midway(cx)) {',
+  },
   {
     file: 'conntrack.h',
     before: 'return forward ? reverse_nat != cx->reverse_nat : cx->reverse_nat != 0;',

@@ -59,7 +59,11 @@ function addEndpoints(random: Random, cast: Cast, entries: WorldEntry[]): void {
       endpointId: random.chance(5) ? 0xffff : id,
       nodeId: random.pick(host ? [1, 2, 3, 0] : [1, 1, 2, 3, 0]),
       identity: member.identity,
-      policyId: host ? random.pick([0, 1, 2, 3, 4]) : random.chance(4) ? random.pick([64, 100, 0xffffffff]) : random.pick([0, 1, 1, 2, 3, 4, 63]),
+      policyId: host
+        ? random.pick([0, 1, 2, 3, 4])
+        : random.chance(4)
+          ? random.pick([64, 100, 0xffffffff])
+          : random.pick([0, 1, 1, 2, 3, 4, 63]),
       epoch: random.pick([0, 1, 2, 0xffffffff]),
       flags:
         (host ? ENDPOINT_FLAG.HOST : 0) |

@@ -183,7 +183,7 @@ export class Traffic {
       const said = this.talked();
       if (said !== undefined) return said;
     }
-    if ((this.config.features & FEATURE.HOST_FIREWALL) !== 0 && random.chance(22)) return this.fresh(hostFlow);
+    if ((this.config.features & FEATURE.HOST_FIREWALL) !== 0 && random.chance(14)) return this.fresh(hostFlow);
     const n = random.below(100);
     if (n >= 45 && n < 58) return this.leaving();
     if (n < 58 || this.flows.length === 0) return this.fresh();
