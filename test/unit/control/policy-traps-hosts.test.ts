@@ -152,7 +152,9 @@ test('labels that are no part of identities select no node, and a warning says s
   const filtered = world(node + policy);
   assert.ok(filtered.allows('world', '172.18.0.13'));
   assert.match(said(filtered), /label kubernetes\.io\/hostname is no part of Cilium's identities/);
-  const kept = world(node + policy, { labels: resolveConfig({ sets: ['labels=kubernetes\\.io/hostname'] }).config.labels });
+  const kept = world(node + policy, {
+    labels: resolveConfig({ sets: ['labels=kubernetes\\.io/hostname'] }).config.labels,
+  });
   assert.ok(!kept.allows('world', '172.18.0.13'));
 });
 
