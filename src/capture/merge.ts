@@ -15,8 +15,8 @@ export class MergedCapture implements PacketSource {
   linkType = 0;
   interfaceId = 0;
   number = 0;
-  readonly glance = -1;
-  readonly glances: Int32Array = new Int32Array(0);
+  readonly index: Int32Array = new Int32Array(0);
+  readonly indexEnd = 0;
   readonly interfaces: CaptureInterface[] = [];
   /** What ended captures early, at most one each, in the order met. */
   readonly errors: CaptureError[] = [];
@@ -59,6 +59,14 @@ export class MergedCapture implements PacketSource {
     if (this.starved.length !== 0 || this.heapSize === 0) return false;
     this.take(this.heap[0]!);
     return true;
+  }
+
+  indexed(): number {
+    return -1;
+  }
+
+  pass(): void {
+    // Nothing is indexed.
   }
 
   async fill(): Promise<boolean> {

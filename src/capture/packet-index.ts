@@ -8,13 +8,13 @@ import { maxPacketBytes } from './decoder.ts';
 const { glance } = wire;
 
 /**
- * Words of a packet: index of its record in the chunk, captured bytes, wire bytes (u32), seconds (u32), nanoseconds, then the
- * words of wire's `glance`.
+ * Words of a packet: where its record and its first byte are in the chunk, captured bytes, wire bytes (u32), seconds (u32),
+ * nanoseconds, then the words of wire's `glance`.
  */
-export const INDEX = { RECORD: 0, CAPTURED: 1, WIRE: 2, SECONDS: 3, NANOSECONDS: 4, GLANCE: 5 } as const;
-export const INDEX_WORDS = 5 + wire.GLANCE_WORDS;
+export const INDEX = { RECORD: 0, DATA: 1, CAPTURED: 2, WIRE: 3, SECONDS: 4, NANOSECONDS: 5, GLANCE: 6 } as const;
+export const INDEX_WORDS = 6 + wire.GLANCE_WORDS;
 
-const { RECORD, CAPTURED, WIRE, SECONDS, NANOSECONDS } = INDEX;
+const { RECORD, DATA, CAPTURED, WIRE, SECONDS, NANOSECONDS } = INDEX;
 const GLANCE_AT = INDEX.GLANCE;
 const ETHERNET = 1;
 
@@ -76,6 +76,7 @@ export class PacketIndexer {
         const at = Math.imul(count, INDEX_WORDS);
         const wireBytes = view.getUint32(record + 12, true);
         words[at + RECORD] = record;
+        words[at + DATA] = data;
         words[at + CAPTURED] = captured;
         words[at + WIRE] = wireBytes;
         words[at + SECONDS] = view.getInt32(record, true);

@@ -35,9 +35,9 @@ export interface PacketSource {
   readonly interfaceId: number;
   /** 1-based number of the packet, as capinfos and Wireshark count. */
   readonly number: number;
-  /** Where in `glances` the words of wire's `glance` at this packet are; -1: nobody has glanced at it. */
-  readonly glance: number;
-  readonly glances: Int32Array;
+  /** Packets that are indexed (packet-index.ts), INDEX_WORDS each: the next ones in a row from `indexed()` to `indexEnd`. */
+  readonly index: Int32Array;
+  readonly indexEnd: number;
   /** All interfaces met so far; grows while reading. A classic pcap file has one. */
   readonly interfaces: readonly CaptureInterface[];
   /** Set once, when reading ended early. Every whole packet before the damage was delivered. */
@@ -48,6 +48,10 @@ export interface PacketSource {
    * The packet may be rewritten in place: `bytes` from `offset`, `capturedBytes` long.
    */
   next(): boolean;
+  /** Where in `index` the words of the next packet are; -1: it is not indexed. */
+  indexed(): number;
+  /** Goes past the packets before the one at `at` of the index, and so to the last of them, without its fields but `number`. */
+  pass(at: number): void;
   /** Reads more. All packets handed out before become invalid. False: the end, or damage (see `error`). Never rejects. */
   fill(): Promise<boolean>;
   /** Options of the current packet (pcapng), decoded now; empty for pcap. Call before the next `next()`. */

@@ -7,8 +7,7 @@ import type { PacketOptions } from './packet-source.ts';
 import type { CaptureReader } from './reader.ts';
 
 const FILE_HEADER_BYTES = 24;
-const { RECORD, CAPTURED, WIRE, SECONDS, NANOSECONDS } = INDEX;
-const GLANCE_AT = INDEX.GLANCE;
+const { RECORD, DATA, CAPTURED, WIRE, SECONDS, NANOSECONDS } = INDEX;
 const ETHERNET = 1;
 
 /** What a magic number says about the records that follow. */
@@ -57,6 +56,29 @@ export function plainPcap(head: Uint8Array): PlainPcap | undefined {
   };
 }
 
+/** Goes to the next packet if it is indexed. */
+function takeIndexed(reader: CaptureReader): boolean {
+  const { index, window } = reader;
+  const at = reader.indexed();
+  if (at < 0) {
+    // The record behind this one may be in the index again: the first is read with the file's header, another was cut.
+    while (reader.indexAt < reader.indexEnd && index[reader.indexAt + RECORD]! <= window.start)
+      reader.indexAt += INDEX_WORDS;
+    return false;
+  }
+  const captured = index[at + CAPTURED]!;
+  const offset = index[at + DATA]!;
+  reader.seconds = index[at + SECONDS]! >>> 0;
+  reader.nanoseconds = index[at + NANOSECONDS]!;
+  reader.capturedBytes = captured;
+  reader.wireBytes = index[at + WIRE]! >>> 0;
+  reader.offset = offset;
+  reader.indexAt = at + INDEX_WORDS;
+  reader.number++;
+  window.start = offset + captured;
+  return true;
+}
+
 /** Whether records have the wire length before the captured length, by the file's version. */
 function lengthOrder(major: number, minor: number): 'never' | 'always' | 'when-larger' {
   // 543.0 is DG/UX tcpdump: version 2, lengths swapped.
@@ -92,26 +114,7 @@ export class PcapDecoder implements FormatDecoder {
     if (!this.plain) return this.nextOfAny(reader);
     const window = reader.window;
     const at = window.start;
-    const indexAt = reader.indexAt;
-    if (indexAt < reader.indexEnd && reader.glances[indexAt + RECORD] === at) {
-      const words = reader.glances;
-      const captured = words[indexAt + CAPTURED]!;
-      const offset = at + this.headerBytes;
-      reader.seconds = words[indexAt + SECONDS]! >>> 0;
-      reader.nanoseconds = words[indexAt + NANOSECONDS]!;
-      reader.capturedBytes = captured;
-      reader.wireBytes = words[indexAt + WIRE]! >>> 0;
-      reader.offset = offset;
-      reader.glance = indexAt + GLANCE_AT;
-      reader.indexAt = indexAt + INDEX_WORDS;
-      reader.number++;
-      window.start = offset + captured;
-      return true;
-    }
-    reader.glance = -1;
-    // The record behind this one may be in the index again: the first is read with the file's header, another was cut.
-    while (reader.indexAt < reader.indexEnd && reader.glances[reader.indexAt + RECORD]! <= at)
-      reader.indexAt += INDEX_WORDS;
+    if (reader.indexEnd !== 0 && takeIndexed(reader)) return true;
     const data = at + this.headerBytes;
     if (data > window.end) return this.nextOfAny(reader);
     const view = window.view;

@@ -5,7 +5,7 @@
 import { ByteWindow, DEFAULT_BUFFER_BYTES } from './byte-window.ts';
 import type { FormatDecoder } from './decoder.ts';
 import { FormatDetector } from './format.ts';
-import { INDEX_WORDS } from './packet-index.ts';
+import { INDEX, INDEX_WORDS } from './packet-index.ts';
 import type {
   ByteSource,
   CaptureError,
@@ -17,10 +17,11 @@ import type {
 } from './packet-source.ts';
 
 const NO_WORDS = new Int32Array(0);
+const { RECORD, DATA, CAPTURED } = INDEX;
 
 /** Settings of a reader. */
 export interface CaptureReaderOptions {
-  /** Size of the buffer to begin with, at least 64; 512 KiB unless told. A file read ahead has three, of 8 MiB unless told. */
+  /** Size of the buffer to begin with, at least 64; 512 KiB unless told. A file read ahead has four, of 2 MiB unless told. */
   readonly bufferBytes?: number;
 }
 
@@ -35,15 +36,14 @@ export class CaptureReader implements PacketSource {
   linkType = 0;
   interfaceId = 0;
   number = 0;
-  glance = -1;
-  glances: Int32Array = NO_WORDS;
+  index: Int32Array = NO_WORDS;
+  indexEnd = 0;
   error: CaptureError | undefined = undefined;
   readonly interfaces: CaptureInterface[] = [];
   /** For decoders: the bytes in memory. */
   readonly window: ByteWindow;
-  /** For decoders: in `glances`, the words of the next packet that the chunk's index has, and the end of them. */
+  /** For decoders: where in `index` the words of the next packet are that the chunk's index has. */
   indexAt = 0;
-  indexEnd = 0;
   /** For decoders: what decodes from here on. */
   decoder: FormatDecoder = new FormatDetector();
   private readonly source: ByteSource | ChunkSource;
@@ -63,6 +63,19 @@ export class CaptureReader implements PacketSource {
 
   next(): boolean {
     return this.error === undefined && this.decoder.next(this);
+  }
+
+  indexed(): number {
+    const { indexAt } = this;
+    return indexAt < this.indexEnd && this.index[indexAt + RECORD] === this.window.start ? indexAt : -1;
+  }
+
+  pass(at: number): void {
+    const { index } = this;
+    const last = at - INDEX_WORDS;
+    this.number += (at - this.indexAt) / INDEX_WORDS;
+    this.indexAt = at;
+    this.window.start = index[last + DATA]! + index[last + CAPTURED]!;
   }
 
   async fill(): Promise<boolean> {
@@ -123,11 +136,10 @@ export class CaptureReader implements PacketSource {
   private async takeChunk(source: ChunkSource): Promise<boolean> {
     const chunk = await source.nextChunk();
     if (chunk === undefined) return false;
-    this.glance = -1;
     this.indexAt = this.indexEnd = 0;
     if (this.window.adopt(chunk)) {
       if (chunk.index !== undefined) {
-        this.glances = chunk.index.words;
+        this.index = chunk.index.words;
         this.indexEnd = chunk.index.count * INDEX_WORDS;
       }
       if (this.held !== undefined) source.recycle(this.held);

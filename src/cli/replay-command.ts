@@ -190,11 +190,11 @@ function onlyCounts({
   );
 }
 
-async function openAll(paths: readonly string[], glances: boolean): Promise<CaptureReader[]> {
+async function openAll(paths: readonly string[], indexed: boolean): Promise<CaptureReader[]> {
   const readers: CaptureReader[] = [];
   try {
     // The first one is read while the manifests are; each has buffers of its own, so the others wait.
-    for (const path of paths) readers.push(await openCapture(path, { early: readers.length === 0, glances }));
+    for (const path of paths) readers.push(await openCapture(path, { early: readers.length === 0, indexed }));
   } catch (cause) {
     await Promise.all(readers.map((reader) => reader.close()));
     throw cause instanceof CaptureOpenError ? new CommandFailure(safeText(cause.message)) : cause;

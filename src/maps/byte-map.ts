@@ -45,4 +45,6 @@ export interface ByteMap {
    */
   entries(): IterableIterator<[Uint8Array, Uint8Array]>;
   readonly stats: MapStats;
+  /** Says how many entries there will be, roughly: a map that grows then does so in one step. */
+  expect?(entries: number): void;
 }

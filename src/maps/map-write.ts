@@ -27,6 +27,7 @@ export interface AppliedWrites {
  * it). EBADF for a map that does not exist, EINVAL for an update without a value, otherwise as ByteMap.
  */
 export function applyWrites(maps: ReadonlyMap<string, ByteMap>, writes: Iterable<MapWrite>): AppliedWrites {
+  if (Array.isArray(writes)) makeRoom(maps, writes as readonly MapWrite[]);
   let applied = 0;
   for (const write of writes) {
     const errno = applyWrite(maps.get(write.map), write);
@@ -34,6 +35,20 @@ export function applyWrites(maps: ReadonlyMap<string, ByteMap>, writes: Iterable
     applied++;
   }
   return { applied };
+}
+
+/** From this number of updates on, a map grows in one step. */
+const MANY = 256;
+
+/** Tells maps how many entries are to come. */
+function makeRoom(maps: ReadonlyMap<string, ByteMap>, writes: readonly MapWrite[]): void {
+  if (writes.length < MANY) return;
+  const updates = new Map<string, number>();
+  for (const { map, op } of writes) if (op === 'update') updates.set(map, (updates.get(map) ?? 0) + 1);
+  for (const [name, count] of updates) {
+    const map = maps.get(name);
+    if (count >= MANY && map !== undefined) map.expect?.(map.size + count);
+  }
 }
 
 function applyWrite(map: ByteMap | undefined, { op, key, value }: MapWrite): number {

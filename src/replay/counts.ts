@@ -45,6 +45,14 @@ export class Counts {
     this.verdicts[verdict]! += 1;
   }
 
+  /** Counts many such packets. */
+  addRun(forwarded: number, observed: number, bytes: number): void {
+    this.packets += forwarded + observed;
+    this.bytes += bytes;
+    this.verdicts[OUTCOME.FORWARDED]! += forwarded;
+    this.verdicts[OUTCOME.OBSERVED]! += observed;
+  }
+
   /** What denied most, the most frequent first. */
   topDenied(limit: number): Denied[] {
     return [...this.denied]

@@ -5,17 +5,7 @@ import type { PacketSource } from '../capture/index.ts';
 /** A packet as a capture hands it out, and of merged captures which one it is from. */
 export type PacketAt = Pick<
   PacketSource,
-  | 'bytes'
-  | 'offset'
-  | 'capturedBytes'
-  | 'wireBytes'
-  | 'seconds'
-  | 'nanoseconds'
-  | 'linkType'
-  | 'interfaceId'
-  | 'number'
-  | 'glance'
-  | 'glances'
+  'bytes' | 'offset' | 'capturedBytes' | 'wireBytes' | 'seconds' | 'nanoseconds' | 'linkType' | 'interfaceId' | 'number'
 > & { readonly capture?: number };
 
 /** Numbers a packet: offset, captured, wire, link type, interface, number, nanoseconds, capture, seconds. */
@@ -33,8 +23,6 @@ export class HeldPackets implements PacketAt {
   interfaceId = 0;
   number = 0;
   capture = 0;
-  readonly glance = -1;
-  readonly glances: Int32Array = new Int32Array(0);
   /** Packets held. */
   count = 0;
   /** Their bytes. */

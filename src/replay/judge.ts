@@ -16,7 +16,7 @@ import { FirstFragments } from './first-fragments.ts';
 import { isEcho, isIcmpError, isNeighbourDiscovery } from './icmp-kind.ts';
 import { Openings } from './openings.ts';
 import { Originals } from './originals.ts';
-import { Settled } from './settled.ts';
+import { Settled, type SettledRun } from './settled.ts';
 import type { NamedDoubt } from './name-learning.ts';
 import { OBSERVED_AS, OUTCOME, Outcome, WAY, WEIGHT } from './outcome.ts';
 import { Stations } from './stations.ts';
@@ -154,17 +154,19 @@ export class Judge {
     return settled.shortWay(bytes, offset, capturedBytes, wireBytes, linkType, interfaceNumber, seconds, nanoseconds);
   }
 
-  /** The same from a glance at the packet: the words of wire's `glance` in `words` at `at`. */
-  glanced(
+  /** Passes over indexed packets that can change nothing: see Settled.passRun. */
+  passRun(
+    run: SettledRun,
     words: Int32Array,
-    at: number,
+    end: number,
     vantage: Vantage,
     interfaceNumber: number,
+    clock: number,
     seconds: number,
-    nanoseconds: number,
-  ): number {
-    if (!this.settling || !passesUnseen(vantage)) return -1;
-    return this.settled.glanced(words, at, interfaceNumber, seconds, nanoseconds);
+  ): boolean {
+    if (!this.settling || !passesUnseen(vantage)) return false;
+    this.settled.passRun(run, words, end, interfaceNumber, clock, seconds);
+    return true;
   }
 
   /**

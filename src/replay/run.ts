@@ -7,7 +7,7 @@ import type { Dataplane } from '../dataplane/index.ts';
 import type { ConnectionRecord, PacketRecord } from '../flow/index.ts';
 import type { ByteMap } from '../maps/index.ts';
 import { configValue } from '../schema/index.ts';
-import { GLANCE, type Headers } from '../wire/index.ts';
+import type { Headers } from '../wire/index.ts';
 import { backendTexts } from './backend-text.ts';
 import { Counts } from './counts.ts';
 import { Describer } from './describe.ts';
@@ -20,6 +20,7 @@ import { Overlay, OVERLAY_LINK_TYPE } from './overlay.ts';
 import type { InterfaceVantage, JudgedPacket, ReplayOptions, ReplayResult, ReplaySink } from './replay.ts';
 import { MAX_SECONDS, ReplayClock } from './replay-clock.ts';
 import { Requests } from './requests.ts';
+import { SettledRun } from './settled.ts';
 import { ServiceNames } from './service-names.ts';
 import type { Vantage } from './vantage.ts';
 import { VantageSource } from './vantage-source.ts';
@@ -68,6 +69,7 @@ export class Run implements JudgedPacket {
   private readonly byInterface: Vantage[] = [];
   private readonly errors: (CaptureError & { readonly path: string })[] = [];
   private readonly clock: ReplayClock;
+  private readonly passed = new SettledRun();
   private fileBytes = 0;
 
   constructor(
@@ -192,16 +194,17 @@ export class Run implements JudgedPacket {
     });
     for (;;) {
       this.judge.settling = this.maySettle();
-      while (packets.next()) {
+      for (;;) {
+        const seen = this.passRun(source, packets, firstInterface);
+        if (!packets.next()) break;
         const { packet, vantage } = packets;
-        const interfaceNumber = firstInterface + packet.interfaceId;
         this.clock.advance(packet.seconds, packet.nanoseconds);
         this.fileBytes += packet.capturedBytes + 16;
-        if (packet.glance >= 0 && this.passes(packet, vantage, interfaceNumber)) continue;
         const index = merged ? (packet.capture ?? 0) : capture;
         // Merged captures count their packets together; a packet's number is the one in its own capture.
         const number = merged ? (numbers[index]! += 1) : packet.number;
-        this.step(packet, vantage, source.interfaces.length, index, interfaceNumber, number);
+        const interfaceNumber = firstInterface + packet.interfaceId;
+        this.step(packet, vantage, source.interfaces.length, index, interfaceNumber, number, seen);
       }
       this.sink.progress?.(this.counts.packets, this.fileBytes);
       const wait = this.sink.pause?.();
@@ -234,20 +237,28 @@ export class Run implements JudgedPacket {
     ].some((map) => map.stats.evicted > 0);
   }
 
-  /** Whether a glance shows that the packet can change nothing: then it is counted, and that is all. */
-  private passes(packet: PacketAt, vantage: Vantage, interfaceNumber: number): boolean {
-    const { clock } = this;
-    const verdict = this.judge.glanced(
-      packet.glances,
-      packet.glance,
-      vantage,
-      interfaceNumber,
-      clock.seconds,
-      clock.nanoseconds,
-    );
-    if (verdict < 0) return false;
-    this.counts.addPassed(verdict, Math.max(packet.wireBytes, packet.capturedBytes));
-    return true;
+  /**
+   * Goes past the packets that come next as long as an index shows that they can change nothing, and counts them. Whether it
+   * shows of the next one that it is plain TCP and may change something.
+   */
+  private passRun(source: PacketSource, packets: VantageSource, firstInterface: number): boolean {
+    const at = source.indexed();
+    // Files that are indexed have one interface.
+    const vantage = packets.vantages[0];
+    if (at < 0 || vantage === undefined || packets.holding) return false;
+    const { passed, clock } = this;
+    passed.at = at;
+    passed.nanoseconds = clock.nanoseconds;
+    const second = ((clock.start ?? 0) + clock.seconds) | 0;
+    if (!this.judge.passRun(passed, source.index, source.indexEnd, vantage, firstInterface, second, clock.seconds))
+      return false;
+    if (passed.at > at) {
+      source.pass(passed.at);
+      clock.nanoseconds = passed.nanoseconds;
+      this.counts.addRun(passed.forwarded, passed.observed, passed.bytes);
+      this.fileBytes += passed.fileBytes;
+    }
+    return passed.seen;
   }
 
   private step(
@@ -257,6 +268,7 @@ export class Run implements JudgedPacket {
     capture: number,
     interfaceNumber: number,
     number: number,
+    seen: boolean,
   ): void {
     const { bytes, offset, capturedBytes, linkType } = from;
     const wireBytes = Math.max(from.wireBytes, capturedBytes);
@@ -266,8 +278,8 @@ export class Run implements JudgedPacket {
     let captured = capturedBytes;
     let onWire = wireBytes;
     let link = linkType;
-    // Where a glance has told the packet, it is neither one between nodes (they are UDP) nor one that it could settle.
-    if (from.glance < 0 || from.glances[from.glance + GLANCE.INFO] === 0) {
+    // Plain TCP that may change something is neither a packet between nodes (they are UDP) nor one that passes.
+    if (!seen) {
       // Of a packet between nodes the pod's own packet inside is judged.
       if (overlay.unwrap(bytes, offset, capturedBytes, wireBytes, linkType)) {
         at = overlay.offset;

@@ -2,6 +2,7 @@
 // Input: packets, what was judged of the ones before. Output: their verdict; times in the connection's record.
 // Invariants: such a packet's hooks would find the same entries, refresh them to the same second and say the same; only where
 // nobody looks at single packets or connections; a property compares every counter and entry with a replay without it.
+import * as capture from '../capture/index.ts';
 import * as wire from '../wire/index.ts';
 import { AT, INT_STRIDE, REAL, REAL_STRIDE, ROLE, STATE } from './connection-record.ts';
 import type { Connections } from './connections.ts';
@@ -22,6 +23,9 @@ const LAST_NANOSECONDS = AT.LAST_NANOSECONDS;
 const FORWARD_INPUT = REAL.FORWARD_INPUT;
 const NO_FRAGMENT = FRAGMENT.NONE;
 const { SOURCE, DESTINATION, PORTS, INFO } = wire.GLANCE;
+const { CAPTURED, WIRE, SECONDS, NANOSECONDS } = capture.INDEX;
+const GLANCE_AT = capture.INDEX.GLANCE;
+const INDEX_WORDS = capture.INDEX_WORDS;
 const TCP = 6;
 /** FIN, SYN, RST. */
 const OPENING_OR_CLOSING = 7;
@@ -31,6 +35,22 @@ const SHORT_BYTES6 = 74;
 
 /** All other flags: conntrack only notes that it saw them, and reads that for reports alone. */
 const OTHER_FLAGS = 0xff & ~OPENING_OR_CLOSING;
+
+/** Where in an index a run of packets stands, and what it came to so far. */
+export class SettledRun {
+  /** Offset of the first packet that is not passed over. */
+  at = 0;
+  /** Whether that one was looked at: it is plain TCP, and may change something. */
+  seen = false;
+  /** Of the last packet, since the start of its second. */
+  nanoseconds = 0;
+  forwarded = 0;
+  observed = 0;
+  /** On the wire. */
+  bytes = 0;
+  /** In the file. */
+  fileBytes = 0;
+}
 
 /** See the head of this file. */
 export class Settled {
@@ -71,7 +91,13 @@ export class Settled {
   }
 
   /** The same from a glance at it (wire's `glance`): four words of `words` at `at`. */
-  glanced(words: Int32Array, at: number, interfaceNumber: number, seconds: number, nanoseconds: number): number {
+  private glanced(
+    words: Int32Array,
+    at: number,
+    interfaceNumber: number,
+    seconds: number,
+    nanoseconds: number,
+  ): number {
     const { connections } = this;
     const info = words[at + INFO]!;
     if (info === 0) return -1;
@@ -79,6 +105,50 @@ export class Settled {
     if (connection === 0) return -1;
     const ttl = (info >>> 8) & 0xff;
     return this.pass(connection, connections.forward, info & 0xff, ttl, interfaceNumber, seconds, nanoseconds);
+  }
+
+  /**
+   * Passes over the packets of an index (capture's packet-index.ts) from `run.at` to `end`, as long as each can change nothing
+   * and is of the same second, no earlier than the one before. Counts them in `run`.
+   * @param clock the second as the index has it
+   * @param seconds the same, since the start of the replay
+   */
+  passRun(
+    run: SettledRun,
+    words: Int32Array,
+    end: number,
+    interfaceNumber: number,
+    clock: number,
+    seconds: number,
+  ): void {
+    let { at, nanoseconds } = run;
+    let forwarded = 0;
+    let observed = 0;
+    let bytes = 0;
+    let fileBytes = 0;
+    run.seen = false;
+    for (; at < end; at += INDEX_WORDS) {
+      const now = words[at + NANOSECONDS]!;
+      if (words[at + SECONDS] !== clock || now < nanoseconds) break;
+      const verdict = this.glanced(words, at + GLANCE_AT, interfaceNumber, seconds, now);
+      if (verdict < 0) {
+        run.seen = words[at + GLANCE_AT + INFO] !== 0;
+        break;
+      }
+      nanoseconds = now;
+      if (verdict === FORWARDED) forwarded++;
+      else observed++;
+      const captured = words[at + CAPTURED]!;
+      const wireBytes = words[at + WIRE]! >>> 0;
+      bytes += wireBytes < captured ? captured : wireBytes;
+      fileBytes += captured + 16;
+    }
+    run.at = at;
+    run.nanoseconds = nanoseconds;
+    run.forwarded = forwarded;
+    run.observed = observed;
+    run.bytes = bytes;
+    run.fileBytes = fileBytes;
   }
 
   private shortWay6(

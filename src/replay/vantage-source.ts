@@ -45,6 +45,11 @@ export class VantageSource {
     return this.vantages[this.packet.interfaceId]!;
   }
 
+  /** Whether packets are held that come before the source's next. */
+  get holding(): boolean {
+    return this.held !== undefined;
+  }
+
   /** The next packet in memory; false: call `fill()`. */
   next(): boolean {
     if (this.held !== undefined) return this.nextHeld(this.held);

@@ -1,7 +1,7 @@
 // Opens captures: a path or standard input, plain or gzip, as a CaptureReader.
 // Input: a path, or '-'. Output: a reader; or a CaptureOpenError whose message is one line.
 // Invariants: only regular files are read by path (a FIFO or device is never waited for); memory is constant.
-// Large files are read ahead, each in three chunks; small ones, standard input and gzip in one buffer.
+// Large files are read ahead, each in four chunks; small ones, standard input and gzip in one buffer.
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { ByteSource } from '../packet-source.ts';
@@ -31,14 +31,14 @@ export class CaptureOpenError extends Error {
 export interface OpenCaptureOptions extends CaptureReaderOptions {
   /**
    * A large file is read from now on, not from the first `fill()`: for whoever has other work before the packets, as long as
-   * the buffers of all captures that are open (three chunks each) may exist at once.
+   * the buffers of all captures that are open (four chunks each) may exist at once.
    */
   readonly early?: boolean;
   /**
-   * A large pcap file is read by a thread that glances at its packets (PacketSource.glance), where the machine has more than
+   * A large pcap file is read by a thread that indexes its packets and glances at each (PacketSource.index), where the machine has more than
    * one processor: for whoever can do with a glance at most of them.
    */
-  readonly glances?: boolean;
+  readonly indexed?: boolean;
 }
 
 /** From this size on a thread of its own is worth its start. */
@@ -62,7 +62,7 @@ export async function openCapture(path: string, options: OpenCaptureOptions = {}
   if (have === 2 && head[0] === 0x1f && head[1] === 0x8b) {
     return new CaptureReader(new GunzipSource(prefixedSource(head, raw)), options);
   }
-  const thread = options.glances === true ? indexThread(opened.file) : undefined;
+  const thread = options.indexed === true ? indexThread(opened.file) : undefined;
   const chunkBytes = Math.max(
     64,
     options.bufferBytes ?? (thread === undefined ? READ_AHEAD_BYTES : INDEXED_CHUNK_BYTES),

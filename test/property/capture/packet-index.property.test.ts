@@ -1,11 +1,11 @@
 // Properties of the packet index: with it a reader finds the same packets and the same error as without, wherever chunks and
 // reads are cut and whatever is damaged; and what it says of a packet is true.
-import { deepStrictEqual, ok } from 'node:assert/strict';
+import { deepStrictEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { IndexedFile } from '../../../src/capture/file/indexed-file.ts';
 import { ReadAhead, Slot, type SlotFiller } from '../../../src/capture/file/read-ahead.ts';
-import { CaptureReader, INDEX_WORDS, plainPcap, type PacketSource } from '../../../src/capture/index.ts';
+import { CaptureReader, INDEX, INDEX_WORDS, plainPcap, type PacketSource } from '../../../src/capture/index.ts';
 import { glance, GLANCE_WORDS } from '../../../src/wire/index.ts';
 import { encodePcap, joined } from '../../support/capture-encoder.ts';
 import { pcapFiles, readAll, readerOf } from '../../support/capture-reading.ts';
@@ -45,7 +45,7 @@ function indexing(file: Uint8Array, pieceBytes: number, packets: number, failAt:
   };
 }
 
-/** Counts the packets that come with a glance, and checks each. */
+/** Counts the packets that are indexed, and checks what the index says of each. */
 class Checked {
   glanced = 0;
   readonly source: PacketSource;
@@ -54,14 +54,19 @@ class Checked {
   constructor(reader: CaptureReader) {
     const next = reader.next.bind(reader);
     reader.next = () => {
-      if (!next()) return false;
-      if (reader.glance >= 0) {
+      const at = reader.indexed();
+      if (!next()) {
+        equal(at, -1);
+        return false;
+      }
+      if (at >= 0) {
         this.glanced++;
-        const { bytes, offset, capturedBytes } = reader;
-        const said = reader.glances.slice(reader.glance, reader.glance + GLANCE_WORDS);
-        this.words.set(said);
-        glance(bytes, offset, capturedBytes, Math.max(reader.wireBytes, capturedBytes), this.words, 0);
-        deepStrictEqual([...said], [...this.words]);
+        const { bytes, offset, capturedBytes, wireBytes, seconds, nanoseconds } = reader;
+        const said = [...reader.index.subarray(at, at + INDEX_WORDS)];
+        this.words.set(said.slice(INDEX.GLANCE));
+        glance(bytes, offset, capturedBytes, Math.max(wireBytes, capturedBytes), this.words, 0);
+        const facts = [offset, capturedBytes, wireBytes | 0, seconds | 0, nanoseconds];
+        deepStrictEqual(said.slice(INDEX.DATA), [...facts, ...this.words]);
       }
       return true;
     };
@@ -121,6 +126,39 @@ test('the same packets and error with an index as without, also of damaged files
     { numRuns: 400 },
   );
   ok(all > 1000 && glanced > all / 10, `${glanced} of ${all}`);
+});
+
+test('whoever goes past packets of the index meets the ones behind them', async () => {
+  let passed = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      plainFiles,
+      fc.integer({ min: 1, max: 900 }),
+      fc.array(fc.nat(5), { minLength: 1, maxLength: 9 }),
+      async (file, size, steps) => {
+        const all = (await readAll(readerOf(file))).packets;
+        const filler = indexing(file, 300, 30, Infinity, Infinity);
+        const reader = new CaptureReader(new ReadAhead(noReads, closed, size, filler));
+        let turn = 0;
+        do {
+          for (;;) {
+            const at = reader.indexed();
+            const many = at < 0 ? 0 : Math.min(steps[turn++ % steps.length]!, (reader.indexEnd - at) / INDEX_WORDS);
+            if (many > 0) reader.pass(at + many * INDEX_WORDS);
+            passed += many;
+            if (!reader.next()) break;
+            const { bytes, offset, capturedBytes, seconds } = reader;
+            const { data, seconds: second } = all[reader.number - 1]!;
+            deepStrictEqual([bytes.slice(offset, offset + capturedBytes), seconds], [data, second]);
+          }
+        } while (await reader.fill());
+        await reader.close();
+        equal(reader.number, all.length);
+      },
+    ),
+    { numRuns: 300 },
+  );
+  ok(passed > 100);
 });
 
 test('packets behind the first of a chunk come with a glance, in any order of lengths', async () => {
