@@ -122,6 +122,7 @@ INLINE void begin_told(struct weir_context *cx) {
   cx->xdp_metadata = clock->xdp_metadata;
   cx->gso_size = clock->gso_size;
   cx->meta_flags = clock->flags;
+  cx->aggregate = clock->cb[0];
   __u32 now = clock->seconds;
   if ((__s32)now <= (__s32)clock->latest)
     now = clock->latest;
@@ -149,6 +150,7 @@ INLINE void give_back(const struct weir_context *cx) {
   if (!clock)
     return;
   clock->mark = cx->mark;
+  clock->cb[0] = cx->aggregate;
   clock->xdp_metadata = cx->xdp_metadata;
   clock->flags = cx->meta_flags;
 }

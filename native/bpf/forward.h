@@ -5,6 +5,7 @@
  * (weir_routes, weir_neighbours), read as the simulator reads them, and not bpf_fib_lookup: so both
  * engines send a packet the same way without a network namespace that must mirror the maps. */
 #pragma once
+#include "bandwidth.h"
 #include "identity.h"
 #include "nat.h"
 
@@ -77,6 +78,8 @@ INLINE int to_endpoint(struct __sk_buff *skb, struct weir_context *cx,
                                                : to_stack(cx);
   if (!take_hop(skb, cx))
     return no_hop_left(cx);
+  /* Nobody limits what stays on the node, and its device has other queues. */
+  set_aggregate(skb, cx, 0);
   cx->out_ifindex = endpoint->ifindex;
   rewrite_macs(skb, cx, endpoint->mac);
   return forwarded(cx, action, WEIR_STAGE_FORWARD);

@@ -17,7 +17,6 @@
 #define WEIR_HOOK_SENDMSG 10
 #define WEIR_HOOK_RECVMSG 11
 #define WEIR_HOOK_GETPEERNAME 12
-#define WEIR_HOOK_TO_HOST 13
 
 /* Stages */
 #define WEIR_STAGE_NONE 0
@@ -46,7 +45,6 @@
 #define WEIR_ACTION_LOCAL 4
 #define WEIR_ACTION_PROXY 5
 #define WEIR_ACTION_DELIVER 6
-#define WEIR_ACTION_HOST 7
 
 /* Conntrack results */
 #define WEIR_CT_NEW 0
@@ -101,7 +99,6 @@
 #define WEIR_POLICY_FLAG_ENFORCE_INGRESS 1
 #define WEIR_POLICY_FLAG_ENFORCE_EGRESS 2
 #define WEIR_POLICY_FLAG_AUDIT 4
-#define WEIR_POLICY_FLAG_HOST 8
 
 /* Policy entry flags */
 #define WEIR_POLICY_ENTRY_AUDIT 256
@@ -160,6 +157,7 @@
 #define WEIR_ENDPOINT_FLAG_AT_HOST_NS 2
 #define WEIR_ENDPOINT_FLAG_SKIP_MASQUERADE 4
 #define WEIR_ENDPOINT_FLAG_NO_SOURCE_CHECK 8
+#define WEIR_ENDPOINT_FLAG_LIMITED 16
 
 /* ipcache flags */
 #define WEIR_IPCACHE_FLAG_SKIP_TUNNEL 1
@@ -197,6 +195,7 @@
 /* Metrics reasons of Weir */
 #define WEIR_METRIC_NAT_COLLISION 100
 #define WEIR_METRIC_NAT_RESTORED 101
+#define WEIR_METRIC_NEIGHBOUR_ANSWERED 102
 
 /* Decision record flags */
 #define WEIR_RECORD_FLAG_NEW 1
@@ -243,7 +242,8 @@
 #define WEIR_FEATURE_POLICY_DENY_RESET 16777216
 #define WEIR_FEATURE_PMTU_DISCOVERY 33554432
 #define WEIR_FEATURE_MASQUERADE_V6 2097152
-#define WEIR_FEATURE_HOST_FIREWALL 134217728
+#define WEIR_FEATURE_L2_RESPONDER 134217728
+#define WEIR_FEATURE_BANDWIDTH 268435456
 
 /* Reserved identities */
 #define WEIR_IDENTITY_UNKNOWN 0
@@ -273,6 +273,7 @@
 #define WEIR_ANSWER_RESET 3
 #define WEIR_ANSWER_TIME_EXCEEDED 4
 #define WEIR_ANSWER_TOO_BIG 5
+#define WEIR_ANSWER_NEIGHBOUR 6
 
 /* What is limited */
 #define WEIR_RATE_LIMIT_USAGE_ANSWERS 1
@@ -373,6 +374,7 @@
 #define WEIR_BOUND_QUOTE_IPV6 1232
 #define WEIR_BOUND_ANSWERS_PER_SECOND 100
 #define WEIR_BOUND_ANSWERS_BURST 1000
+#define WEIR_BOUND_LIMITED_BYTES 1048576
 #define WEIR_BOUND_TRACE_RECORDS 64
 #define WEIR_BOUND_EVENTS 16384
 #define WEIR_BOUND_SHAPE_ANY_PROTOCOL 17
@@ -1087,6 +1089,60 @@ struct weir_vlan_key {
 _Static_assert(sizeof(struct weir_vlan_key) == 4, "weir_vlan_key: size");
 _Static_assert(__builtin_offsetof(struct weir_vlan_key, id) == 0, "weir_vlan_key.id");
 
+/* Address that an interface answers for, IPv4 */
+struct weir_announced_key4 {
+	__be32 address; /* @0 service address */
+	__u32 ifindex; /* @4 interface of the question */
+};
+_Static_assert(sizeof(struct weir_announced_key4) == 8, "weir_announced_key4: size");
+_Static_assert(__builtin_offsetof(struct weir_announced_key4, address) == 0, "weir_announced_key4.address");
+_Static_assert(__builtin_offsetof(struct weir_announced_key4, ifindex) == 4, "weir_announced_key4.ifindex");
+
+/* Address that an interface answers for, IPv6 */
+struct weir_announced_key6 {
+	__u8 address[16]; /* @0 service address */
+	__u32 ifindex; /* @16 interface of the question */
+	__u8 pad[4];
+};
+_Static_assert(sizeof(struct weir_announced_key6) == 24, "weir_announced_key6: size");
+_Static_assert(__builtin_offsetof(struct weir_announced_key6, address) == 0, "weir_announced_key6.address");
+_Static_assert(__builtin_offsetof(struct weir_announced_key6, ifindex) == 16, "weir_announced_key6.ifindex");
+_Static_assert(__builtin_offsetof(struct weir_announced_key6, pad) == 20, "weir_announced_key6.pad");
+
+/* The answer to "who has this address?" */
+struct weir_announced {
+	__u8 mac[6]; /* @0 MAC of the interface */
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct weir_announced) == 8, "weir_announced: size");
+_Static_assert(__builtin_offsetof(struct weir_announced, mac) == 0, "weir_announced.mac");
+_Static_assert(__builtin_offsetof(struct weir_announced, pad) == 6, "weir_announced.pad");
+
+/* When the last packet of an endpoint may leave */
+struct weir_departure {
+	__u32 seconds; /* @0 second since start */
+	__u32 nanoseconds; /* @4 nanoseconds within the second */
+};
+_Static_assert(sizeof(struct weir_departure) == 8, "weir_departure: size");
+_Static_assert(__builtin_offsetof(struct weir_departure, seconds) == 0, "weir_departure.seconds");
+_Static_assert(__builtin_offsetof(struct weir_departure, nanoseconds) == 4, "weir_departure.nanoseconds");
+
+/* Endpoint */
+struct weir_limit_key {
+	__u32 endpoint_id; /* @0 endpoint id */
+};
+_Static_assert(sizeof(struct weir_limit_key) == 4, "weir_limit_key: size");
+_Static_assert(__builtin_offsetof(struct weir_limit_key, endpoint_id) == 0, "weir_limit_key.endpoint_id");
+
+/* How fast an endpoint may send */
+struct weir_limit {
+	__u64 bytes_per_second; /* @0 bytes a second on the wire, below 2^53; 0 = unlimited */
+	__u64 horizon; /* @8 nanoseconds: what would have to wait that long is dropped */
+};
+_Static_assert(sizeof(struct weir_limit) == 16, "weir_limit: size");
+_Static_assert(__builtin_offsetof(struct weir_limit, bytes_per_second) == 0, "weir_limit.bytes_per_second");
+_Static_assert(__builtin_offsetof(struct weir_limit, horizon) == 8, "weir_limit.horizon");
+
 /* Quote of an answer, zero behind its end */
 struct weir_answer {
 	__u32 quote[308]; /* @0 leading bytes of the packet that is answered */
@@ -1213,8 +1269,10 @@ struct weir_decision {
 	__u8 pad[2];
 	__u8 destination_mac[6]; /* @40 next-hop MAC; zero = unchanged */
 	__u8 source_mac[6]; /* @46 own MAC; zero = unchanged */
+	__u32 departure_seconds; /* @52 second since start before which a bandwidth limit lets the packet not leave; both 0 = at once */
+	__u32 departure_nanoseconds; /* @56 nanoseconds within it */
 };
-_Static_assert(sizeof(struct weir_decision) == 52, "weir_decision: size");
+_Static_assert(sizeof(struct weir_decision) == 60, "weir_decision: size");
 _Static_assert(__builtin_offsetof(struct weir_decision, verdict) == 0, "weir_decision.verdict");
 _Static_assert(__builtin_offsetof(struct weir_decision, drop_reason) == 1, "weir_decision.drop_reason");
 _Static_assert(__builtin_offsetof(struct weir_decision, stage) == 2, "weir_decision.stage");
@@ -1235,6 +1293,8 @@ _Static_assert(__builtin_offsetof(struct weir_decision, endpoint_id) == 36, "wei
 _Static_assert(__builtin_offsetof(struct weir_decision, pad) == 38, "weir_decision.pad");
 _Static_assert(__builtin_offsetof(struct weir_decision, destination_mac) == 40, "weir_decision.destination_mac");
 _Static_assert(__builtin_offsetof(struct weir_decision, source_mac) == 46, "weir_decision.source_mac");
+_Static_assert(__builtin_offsetof(struct weir_decision, departure_seconds) == 52, "weir_decision.departure_seconds");
+_Static_assert(__builtin_offsetof(struct weir_decision, departure_nanoseconds) == 56, "weir_decision.departure_nanoseconds");
 
 /* One event of the ring: a drop, a trace or a policy verdict */
 struct weir_event {
@@ -1331,7 +1391,7 @@ _Static_assert(__builtin_offsetof(struct weir_metrics, bytes) == 8, "weir_metric
 struct weir_meta {
 	__u32 ifindex; /* @0 interface it arrived on */
 	__u32 mark; /* @4 skb mark (Cilium: 0xC00 host, 0xF00 identity in the upper 16 bits) */
-	__u32 cb[5]; /* @8 skb control block */
+	__u32 cb[5]; /* @8 skb control block; [0]: endpoint whose bandwidth limit applies (real traffic: queue mapping) */
 	__u32 xdp_metadata; /* @28 XDP metadata word; bit 0 = service lookup done */
 	__u16 gso_size; /* @32 segment size of a GSO packet, 0 = none */
 	__u16 flags; /* @34 1 = partial checksum, 2 = probe: change no map, 4 = service lookup done, 8 = from a host on the same node */
@@ -1443,17 +1503,19 @@ struct weir_context {
 	__u32 macs[3]; /* @208 next-hop MAC, own MAC */
 	__u32 answer; /* @220 ANSWER that a drop asks for */
 	__u32 answer_mtu; /* @224 MTU that it tells */
-	__u32 key[10]; /* @228 conntrack key being looked up: 4 words for IPv4, 10 for IPv6 */
-	__u32 other_key[10]; /* @268 key of another map */
-	__u32 nat_address[4]; /* @308 address that source NAT puts in place */
-	__u16 nat_port; /* @324 its raw port */
-	__u16 nat_flags; /* @326 NAT_FLAG of the translation found */
-	__u16 nat_reverse; /* @328 its reverse NAT index */
+	__u32 aggregate; /* @228 endpoint whose bandwidth limit applies, 0 = none */
+	__u32 departure_seconds; /* @232 when a bandwidth limit lets the packet leave */
+	__u32 departure_nanoseconds; /* @236 nanoseconds within the second */
+	__u32 key[10]; /* @240 conntrack key being looked up: 4 words for IPv4, 10 for IPv6 */
+	__u32 other_key[10]; /* @280 key of another map */
+	__u32 nat_address[4]; /* @320 address that source NAT puts in place */
+	__u16 nat_port; /* @336 its raw port */
+	__u16 nat_flags; /* @338 NAT_FLAG of the translation found */
+	__u16 nat_reverse; /* @340 its reverse NAT index */
 	__u8 nat_spare[2];
-	__u8 spare[4];
-	__u32 entry[16]; /* @336 conntrack entry being made or moved */
+	__u32 entry[16]; /* @344 conntrack entry being made or moved */
 };
-_Static_assert(sizeof(struct weir_context) == 400, "weir_context: size");
+_Static_assert(sizeof(struct weir_context) == 408, "weir_context: size");
 _Static_assert(__builtin_offsetof(struct weir_context, source) == 0, "weir_context.source");
 _Static_assert(__builtin_offsetof(struct weir_context, destination) == 16, "weir_context.destination");
 _Static_assert(__builtin_offsetof(struct weir_context, ports) == 32, "weir_context.ports");
@@ -1533,15 +1595,17 @@ _Static_assert(__builtin_offsetof(struct weir_context, out_ifindex) == 204, "wei
 _Static_assert(__builtin_offsetof(struct weir_context, macs) == 208, "weir_context.macs");
 _Static_assert(__builtin_offsetof(struct weir_context, answer) == 220, "weir_context.answer");
 _Static_assert(__builtin_offsetof(struct weir_context, answer_mtu) == 224, "weir_context.answer_mtu");
-_Static_assert(__builtin_offsetof(struct weir_context, key) == 228, "weir_context.key");
-_Static_assert(__builtin_offsetof(struct weir_context, other_key) == 268, "weir_context.other_key");
-_Static_assert(__builtin_offsetof(struct weir_context, nat_address) == 308, "weir_context.nat_address");
-_Static_assert(__builtin_offsetof(struct weir_context, nat_port) == 324, "weir_context.nat_port");
-_Static_assert(__builtin_offsetof(struct weir_context, nat_flags) == 326, "weir_context.nat_flags");
-_Static_assert(__builtin_offsetof(struct weir_context, nat_reverse) == 328, "weir_context.nat_reverse");
-_Static_assert(__builtin_offsetof(struct weir_context, nat_spare) == 330, "weir_context.nat_spare");
-_Static_assert(__builtin_offsetof(struct weir_context, spare) == 332, "weir_context.spare");
-_Static_assert(__builtin_offsetof(struct weir_context, entry) == 336, "weir_context.entry");
+_Static_assert(__builtin_offsetof(struct weir_context, aggregate) == 228, "weir_context.aggregate");
+_Static_assert(__builtin_offsetof(struct weir_context, departure_seconds) == 232, "weir_context.departure_seconds");
+_Static_assert(__builtin_offsetof(struct weir_context, departure_nanoseconds) == 236, "weir_context.departure_nanoseconds");
+_Static_assert(__builtin_offsetof(struct weir_context, key) == 240, "weir_context.key");
+_Static_assert(__builtin_offsetof(struct weir_context, other_key) == 280, "weir_context.other_key");
+_Static_assert(__builtin_offsetof(struct weir_context, nat_address) == 320, "weir_context.nat_address");
+_Static_assert(__builtin_offsetof(struct weir_context, nat_port) == 336, "weir_context.nat_port");
+_Static_assert(__builtin_offsetof(struct weir_context, nat_flags) == 338, "weir_context.nat_flags");
+_Static_assert(__builtin_offsetof(struct weir_context, nat_reverse) == 340, "weir_context.nat_reverse");
+_Static_assert(__builtin_offsetof(struct weir_context, nat_spare) == 342, "weir_context.nat_spare");
+_Static_assert(__builtin_offsetof(struct weir_context, entry) == 344, "weir_context.entry");
 
 /* Disturbances so far */
 struct weir_disturbed {
@@ -1800,6 +1864,18 @@ _Static_assert(__builtin_offsetof(struct weir_wildcard_bits, bits) == 0, "weir_w
 
 /* weir_neighbours6: lru-hash, next-hop MACs */
 #define WEIR_MAP_NEIGHBOURS6_MAX 16384
+
+/* weir_announced4: hash, service addresses answered for */
+#define WEIR_MAP_ANNOUNCED4_MAX 4096
+
+/* weir_announced6: hash, service addresses answered for */
+#define WEIR_MAP_ANNOUNCED6_MAX 4096
+
+/* weir_limits: array, bandwidth limits by endpoint id */
+#define WEIR_MAP_LIMITS_MAX 65536
+
+/* weir_departures: array, last departures by endpoint id */
+#define WEIR_MAP_DEPARTURES_MAX 65536
 
 /* weir_vlans: hash, VLANs that pass the devices untouched [bpf.vlanBypass] */
 #define WEIR_MAP_VLANS_MAX 4096

@@ -405,6 +405,38 @@ struct {
 	__type(value, struct weir_neighbour);
 } weir_neighbours6 SEC(".maps");
 
+/* service addresses answered for */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct weir_announced_key4);
+	__type(value, struct weir_announced);
+} weir_announced4 SEC(".maps");
+
+/* service addresses answered for */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct weir_announced_key6);
+	__type(value, struct weir_announced);
+} weir_announced6 SEC(".maps");
+
+/* bandwidth limits by endpoint id */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536);
+	__type(key, __u32);
+	__type(value, struct weir_limit);
+} weir_limits SEC(".maps");
+
+/* last departures by endpoint id */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536);
+	__type(key, __u32);
+	__type(value, struct weir_departure);
+} weir_departures SEC(".maps");
+
 /* VLANs that pass the devices untouched [bpf.vlanBypass] */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

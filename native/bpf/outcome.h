@@ -120,6 +120,8 @@ INLINE void write_record(const struct weir_context *cx) {
   record->endpoint_id = cx->endpoint_id;
   __builtin_memset(record->pad, 0, sizeof(record->pad));
   __builtin_memcpy(record->destination_mac, cx->macs, 12);
+  record->departure_seconds = cx->departure_seconds;
+  record->departure_nanoseconds = cx->departure_nanoseconds;
 }
 
 /* Ends a run: settles the verdict (audit mode), writes the record, counts, reports, gives the meta

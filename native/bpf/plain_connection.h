@@ -41,7 +41,7 @@ INLINE int connection_plain(struct __sk_buff *skb, struct weir_context *cx,
   const __u32 careful =
       WEIR_SERVICE_FLAG_TWO_SCOPES | WEIR_SERVICE_FLAG_L7LB | WEIR_SERVICE_FLAG_AFFINITY;
   bool tcp = cx->protocol == IPPROTO_TCP_;
-  if (sender(cx, config, family) != CONTINUE)
+  if (sender(cx, config, family) != CONTINUE || (cx->endpoint_flags & WEIR_ENDPOINT_FLAG_LIMITED))
     return GIVE_UP;
   struct weir_service *master = find_service(cx, cx->ports >> 16, cx->protocol, family);
   if (!master || (master->flags & careful))
@@ -76,6 +76,7 @@ INLINE int connection_plain(struct __sk_buff *skb, struct weir_context *cx,
   if (!endpoint && HAS(cx, WEIR_FEATURE_PMTU_DISCOVERY))
     return GIVE_UP;
   /* From here on there is no way back. */
+  set_aggregate(skb, cx, 0);
   track_plain(cx, config, memory, tcp, true);
   track_plain(cx, config, entry, tcp, false);
   cx->ct_status = WEIR_CT_ESTABLISHED;

@@ -64,6 +64,7 @@ INLINE int follow(struct __sk_buff *skb, const int family) {
   const void *place = find_recent(cx, &at, family);
   if (!place)
     return GIVE_UP;
+  set_aggregate(skb, cx, 0);
   cx->ct_status = WEIR_CT_ESTABLISHED;
   cx->source_identity = RECENT(place, source_identity, family);
   const struct weir_recent_record *record = recent_record(at, family);

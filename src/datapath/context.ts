@@ -68,6 +68,12 @@ export class Context {
   /** MTU that it tells. */
   answerMtu = 0;
 
+  /** Endpoint whose bandwidth limit applies at to-netdev, 0 = none: `Meta.cb0`. */
+  aggregate = 0;
+  /** When a bandwidth limit lets the packet leave; both 0 = at once. */
+  departureSeconds = 0;
+  departureNanoseconds = 0;
+
   // The hook and its configuration.
   hook = 0;
   /** Non-zero at hooks where the endpoint sends. */
@@ -230,6 +236,9 @@ export class Context {
     this.metaFlags = meta.flags | 0;
     this.xdpMetadata = meta.xdpMetadata | 0;
     this.gsoSize = meta.gsoSize | 0;
+    this.aggregate = meta.cb0 | 0;
+    this.departureSeconds = 0;
+    this.departureNanoseconds = 0;
     this.probe = meta.flags & PROBE;
     this.partial = meta.flags & PARTIAL;
     this.now = this.seconds > this.clock ? this.seconds : this.clock;

@@ -34,6 +34,7 @@ const R_REVERSE_NAT = R.reverseNat >>> 2;
 const R_IFINDEX = R.outIfindex >>> 2;
 const R_ENDPOINT = R.endpointId >>> 2;
 const R_MAC = R.destinationMac >>> 2;
+const R_DEPARTURE = R.departureSeconds >>> 2;
 const E = eventRecord.at;
 const KIND = eventKind;
 
@@ -81,7 +82,10 @@ export function finish(cx: Context, tables: Tables, meta: Meta, given: number): 
   record[R_MAC] = cx.mac0;
   record[R_MAC + 1] = cx.mac1;
   record[R_MAC + 2] = cx.mac2;
+  record[R_DEPARTURE] = cx.departureSeconds;
+  record[R_DEPARTURE + 1] = cx.departureNanoseconds;
   meta.mark = cx.mark;
+  meta.cb0 = cx.aggregate;
   meta.xdpMetadata = cx.xdpMetadata;
   meta.flags = cx.metaFlags;
   if (cx.probe !== 0) return verdict;

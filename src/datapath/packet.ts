@@ -49,13 +49,14 @@ export class Packet {
 
 /**
  * What comes and goes with a packet besides its bytes (`weir_meta`). A hook writes what the next hook of the same packet reads
- * (`mark`, `xdpMetadata`, `flags`); for the next packet it must be reset.
+ * (`mark`, `cb0`, `xdpMetadata`, `flags`); for the next packet it must be reset.
  */
 export class Meta {
   /** Interface that it arrived on; 0 = unknown, checks against it are skipped. */
   ifindex = 0;
   /** skb mark: 0xC00 = from the host; 0xF00 = identity, its low 16 bits in the mark's high half, bits 16..23 in its low byte. */
   mark = 0;
+  /** Endpoint whose bandwidth limit applies when the packet leaves, 0 = none (in real traffic the queue mapping). */
   cb0 = 0;
   cb1 = 0;
   cb2 = 0;

@@ -1,6 +1,6 @@
 // One call of a hook: begin, dispatch, finish. Input: HOOK number, packet, meta, tables. Output: a VERDICT; the packet's
 // bytes, the meta and `cx.record` changed. Invariant: every call ends in exactly one verdict and one record.
-import { ACTION, HOOK, TRACE, VERDICT } from '../schema/index.ts';
+import { ACTION, ANSWER, HOOK, TRACE, VERDICT } from '../schema/index.ts';
 import type { Context } from './context.ts';
 import * as fromContainerHook from './hooks/from-container.ts';
 import * as fromHostHook from './hooks/from-host.ts';
@@ -25,6 +25,7 @@ const { xdp } = xdpHook;
 const { answer } = answerStage;
 const { finish } = outcome;
 
+const NEIGHBOUR = ANSWER.NEIGHBOUR;
 const { FROM_CONTAINER, TO_CONTAINER, FROM_NETDEV, TO_NETDEV, XDP, FROM_HOST, TO_HOST } = HOOK;
 
 /** Hooks that this datapath has. The overlay's and the sockets' hooks are numbered, but not built. */
@@ -53,9 +54,10 @@ export function run(cx: Context, tables: Tables, hook: number, packet: Packet, m
   return finish(cx, tables, meta, verdict);
 }
 
-/** What was dropped is answered: the packet is the answer now, in the context's buffer, where the next such run overwrites it. */
+/** What was dropped, or asked, is answered: the packet is the answer now, in the context's buffer, where the next such run overwrites it. */
 const sendAnswer = (cx: Context, tables: Tables, packet: Packet): void => {
-  const length = answer(cx, tables);
+  // To a neighbour the answer is there already.
+  const length = cx.answer === NEIGHBOUR ? cx.grownBytes : answer(cx, tables);
   if (length === 0) return;
   packet.bytes = cx.grown;
   packet.offset = 0;

@@ -81,6 +81,10 @@ export class Tables {
   declare readonly routes6: Lpm4;
   declare readonly neighbours4: Lru2;
   declare readonly neighbours6: Lru5;
+  declare readonly announced4: Hash2;
+  declare readonly announced6: Hash6;
+  declare readonly limits: ArrayMap;
+  declare readonly departures: ArrayMap;
   declare readonly vlans: Hash1;
   declare readonly rateLimit: Lru2;
   declare readonly scaleToZero: Hash1;
@@ -141,6 +145,10 @@ export class Tables {
     this.flows6 = new Lru10(spec('flows6'), options());
     this.nextHops4 = new ArrayMap(spec('nextHops4'));
     this.nextHops6 = new ArrayMap(spec('nextHops6'));
+    this.announced4 = new Hash2(spec('announced4'), options());
+    this.announced6 = new Hash6(spec('announced6'), options());
+    this.limits = new ArrayMap(spec('limits'));
+    this.departures = new ArrayMap(spec('departures'));
     this.vlans = new Hash1(spec('vlans'), options());
     this.rateLimit = new Lru2(spec('rateLimit'), options());
     this.scaleToZero = new Hash1(spec('scaleToZero'), options());

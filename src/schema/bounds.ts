@@ -31,6 +31,8 @@ export const BOUND = {
   /** Answers a second and interface, and how many may have been saved up (Cilium's ratelimit settings). */
   ANSWERS_PER_SECOND: 100,
   ANSWERS_BURST: 1000,
+  /** Bytes of a packet that a bandwidth limit counts: more than any device takes. */
+  LIMITED_BYTES: 1048576,
   /** Trace records of one run; further ones are counted. */
   TRACE_RECORDS: 64,
   /** Events held before the oldest unread are lost and counted. */

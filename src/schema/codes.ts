@@ -250,14 +250,23 @@ export const NEXT_HOP = { KNOWN: 1 } as const;
 
 /**
  * Answers that the datapath itself gives to the sender of a packet that it drops. ICMP type and code by family: NO_SERVICE 3/3,
- * 1/4; PROHIBITED 3/13, 1/1; TIME_EXCEEDED 11/0, 3/0; TOO_BIG 3/4, 2/0. RESET is a TCP reset.
+ * 1/4; PROHIBITED 3/13, 1/1; TIME_EXCEEDED 11/0, 3/0; TOO_BIG 3/4, 2/0. RESET is a TCP reset. NEIGHBOUR is no answer to a drop but
+ * to a neighbour solicitation.
  */
-export const ANSWER = { NONE: 0, NO_SERVICE: 1, PROHIBITED: 2, RESET: 3, TIME_EXCEEDED: 4, TOO_BIG: 5 } as const;
+export const ANSWER = {
+  NONE: 0,
+  NO_SERVICE: 1,
+  PROHIBITED: 2,
+  RESET: 3,
+  TIME_EXCEEDED: 4,
+  TOO_BIG: 5,
+  NEIGHBOUR: 6,
+} as const;
 /** What a bucket of the rate limit map is for. */
 export const RATE_LIMIT_USAGE = { ANSWERS: 1 } as const;
 
 /** Flags of an endpoint entry. */
-export const ENDPOINT_FLAG = { HOST: 1, AT_HOST_NS: 2, SKIP_MASQUERADE: 4, NO_SOURCE_CHECK: 8 } as const;
+export const ENDPOINT_FLAG = { HOST: 1, AT_HOST_NS: 2, SKIP_MASQUERADE: 4, NO_SOURCE_CHECK: 8, LIMITED: 16 } as const;
 /** Flags of an ipcache entry (Cilium's). */
 export const IPCACHE_FLAG = {
   SKIP_TUNNEL: 1,
@@ -315,6 +324,8 @@ export const METRIC = {
   NAT_COLLISION: 100,
   /** One half of a translation had been evicted and was made again from the other. */
   NAT_RESTORED: 101,
+  /** A neighbour's question for an announced address was answered. */
+  NEIGHBOUR_ANSWERED: 102,
 } as const;
 
 /** Bits of a decision record's flags. */
@@ -338,7 +349,7 @@ export const RECORD_FLAG = {
   SNAT: 512,
   /** Put into an IPIP packet towards its backend. */
   ENCAPSULATED: 1024,
-  /** The packet was dropped, and what leaves is the answer to its sender: an ICMP error or a TCP reset. */
+  /** What leaves is the answer to the sender: an ICMP error or a TCP reset to what was dropped, or to a neighbour's question. */
   ANSWERED: 2048,
 } as const;
 
@@ -377,6 +388,10 @@ export const FEATURE = {
   MASQUERADE_V6: 1 << 21,
   /** The node's own traffic is policed (host policies). */
   HOST_FIREWALL: 1 << 27,
+  /** At from-netdev: ARP requests and neighbour solicitations for announced addresses are answered. */
+  L2_RESPONDER: 1 << 28,
+  /** At to-netdev: what endpoints with a limit send leaves no faster. */
+  BANDWIDTH: 1 << 29,
 } as const;
 
 /** Reserved security identities (Cilium's numeric identities). */

@@ -4,6 +4,7 @@ import { emitConstants, emitStruct, type StructType } from '../layout/index.ts';
 import { BOUND, SHAPE_ANY_PROTOCOL } from './bounds.ts';
 import * as codes from './codes.ts';
 import * as conntrack from './conntrack.ts';
+import * as device from './device.ts';
 import { DROP } from './drop.ts';
 import { MAPS } from './maps.ts';
 import * as policy from './policy.ts';
@@ -17,7 +18,7 @@ const isStruct = (value: unknown): value is StructType =>
 
 /** Every struct of the schema, in declaration order. */
 export const allStructs = (): readonly StructType[] =>
-  [service, conntrack, policy, record, runContext, recent].flatMap((module) =>
+  [service, conntrack, policy, device, record, runContext, recent].flatMap((module) =>
     (Object.values(module) as unknown[]).filter(isStruct),
   );
 

@@ -6,6 +6,7 @@ export * from './map-spec.ts';
 export * from './service.ts';
 export * from './conntrack.ts';
 export * from './policy.ts';
+export * from './device.ts';
 export * from './record.ts';
 export * from './recent.ts';
 export * from './run-context.ts';

@@ -20,6 +20,7 @@ import {
   noMasqueradeKey6,
   noMasqueradeValue,
 } from './conntrack.ts';
+import { announcedKey4, announcedKey6, announcedValue, departureValue, limitKey, limitValue } from './device.ts';
 import type { MapKind, MapSpec } from './map-spec.ts';
 import {
   endpointKey4,
@@ -259,6 +260,18 @@ export const MAPS = {
   }),
   neighbours6: spec('neighbours6', 'lru-hash', neighbourKey6, neighbourValue, 16384, 'next-hop MACs', {
     cilium: 'cilium_nodeport_neigh6',
+  }),
+  announced4: spec('announced4', 'hash', announcedKey4, announcedValue, 4096, 'service addresses answered for', {
+    cilium: 'cilium_l2_responder_v4',
+  }),
+  announced6: spec('announced6', 'hash', announcedKey6, announcedValue, 4096, 'service addresses answered for', {
+    cilium: 'cilium_l2_responder_v6',
+  }),
+  limits: spec('limits', 'array', limitKey, limitValue, 65536, 'bandwidth limits by endpoint id', {
+    cilium: 'cilium_throttle',
+  }),
+  departures: spec('departures', 'array', limitKey, departureValue, 65536, 'last departures by endpoint id', {
+    cilium: 'cilium_throttle',
   }),
   vlans: spec('vlans', 'hash', vlanKey, presence, 4096, 'VLANs that pass the devices untouched [bpf.vlanBypass]'),
   rateLimit: spec('rate_limit', 'lru-hash', rateLimitKey, rateLimitValue, 1024, 'token buckets of answers', {

@@ -23,6 +23,10 @@ export const decisionRecord = struct('weir_decision', 'Verdict of one run, compa
   pad: pad(2),
   destinationMac: bytes(6, 'next-hop MAC; zero = unchanged'),
   sourceMac: bytes(6, 'own MAC; zero = unchanged'),
+  departureSeconds: u32(
+    'second since start before which a bandwidth limit lets the packet not leave; both 0 = at once',
+  ),
+  departureNanoseconds: u32('nanoseconds within it'),
 });
 
 export const eventKind = { DROP: 1, TRACE: 4, VERDICT: 5 } as const;
@@ -62,7 +66,7 @@ export const metricsValue = struct('weir_metrics', 'Counters of one reason and d
 export const packetMeta = struct('weir_meta', 'What comes and goes with a packet besides its bytes', {
   ifindex: u32('interface it arrived on'),
   mark: u32('skb mark (Cilium: 0xC00 host, 0xF00 identity in the upper 16 bits)'),
-  cb: array('u32', 5, 'skb control block'),
+  cb: array('u32', 5, 'skb control block; [0]: endpoint whose bandwidth limit applies (real traffic: queue mapping)'),
   xdpMetadata: u32('XDP metadata word; bit 0 = service lookup done'),
   gsoSize: u16('segment size of a GSO packet, 0 = none'),
   flags: u16(

@@ -83,6 +83,9 @@ export const runContext = struct('weir_context', 'State of one run, in a per-CPU
   macs: array('u32', 3, 'next-hop MAC, own MAC'),
   answer: u32('ANSWER that a drop asks for'),
   answerMtu: u32('MTU that it tells'),
+  aggregate: u32('endpoint whose bandwidth limit applies, 0 = none'),
+  departureSeconds: u32('when a bandwidth limit lets the packet leave'),
+  departureNanoseconds: u32('nanoseconds within the second'),
   key: array('u32', 10, 'conntrack key being looked up: 4 words for IPv4, 10 for IPv6'),
   otherKey: array('u32', 10, 'key of another map'),
   natAddress: array('u32', 4, 'address that source NAT puts in place'),
@@ -90,6 +93,5 @@ export const runContext = struct('weir_context', 'State of one run, in a per-CPU
   natFlags: u16('NAT_FLAG of the translation found'),
   natReverse: u16('its reverse NAT index'),
   natSpare: pad(2),
-  spare: pad(4),
   entry: array('u32', 16, 'conntrack entry being made or moved'),
 });

@@ -80,6 +80,10 @@ export const TRACE = {
   NAT_ERROR: 45,
   /** Destinations that see pods as they are. key: address; value as stored. */
   NO_MASQUERADE: 46,
+  /** A neighbour's question. key: address, interface as stored; value as stored; result 2: found, but the question may not be answered. */
+  ANNOUNCED: 60,
+  /** A bandwidth limit. key: endpoint id; value: limit as stored (4 words), seconds and nanoseconds of the departure, bytes; result 0: there is none, 1: at once, 2: later, 3: beyond the horizon. */
+  LIMIT: 61,
 } as const;
 
 /** Results of TRACE.ANSWER. */

@@ -32,6 +32,8 @@ export const SMALL: NonNullable<SimOptions['specs']> = {
   policyMeta: { maxEntries: 64 },
   nodes4: { maxEntries: 64 },
   nodes6: { maxEntries: 64 },
+  limits: { maxEntries: 64 },
+  departures: { maxEntries: 64 },
   maglev4: { innerEntries: 251 },
   maglev6: { innerEntries: 251 },
   events: { maxEntries: 64 },
@@ -147,6 +149,7 @@ export class World {
   config: Config;
   /** Seconds since start for the next packets. */
   now = 100;
+  nanoseconds = 0;
   private nextReverseNat = 1;
   private nextEndpoint = 1;
 
@@ -271,6 +274,13 @@ export class World {
     return reverseNat;
   }
 
+  /** An address that an interface answers for. */
+  announce(address: string, ifindex: number, mac: Uint8Array): this {
+    if (isFour(address)) this.map('announced4').set({ address: be32(address), ifindex }, { mac });
+    else this.map('announced6').set({ address: addressBytes(address), ifindex }, { mac });
+    return this;
+  }
+
   /** A wildcard entry: drops what is for the address but for no frontend. */
   wildcard(address: string): this {
     const value = { target: 0, count: 0, reverseNat: 0, flags: 0, drainCount: 0 };
@@ -358,7 +368,7 @@ export class World {
   next(hook: keyof typeof HOOK, from: Result | Uint8Array): Result {
     const given = (from instanceof Uint8Array ? from : from.bytes).slice();
     const { packet } = this;
-    const verdict = this.sim.run(HOOK[hook], packet.set(given, this.now), this.meta);
+    const verdict = this.sim.run(HOOK[hook], packet.set(given, this.now, this.nanoseconds), this.meta);
     // A packet of another length is in the engine's own memory now.
     const bytes = packet.bytes === given ? given : packet.bytes.slice(packet.offset, packet.capturedEnd);
     return { verdict, bytes, record: this.sim.decision(), ...safeSeen(bytes) };
@@ -399,7 +409,7 @@ export class World {
     const counters = this.counters();
     for (let i = 0; i < counters.length; i += 2) {
       const reason = counters[i]! >> 4;
-      if ((counters[i]! & 3) === 0 && reason !== 9 && reason !== 10 && reason !== 100 && reason !== 101)
+      if ((counters[i]! & 3) === 0 && reason !== 9 && reason !== 10 && ![100, 101, 102].includes(reason))
         total += counters[i + 1]!;
     }
     return total;

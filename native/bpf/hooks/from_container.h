@@ -14,6 +14,7 @@ INLINE int from_container_of(struct __sk_buff *skb, struct weir_context *cx,
   verdict = sender(cx, config, family);
   if (verdict != CONTINUE)
     return verdict;
+  set_aggregate(skb, cx, cx->endpoint_flags & WEIR_ENDPOINT_FLAG_LIMITED ? cx->endpoint_id : 0);
   verdict = fragment(cx);
   if (verdict != CONTINUE)
     return verdict;

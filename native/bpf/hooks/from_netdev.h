@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Hook "from-netdev": a packet arrives from outside. Twin: src/datapath/hooks/from-netdev.ts. */
 #pragma once
+#include "../announce.h"
 #include "../host.h"
 #include "../nat_error.h"
 #include "tc.h"
@@ -148,11 +149,18 @@ INLINE int run_from_netdev(struct __sk_buff *skb) {
    * counts, too. */
   if (cx->vlan_count || skb->vlan_present)
     verdict = leave_tagged(skb, cx);
-  else if (verdict == CONTINUE)
-    verdict =
-        cx->family == 4 ? from_netdev_of(skb, cx, config, 4) : from_netdev_of(skb, cx, config, 6);
-  else
-    verdict = host_unparsed(cx, verdict, false);
+  else {
+    if (HAS(cx, WEIR_FEATURE_L2_RESPONDER) && is_question(cx, verdict)) {
+      int answered = answer_neighbour(skb, cx);
+      if (answered != CONTINUE)
+        return finish_skb(skb, cx, answered);
+    }
+    if (verdict == CONTINUE)
+      verdict =
+          cx->family == 4 ? from_netdev_of(skb, cx, config, 4) : from_netdev_of(skb, cx, config, 6);
+    else
+      verdict = host_unparsed(cx, verdict, false);
+  }
   return finish_answered(skb, cx, verdict);
 }
 

@@ -22,6 +22,8 @@ INLINE void take_meta(struct __sk_buff *skb, struct weir_context *cx) {
     cx->ifindex = skb->ifindex;
     cx->mark = skb->mark;
     cx->gso_size = skb->gso_size;
+    if (weir_load.features & WEIR_FEATURE_BANDWIDTH)
+      cx->aggregate = skb->queue_mapping;
   }
 }
 

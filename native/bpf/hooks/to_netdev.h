@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Hook "to-netdev": a packet leaves the node; answers of backends that no pod hook has translated
- * back are translated here, and what pods send to the outside gets the node's address; what the
- * node itself sends is policed where there is a host firewall. Twin:
+ * back are translated here, and what pods send to the outside gets the node's address, and its time
+ * to leave where a limit says so; what the node itself sends is policed where there is a host
+ * firewall. Twin:
  * src/datapath/hooks/to-netdev.ts. */
 #pragma once
+#include "../bandwidth.h"
 #include "../masquerade.h"
 #include "from_netdev.h"
 
@@ -70,7 +72,13 @@ INLINE int run_to_netdev(struct __sk_buff *skb) {
   if (!cx)
     return TC_ACT_SHOT;
   int verdict = parse_skb(skb, cx);
-  if (verdict != CONTINUE)
+  /* Before anything is kept of a packet that does not leave. */
+  int paced = CONTINUE;
+  if (verdict == CONTINUE && cx->aggregate && HAS(cx, WEIR_FEATURE_BANDWIDTH))
+    paced = pace(skb, cx);
+  if (paced != CONTINUE)
+    verdict = paced;
+  else if (verdict != CONTINUE)
     verdict = host_unparsed(cx, verdict, true);
   else if (!HAS(cx, TRANSLATING | WEIR_FEATURE_HOST_FIREWALL) || is_marked_done(cx))
     verdict = to_stack(cx);

@@ -34,7 +34,7 @@ const { LOOPBACK, NODE_PORT } = CT_FLAG;
 const { STACK, LOCAL, REDIRECT, HOST } = ACTION;
 const { PARSE, FORWARD } = STAGE;
 const SOURCE_CHECK = FEATURE.SOURCE_CHECK;
-const NO_SOURCE_CHECK = ENDPOINT_FLAG.NO_SOURCE_CHECK;
+const { LIMITED, NO_SOURCE_CHECK } = ENDPOINT_FLAG;
 const SKIP_SERVICE = META_FLAG.SKIP_SERVICE;
 
 /** Runs the hook. */
@@ -92,6 +92,7 @@ const sender = (cx: Context, tables: Tables): number => {
     return drop(cx, DROP.INVALID_SOURCE_IP, PARSE);
   }
   cx.sourceIdentity = cx.endpointIdentity;
+  cx.aggregate = (cx.endpointFlags & LIMITED) !== 0 ? cx.endpointId : 0;
   return CONTINUE;
 };
 

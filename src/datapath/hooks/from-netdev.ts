@@ -1,4 +1,4 @@
-// Hook "from-netdev": a packet arrives from outside. Frontends reachable from there, translation, local delivery.
+// Hook "from-netdev": a packet arrives from outside. Neighbours' questions, frontends, translation, local delivery.
 // Input: context with packet and meta. Output: a verdict. Walks: Cilium's nodeport_lb4 and handle_ipv4 (bpf_host.c).
 // Invariant: at most 3 conntrack probes. What goes on to a backend on another node gets this node's address (191 where that is
 // unknown); only what may be an answer to that is looked up in the NAT maps. Twin: native/bpf/hooks/from_netdev.h.
@@ -15,7 +15,9 @@ import {
   SERVICE_FLAG,
   STAGE,
 } from '../../schema/index.ts';
+import { ETHER_TYPE } from '../../wire/index.ts';
 import type { Context } from '../context.ts';
+import * as announce from '../stages/announce.ts';
 import * as connections from '../stages/conntrack.ts';
 import * as forwardStage from '../stages/forward.ts';
 import * as fragmentStage from '../stages/fragment.ts';
@@ -31,6 +33,7 @@ import * as verdicts from '../verdict.ts';
 import * as fromContainerHook from './from-container.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.
+const { answerArp, answerSolicitation, isSolicitation } = announce;
 const { conntrack, createConnection } = connections;
 const { forwardOut, toEndpoint, toStack } = forwardStage;
 const { fragment } = fragmentStage;
@@ -44,7 +47,7 @@ const { serviceFromOutside } = serviceStage;
 const { CONTINUE, drop, forwarded } = verdicts;
 const { backendAt } = fromContainerHook;
 
-const { NODE_PORT, VLAN_FILTER, MASQUERADE_V4, MASQUERADE_V6 } = FEATURE;
+const { L2_RESPONDER, NODE_PORT, VLAN_FILTER, MASQUERADE_V4, MASQUERADE_V6 } = FEATURE;
 const TRANSLATING = NODE_PORT | MASQUERADE_V4 | MASQUERADE_V6;
 const SKIP_SERVICE = META_FLAG.SKIP_SERVICE;
 const HOST_PORT = SERVICE_FLAG.HOST_PORT;
@@ -55,6 +58,7 @@ const IS_HOST = ENDPOINT_FLAG.HOST;
 const EP_FLAGS = endpointValue.at.flags >>> 2;
 const LOCAL = ACTION.LOCAL;
 const { PARSE, NAT } = STAGE;
+const ARP = ETHER_TYPE.ARP;
 /** XDP metadata: the service lookup was made there. */
 const SERVICE_DONE = 1;
 
@@ -62,6 +66,10 @@ const SERVICE_DONE = 1;
 export function fromNetdev(cx: Context, tables: Tables): number {
   let verdict = parse(cx);
   if (cx.headers.vlanCount !== 0) return leaveTagged(cx, tables);
+  if ((cx.features & L2_RESPONDER) !== 0) {
+    const answered = neighbourQuestion(cx, tables, verdict);
+    if (answered !== CONTINUE) return answered;
+  }
   if (verdict !== CONTINUE) return unparsedToHost(cx, tables, verdict);
   verdict = fragment(cx, tables);
   if (verdict !== CONTINUE) return verdict;
@@ -77,6 +85,12 @@ export function fromNetdev(cx: Context, tables: Tables): number {
   if ((cx.features & TRANSLATING) !== 0 && cx.backendId === 0) return fromTranslated(cx, tables, at);
   return at >= 0 ? toEndpoint(cx, tables, at, LOCAL) : toStack(cx);
 }
+
+/** Answers the question of a neighbour for an announced address. CONTINUE: the packet is none, or none to be answered. */
+const neighbourQuestion = (cx: Context, tables: Tables, parsed: number): number => {
+  if (cx.headers.etherType === ARP) return answerArp(cx, tables);
+  return parsed === CONTINUE && isSolicitation(cx) ? answerSolicitation(cx, tables) : CONTINUE;
+};
 
 /**
  * A tagged frame, whatever is in it, is not for pods, which would get it with its tag. With the filter on, VLANs that are not

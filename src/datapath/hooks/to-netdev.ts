@@ -1,9 +1,11 @@
 // Hook "to-netdev": a packet leaves the node. Answers of backends that no pod hook has translated back are translated here;
-// what pods send to the outside gets the node's address; what the node itself sends is policed where there is a host firewall.
+// what pods send to the outside gets the node's address, and its time to leave where a limit says so; what the node itself sends is
+// policed where there is a host firewall.
 // Input: context with packet and meta. Output: a verdict. Walks: Cilium's to_netdev and handle_nat_fwd (nodeport.h). Invariant: at
 // most 2 conntrack probes, 2 more where pods are masqueraded, 2 more for a policed host; what an earlier hook translated is left alone. Twin: native/bpf/hooks/to_netdev.h.
 import { CT_KEY, CT_STATUS, FEATURE, NAT_FLAG } from '../../schema/index.ts';
 import type { Context } from '../context.ts';
+import * as bandwidth from '../stages/bandwidth.ts';
 import * as connections from '../stages/conntrack.ts';
 import * as forwardStage from '../stages/forward.ts';
 import * as fragmentStage from '../stages/fragment.ts';
@@ -17,6 +19,7 @@ import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.
+const { pace } = bandwidth;
 const { conntrack } = connections;
 const { toStack } = forwardStage;
 const { fragment } = fragmentStage;
@@ -28,7 +31,7 @@ const { isBalanced } = serviceStage;
 const { isMarkedDone } = snat;
 const { CONTINUE } = verdicts;
 
-const { NODE_PORT, MASQUERADE_V4, MASQUERADE_V6, HOST_FIREWALL } = FEATURE;
+const { BANDWIDTH, NODE_PORT, MASQUERADE_V4, MASQUERADE_V6, HOST_FIREWALL } = FEATURE;
 const TRANSLATING = NODE_PORT | MASQUERADE_V4 | MASQUERADE_V6;
 const MASQUERADING = MASQUERADE_V4 | MASQUERADE_V6;
 const NEEDS_CT = NAT_FLAG.NEEDS_CT;
@@ -42,6 +45,11 @@ const MARK_OVERLAY = 0x0400;
 export function toNetdev(cx: Context, tables: Tables): number {
   let verdict = parse(cx);
   if (verdict !== CONTINUE) return unparsedFromHost(cx, tables, verdict);
+  // Before anything is kept of a packet that does not leave.
+  if (cx.aggregate !== 0 && (cx.features & BANDWIDTH) !== 0) {
+    verdict = pace(cx, tables);
+    if (verdict !== CONTINUE) return verdict;
+  }
   if ((cx.features & (TRANSLATING | HOST_FIREWALL)) === 0 || isMarkedDone(cx)) return toStack(cx);
   verdict = fragment(cx, tables);
   if (verdict !== CONTINUE) return verdict;

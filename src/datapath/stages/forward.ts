@@ -86,6 +86,8 @@ export function toEndpoint(cx: Context, tables: Tables, at: number, action: numb
   if ((words[at + EP_FLAGS]! & IS_HOST) !== 0) return toOwnNode(cx);
   if (!takeHop(cx)) return noHopLeft(cx);
   const ifindex = words[at + EP_IFINDEX]!;
+  // Nobody limits what stays on the node.
+  cx.aggregate = 0;
   cx.outIfindex = ifindex;
   rewriteMacs(cx, words[at + EP_MAC]!, words[at + EP_MAC + 1]!, words[at + EP_MAC + 2]!);
   if (cx.tracing !== 0) traceForward(cx, action, ifindex);

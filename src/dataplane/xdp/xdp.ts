@@ -222,6 +222,7 @@ class XdpDataplane implements Xdp {
       packet.capturedEnd = length;
     }
     meta.mark = clock[C_MARK]!;
+    meta.cb0 = clock[C_CB]!;
     meta.xdpMetadata = clock[C_XDP]!;
     meta.flags = clock[C_GSO]! >>> 16;
     return this.recordWords[0]! & 0xff;

@@ -19,6 +19,8 @@ const BASE =
   FEATURE.ICMP_FRAG_NEEDED |
   FEATURE.EVENTS |
   FEATURE.CT_ACCOUNTING |
+  FEATURE.L2_RESPONDER |
+  FEATURE.BANDWIDTH |
   FEATURE.NODE_PORT;
 /** Every feature. */
 export const ALL_FEATURES = Object.values(FEATURE).reduce((all, bit) => all | bit, 0);
@@ -74,7 +76,14 @@ export function featuresOf(seed: number, number: number): number {
     case 5:
       return (
         (BASE | FEATURE.TUNNEL | FEATURE.MASQUERADE_V4 | FEATURE.MASQUERADE_V6 | FEATURE.HOST_FIREWALL) &
-        ~(FEATURE.SOURCE_CHECK | FEATURE.NODE_PORT | FEATURE.EVENTS | FEATURE.CT_ACCOUNTING)
+        ~(
+          FEATURE.SOURCE_CHECK |
+          FEATURE.NODE_PORT |
+          FEATURE.EVENTS |
+          FEATURE.CT_ACCOUNTING |
+          FEATURE.L2_RESPONDER |
+          FEATURE.BANDWIDTH
+        )
       );
     default:
       return flipped(new Random(seed, 0xfea, number), BASE);

@@ -35,6 +35,8 @@ export function randomWorld(random: Random, features: number, given?: Cast): Ran
   addServices(random, cast, entries);
   addRoutes(random, cast, entries);
   addNodes(random, cast, entries);
+  addAnnouncements(random, cast, entries);
+  addLimits(random, entries);
   for (const id of [5, 100, 4095])
     if (random.chance(30)) entries.push({ map: 'vlans', key: { id }, value: { present: 1 } });
   return { cast, config, entries };
@@ -69,6 +71,7 @@ function addEndpoints(random: Random, cast: Cast, entries: WorldEntry[]): void {
         (host ? ENDPOINT_FLAG.HOST : 0) |
         (random.chance(10) ? ENDPOINT_FLAG.NO_SOURCE_CHECK : 0) |
         (random.chance(3) ? ENDPOINT_FLAG.HOST : 0) |
+        (random.chance(14) ? ENDPOINT_FLAG.LIMITED : 0) |
         (random.chance(3) ? random.u32() & 0x6 : 0),
       mac: mac(random),
       nodeMac: mac(random),
@@ -142,6 +145,32 @@ function addNodes(random: Random, cast: Cast, entries: WorldEntry[]): void {
     if (address.length === 4)
       entries.push({ map: 'noMasquerade4', key: { prefixLength: bits, address: be32(masked) }, value });
     else entries.push({ map: 'noMasquerade6', key: { prefixLength: bits, address: masked }, value });
+  }
+}
+
+/** Addresses that interfaces answer for: frontends', and of others. The MAC is mostly the one that frames are sent to. */
+function addAnnouncements(random: Random, cast: Cast, entries: WorldEntry[]): void {
+  const all = [...cast.frontends.map(({ address }) => address), ...cast.outside, ...cast.hosts.map((h) => h.address)];
+  for (const address of all) {
+    for (const ifindex of [3, 4, 0]) {
+      if (random.chance(30)) continue;
+      const value = { mac: random.chance(70) ? Uint8Array.of(2, 0, 0, 0, 0, 2) : mac(random) };
+      if (address.length === 4) entries.push({ map: 'announced4', key: { address: be32(address), ifindex }, value });
+      else entries.push({ map: 'announced6', key: { address, ifindex }, value });
+    }
+  }
+}
+
+/** Limits of endpoints, from a byte a second to more than any device has, and when their last packets were to leave. */
+function addLimits(random: Random, entries: WorldEntry[]): void {
+  for (let endpointId = 0; endpointId < 12; endpointId++) {
+    if (random.chance(20)) continue;
+    const bytesPerSecond = random.pick([0n, 1n, 50n, 100n, 300n, 1000n, 125000n, 0x100000005n, 0x1fffffffffffffn]);
+    const horizon = random.pick([0n, 1n, 1000000000n, 2000000000n, 2000000000n, 60000000000n, 0x1fffffffffffffn]);
+    entries.push({ map: 'limits', key: { endpointId }, value: { bytesPerSecond, horizon } });
+    const seconds = random.pick([0, 0, 1, 2, -1, -60, 0x7fffffff, -0x80000000]);
+    const nanoseconds = random.chance(10) ? random.u32() : random.below(1_000_000_000);
+    entries.push({ map: 'departures', key: { endpointId }, value: { seconds, nanoseconds } });
   }
 }
 

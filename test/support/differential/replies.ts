@@ -3,7 +3,7 @@
 // Invariant: addresses and ports come out of the frame itself, so that what the datapath translated is what is answered.
 import { Headers, parseFrame, WIRE } from '../../../src/wire/index.ts';
 import { four, type Family, ICMP, ICMPV6, SCTP, six, TCP, UDP } from './cast.ts';
-import { type FrameSpec, PLAIN } from './frame.ts';
+import { frame, type FrameSpec, PLAIN } from './frame.ts';
 import type { Random } from './random.ts';
 
 const h = new Headers();
@@ -106,8 +106,59 @@ export function neighbourFrame(random: Random, source: Uint8Array, destination: 
 
 /** An ARP frame. */
 export function arpFrame(random: Random): Uint8Array {
-  const out = random.fill(new Uint8Array(random.pick([42, 60])));
-  out.set([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, random.pick([1, 2])]);
-  out.set(four(10, 0, 1, 1), 28);
+  return arpQuestion(random, four(10, 0, 1, 1), random.fill(new Uint8Array(4)));
+}
+
+/** Stations that questions are sent to, and that send them. */
+const askedMac = (random: Random): number[] =>
+  random.pick([
+    [0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+    [2, 0, 0, 0, 0, 2],
+    [2, 0, 0, 0, 0, 2],
+    [2, 0, 0, 0, 0, 3],
+    [0x33, 0x33, 0xff, 0, 0, 1],
+  ]);
+const askingMac = (random: Random): number[] => [random.chance(6) ? 3 : 2, 0, 0, 0, 0, random.pick([1, 1, 2])];
+
+/** Who has `target`? Mostly a sound request, at times what looks like one. */
+export function arpQuestion(random: Random, sender: Uint8Array, target: Uint8Array): Uint8Array {
+  const out = random.fill(new Uint8Array(random.pick([42, 42, 60, 41, 30])));
+  const fixed = [8, 6, 0, 1, 8, 0, 6, 4, 0, random.pick([1, 1, 1, 2])];
+  if (random.chance(8)) fixed[random.below(fixed.length)] = random.pick([0, 1, 2, 8]);
+  const from = askingMac(random);
+  const message = [...askedMac(random), ...from, ...fixed, ...(random.chance(80) ? from : askingMac(random))];
+  const asks = [
+    ...(random.chance(8) ? four(0, 0, 0, 0) : random.chance(8) ? target : sender),
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    ...target,
+  ];
+  [...message, ...asks].forEach((byte, i) => (out[i] = byte));
+  return out;
+}
+
+/** A neighbour solicitation for `target`, as sound as the request above. */
+export function solicitation(random: Random, sender: Uint8Array, target: Uint8Array): Uint8Array {
+  const group = Uint8Array.of(0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, target[13]!, target[14]!, target[15]!);
+  const wrong = Uint8Array.of(0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
+  const option = random.pick([[1, 1, 2, 0, 0, 0, 0, 1], [], [1, 1, 2, 0, 0, 0, 0, 1, 14, 1, 1, 2, 3, 4, 5, 6]]);
+  const source = random.chance(25) ? new Uint8Array(16) : random.chance(8) ? target : random.chance(5) ? wrong : sender;
+  const out = frame({
+    ...PLAIN,
+    source,
+    destination: random.chance(75) ? group : random.pick([target, target, wrong, sender]),
+    protocol: ICMPV6,
+    type: random.chance(95) ? 135 : 136,
+    code: random.chance(4) ? 1 : 0,
+    ttl: random.chance(94) ? 255 : 64,
+    payload: Uint8Array.from([...target, ...option]).subarray(0, random.chance(95) ? 32 : 12),
+    extensions: random.chance(5) ? [60] : [],
+    padding: random.chance(10) ? 5 : 0,
+  });
+  out.set([...askedMac(random), ...askingMac(random)]);
   return out;
 }

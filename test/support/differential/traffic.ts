@@ -4,7 +4,7 @@
 // first packet's.
 import { ACTION, FEATURE, HOOK, META_FLAG } from '../../../src/schema/index.ts';
 import { identityMark } from '../../../src/datapath/stages/identity.ts';
-import { type Cast, CLIENT_PORTS, type Family, familyOf, TCP, UDP } from './cast.ts';
+import { type Cast, CLIENT_PORTS, everyone, type Family, familyOf, ofFamily, TCP, UDP } from './cast.ts';
 import { change } from './changes.ts';
 import { frame, type FrameSpec, PLAIN, transport } from './frame.ts';
 import { fitting, mutated, networkOffset, noise } from './mutate.ts';
@@ -16,6 +16,7 @@ import {
   ACK,
   answer,
   arpFrame,
+  arpQuestion,
   ends,
   FIN,
   icmpError,
@@ -24,6 +25,7 @@ import {
   payload,
   PSH,
   RST,
+  solicitation,
   SYN,
 } from './replies.ts';
 import { type MetaValues, NO_META, type Outcome, type PacketStep, type Step } from './step.ts';
@@ -190,7 +192,8 @@ export class Traffic {
     if (n < 78) return this.again();
     if (n < 83) return { ...this.entering(this.anyFrame()), hook: random.pick(HOOKS) };
     if (n < 91) return this.entering(mutated(random, this.anyFrame(), this.anyFrame()));
-    if (n < 95) return this.error();
+    if (n < 94) return this.error();
+    if (n < 96) return this.question();
     return this.odd();
   }
 
@@ -218,7 +221,9 @@ export class Traffic {
     const spec = leavingFlow(random, this.cast, this.family());
     if (this.flows.length < 8) this.flows.push(spec);
     const sent = this.sent(spec);
-    return random.chance(70) ? { ...sent, hook: HOOK.TO_NETDEV } : sent;
+    if (!random.chance(70)) return sent;
+    const limited = random.chance(35) ? random.below(12) : 0;
+    return { ...sent, hook: HOOK.TO_NETDEV, meta: { ...sent.meta, cb: [limited, 0, 0, 0, 0] } };
   }
 
   /** The opener of a connection goes on: next segments, the same again. */
@@ -311,6 +316,18 @@ export class Traffic {
     const { random, cast } = this;
     const spec = icmpError(random, this.anyFrame(), [...cast.outside, ...cast.remotes]);
     return spec === undefined ? this.fresh() : this.entering(frame(spec));
+  }
+
+  /** Somebody on a node's link asks who has an address. */
+  private question(): Pending {
+    const { random, cast } = this;
+    const family = this.family();
+    const fronts = cast.frontends.filter((front) => front.family === family).map(({ address }) => address);
+    const target = ofFamily(random, random.chance(80) && fronts.length > 0 ? fronts : everyone(cast), family);
+    const sender = ofFamily(random, [...cast.outside, ...cast.remotes], family);
+    const bytes = family === 4 ? arpQuestion(random, sender, target) : solicitation(random, sender, target);
+    const hook = random.chance(94) ? HOOK.FROM_NETDEV : random.pick(HOOKS);
+    return { hook, bytes, meta: { ...NO_META, ifindex: random.pick([3, 3, 3, 4, 0]) } };
   }
 
   private odd(): Pending {

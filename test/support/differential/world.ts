@@ -86,9 +86,10 @@ const SECONDS: readonly string[] = [
   'lastSeen',
   'lastTopUp',
   'created',
+  'seconds',
 ];
 const TIMED = new Map<StoredMapName, readonly string[]>(
-  STORED.filter((name) => specOf(name).kind === 'lru-hash').map((name) => [
+  STORED.filter((name) => specOf(name).kind === 'lru-hash' || name === 'departures').map((name) => [
     name,
     specOf(name)
       .value.fields.map((field) => field.name)
