@@ -49,11 +49,15 @@ INLINE bool is_question(const struct weir_context *cx, int verdict) {
           cx->icmp_type == NDP_SOLICITATION);
 }
 
-/* From one station, to the interface itself or to a group. */
+INLINE bool is_own_mac(const __u16 *at, const p16 *mac) {
+  return at[0] == mac[0] && at[1] == mac[1] && at[2] == mac[2];
+}
+
+/* From another station, to the interface itself or to a group. */
 INLINE bool may_answer_station(const __u16 *link, const p16 *mac) {
-  if (link[3] & 1)
+  if ((link[3] & 1) || is_own_mac(link + 3, mac))
     return false;
-  return (link[0] & 1) || (link[0] == mac[0] && link[1] == mac[1] && link[2] == mac[2]);
+  return (link[0] & 1) || is_own_mac(link, mac);
 }
 
 INLINE int answered_neighbour(struct weir_context *cx, const __u16 *link) {

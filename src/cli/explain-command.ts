@@ -126,6 +126,7 @@ async function explain(path: string, options: ExplainOptions): Promise<void> {
         state: world.state,
         rulesOf: world.rulesOf,
         masquerade: world.masquerade,
+        interfaces: world.interfaces,
         ...(world.node === undefined ? {} : { node: world.node }),
         ...world.payloads,
         at: options.at,

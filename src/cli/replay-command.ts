@@ -99,6 +99,7 @@ async function run(paths: readonly string[], options: ReplayCommandOptions): Pro
           state: world.state,
           rulesOf: world.rulesOf,
           masquerade: world.masquerade,
+          interfaces: world.interfaces,
           ...(world.node === undefined ? {} : { node: world.node }),
           ...world.payloads,
           at: options.at,

@@ -34,6 +34,8 @@ export interface World<D extends Dataplane = Dataplane> {
   readonly masquerade: { readonly ipv4: boolean; readonly ipv6: boolean };
   /** The node that the dataplane was compiled for: that of a topology; undefined: the whole cluster. */
   readonly node: string | undefined;
+  /** Interfaces of that node by name. */
+  readonly interfaces: ReadonlyMap<string, number>;
   /** What looks into redirected connections, and what takes up DNS answers; where policies ask for either. */
   readonly payloads: Payloads;
   /** Lines for stderr. */
@@ -78,6 +80,7 @@ export async function loadInto<D extends Dataplane>(
       identityName: () => undefined,
       masquerade,
       node: undefined,
+      interfaces: new Map(),
       payloads: {},
       warnings,
     };
@@ -100,6 +103,7 @@ export async function loadInto<D extends Dataplane>(
     identityName: (identity) => compiled.names.identities.get(identity)?.join(', '),
     masquerade,
     node: cluster.node,
+    interfaces: cluster.interfaces,
     payloads: await readPayloads(state, compiled, cluster.compile, dataplane),
     warnings,
   };
@@ -114,6 +118,8 @@ export interface CompiledCluster {
   readonly config: Config;
   /** The node that was compiled for: that of a topology. */
   readonly node: string | undefined;
+  /** Interfaces of that node by name. */
+  readonly interfaces: ReadonlyMap<string, number>;
   /** Warnings of everything that was read, as lines for stderr. */
   readonly warnings: string[];
   /** The same, to be told otherwise. */
@@ -143,9 +149,11 @@ export async function compileCluster(options: ClusterOptions, choices: CompileCh
   const local = await readLocal(options, read, problems);
   const warnings = settle(problems);
   const compiler = new Compiler(config, { semantics: options.semantics, ...local });
-  const { node } = local;
+  const { node, topology } = local;
+  const interfaces = new Map(topology?.interfaces.map(({ name, ifindex }) => [name, ifindex]));
   const compile = (other: ClusterState): Compiled => compiler.compile(other);
-  if (read === undefined) return { state: undefined, compiled: undefined, compile, config, node, warnings, problems };
+  if (read === undefined)
+    return { state: undefined, compiled: undefined, compile, config, node, interfaces, warnings, problems };
   if (options.node !== undefined && !read.nodes.some(({ name }) => name === options.node)) {
     throw new CommandFailure(`--node ${options.node}: the manifests hold no such node`);
   }
@@ -154,7 +162,7 @@ export async function compileCluster(options: ClusterOptions, choices: CompileCh
   const found = [...compiled.problems, ...(await inspectedProblems(compiled))];
   problems.push(...found);
   if (choices.tolerant !== true) warnings.push(...settle(found));
-  return { state, compiled, compile, config, node, warnings, problems };
+  return { state, compiled, compile, config, node, interfaces, warnings, problems };
 }
 
 /** A topology and its node, where one is given. The node: the topology's own, `--node`, the only one of the cluster. */
@@ -194,7 +202,8 @@ async function readConfig(
     else valuesText = read.text;
   }
   const named = [valuesText, ...(options.set ?? [])].some((text) => text?.includes('labels') === true);
-  if (named || state?.ciliumConfig?.data.has('labels') === true) await loadLabelExpressions();
+  const patterns = state?.l2AnnouncementPolicies.some(({ interfaces }) => interfaces.length > 0) === true;
+  if (named || patterns || state?.ciliumConfig?.data.has('labels') === true) await loadLabelExpressions();
   const resolved = resolveConfig({
     ...(state?.ciliumConfig === undefined ? {} : { configMap: state.ciliumConfig }),
     ...(valuesText === undefined ? {} : { valuesText }),

@@ -2,6 +2,8 @@
 // Output: Compiled. Invariant: pure; equal states give equal content in any input order; what is allocated (identities,
 // numbers, cookies, epochs) is kept by the Compiler from one compile to the next.
 import { configKey, configValue, MAPS, presence, vlanKey } from '../schema/index.ts';
+import { buildAnnouncements } from './announcements.ts';
+import { readLimits } from './bandwidth.ts';
 import { ClusterPlane, type ClusterParts } from './cluster-plane.ts';
 import type { Config } from './config/index.ts';
 import { type DesiredMap, MapBuilder } from './desired-map.ts';
@@ -27,6 +29,9 @@ import type { ClusterState } from './state.ts';
 export type CompiledMapName =
   | 'config'
   | 'vlans'
+  | 'announced4'
+  | 'announced6'
+  | 'limits'
   | 'services4'
   | 'services6'
   | 'backends4'
@@ -79,6 +84,8 @@ export type ClusterMaps = { readonly [M in Exclude<CompiledMapName, ServiceMapNa
 export interface CompiledCluster {
   readonly maps: ClusterMaps;
   readonly problems: readonly Problem[];
+  /** Those of announcements, which may be worked out again alone. */
+  readonly announcementProblems: readonly Problem[];
   readonly view: IdentityView;
   readonly namedRules: readonly NamedRule[];
   readonly policies: NormalPolicies;
@@ -146,7 +153,7 @@ export class Compiler {
     const settings = settingsOf(this.config, state, this.options);
     const cluster = this.compileCluster(state, settings);
     const { view } = cluster;
-    const problems = [...cluster.problems];
+    const problems = [...cluster.problems, ...cluster.announcementProblems];
 
     const { services } = this;
     services.configure(settings);
@@ -159,9 +166,9 @@ export class Compiler {
 
     // In the order in which people read them: services before what translates sources.
     const { config, nodes4, nodes6, noMasquerade4, noMasquerade6, ...rest } = cluster.maps;
-    const { routes4, routes6, neighbours4, neighbours6, ...others } = rest;
+    const { routes4, routes6, neighbours4, neighbours6, announced4, announced6, limits, ...others } = rest;
     const nat = { nodes4, nodes6, noMasquerade4, noMasquerade6 };
-    const forwarding = { routes4, routes6, neighbours4, neighbours6 };
+    const forwarding = { routes4, routes6, neighbours4, neighbours6, announced4, announced6, limits };
     const maps: DesiredMaps = { ...others, ...services.content(), ...nat, ...forwarding, config };
     problems.push(...capacityProblems(Object.values(maps)));
     if (hasErrors(problems)) this.parts = undefined;
@@ -211,7 +218,8 @@ export class Compiler {
     const compiler = new PolicyCompiler(view, normal, settings, this.provenance, problems);
     const hosts = hostSubjects(view.nodes, settings);
     const policies = compiler.compile([...pods, ...hosts], this.endpointNumbers.policies);
-    const endpoints = buildEndpoints(pods, hosts, policies, view.labels, this.endpointNumbers);
+    const limits = readLimits(pods, settings, problems);
+    const endpoints = buildEndpoints(pods, hosts, policies, view.labels, this.endpointNumbers, limits);
     if (endpoints.refused > 0) complain(`no room for ${endpoints.refused} more endpoints: at most 65535`);
 
     const seed = parseMaglevSeed(settings.maglevSeed);
@@ -221,6 +229,7 @@ export class Compiler {
     const seeds: MaglevSeed = typeof seed === 'string' ? { murmur: 0, hash4: 0, hash6: 0 } : seed;
     for (const message of sizeProblems(this.config)) complain(message);
 
+    const announcements = buildAnnouncements(state, settings);
     const maps = {
       ...buildIpcache(view.addresses, this.endpointNumbers),
       ...buildPolicies(policies.blocks),
@@ -229,17 +238,20 @@ export class Compiler {
       ...buildNatTables(view.nodes, settings, complain),
       ...buildRouteTables(view.nodes, view.pods, settings),
       vlans: vlanMap(settings),
+      limits: endpoints.limits,
+      ...announcements.maps,
       config: configMap(settings, seeds, this.endpointNumbers.globalEpoch, node?.id ?? 0),
     };
     const { identityNumbers, endpointNumbers } = this;
     const config = maps.config.valueAt(0);
     this.parts =
-      hasErrors(problems) || settings.topology !== undefined || settings.hostFirewall
+      hasErrors(problems) || settings.topology !== undefined || settings.hostFirewall || settings.bandwidthManager
         ? undefined
         : { state, settings, view, demand, compiler, policies, local: pods, identityNumbers, endpointNumbers, config };
     return {
       maps,
       problems,
+      announcementProblems: announcements.problems,
       view,
       namedRules: policies.names,
       policies: normal,
@@ -249,8 +261,8 @@ export class Compiler {
   }
 
   /**
-   * A plane that goes on from the last compile, pod by pod; undefined where pods depend on each other, have routes, or the
-   * compile had errors.
+   * A plane that goes on from the last compile, pod by pod; undefined where pods depend on each other, have routes or limits, or
+   * the compile had errors.
    * It shares this compiler's numbers: the next compile ends it.
    */
   plane(): ClusterPlane | undefined {

@@ -4,6 +4,7 @@
 // but for numbers; services cost what a change touches, everything else is compiled whole when it changes.
 import type { MapWrite } from '../maps/map-write.ts';
 import type { MapSpec } from '../schema/index.ts';
+import { buildAnnouncements, concernsAnnouncements } from './announcements.ts';
 import { Compiler, type ClusterMaps, type CompiledMapName, type DesiredMaps } from './compile.ts';
 import type { Config } from './config/index.ts';
 import { type DesiredMap, MapBuilder } from './desired-map.ts';
@@ -32,7 +33,17 @@ import {
 } from './service/rows.ts';
 import { type CompileOptions, type CompileSettings, settingsOf } from './settings.ts';
 import { readStateFile } from './state-file.ts';
-import { type ClusterObject, type ClusterState, emptyFacts, emptyState, type Facts } from './state.ts';
+import {
+  type AnnouncementLease,
+  type ClusterObject,
+  type ClusterState,
+  emptyFacts,
+  emptyState,
+  type Facts,
+  type L2AnnouncementPolicy,
+  type Node,
+  type Service,
+} from './state.ts';
 
 /** What is to be done, and what is wrong. With an error among the problems there may be writes that do not fit. */
 export interface Settled {
@@ -65,6 +76,8 @@ export class Controller {
   /** Objects that `ipv6.enabled: auto` takes as a reason. */
   private readonly ipv6 = new Set<string>();
   private facts: Facts = emptyFacts();
+  private announcementsDirty = false;
+  private announcementProblems: readonly Problem[] = [];
 
   constructor(config: Config, options: CompileOptions = {}, provenance?: Provenance) {
     this.config = config;
@@ -84,6 +97,7 @@ export class Controller {
     if (known === undefined) this.objects.set(object.kind, (known = new Map()));
     known.set(controlKey(object), object);
     if (isServiceObject(object)) this.compiler.feed.upsert(object);
+    if (concernsAnnouncements(object.kind)) this.announcementsDirty = true;
     if (this.countIpv6(object, true) || this.concernsCluster(object)) this.clusterDirty = true;
   }
 
@@ -94,6 +108,7 @@ export class Controller {
     if (object === undefined) return;
     known!.delete(key);
     if (isServiceKind(kind)) this.compiler.feed.remove(kind, key);
+    if (concernsAnnouncements(kind)) this.announcementsDirty = true;
     if (this.countIpv6(object, false) || this.concernsCluster(object)) this.clusterDirty = true;
   }
 
@@ -154,20 +169,28 @@ export class Controller {
   settle(): Settled {
     const changes = new Map<CompiledMapName, MapChanges>();
     if (this.clusterDirty) this.settleCluster(changes);
+    else if (this.announcementsDirty) this.settleAnnouncements(changes);
     const { services } = this;
     this.compiler.feed.tellNodes(this.settings, (name) => this.nodeNumbers.get(name) ?? 0);
     for (const [map, own] of services.settle()) changes.set(map, own);
-    const problems = [...this.clusterProblems, ...services.problems(), ...this.capacity()];
+    const problems = [
+      ...this.clusterProblems,
+      ...this.announcementProblems,
+      ...services.problems(),
+      ...this.capacity(),
+    ];
     return { writes: this.ordered(changes), problems };
   }
 
   private settleCluster(changes: Map<CompiledMapName, MapChanges>): void {
     const state = this.state();
     const settings = settingsOf(this.config, state, this.options);
-    const { maps, problems, view } = this.compiler.compileCluster(state, settings);
+    const { maps, problems, announcementProblems, view } = this.compiler.compileCluster(state, settings);
     this.clusterProblems = problems;
+    this.announcementProblems = announcementProblems;
     if (hasErrors(problems)) return;
     this.clusterDirty = false;
+    this.announcementsDirty = false;
     this.settings = settings;
     this.services.configure(settings);
     for (const name of Object.keys(maps) as (keyof ClusterMaps)[])
@@ -178,6 +201,25 @@ export class Controller {
       numbers.size === this.nodeNumbers.size && [...numbers].every(([n, id]) => this.nodeNumbers.get(n) === id);
     this.nodeNumbers = numbers;
     if (!same) this.services.renumberNodes();
+  }
+
+  /** Services come and go without the rest of the cluster: what of them is announced is worked out apart. */
+  private settleAnnouncements(changes: Map<CompiledMapName, MapChanges>): void {
+    this.announcementsDirty = false;
+    if (this.cluster === undefined || !this.settings.l2Announcements) return;
+    const { maps, problems } = buildAnnouncements(
+      {
+        services: this.all<Service>('Service'),
+        nodes: this.all<Node>('Node'),
+        l2AnnouncementPolicies: this.all<L2AnnouncementPolicy>('CiliumL2AnnouncementPolicy'),
+        leases: this.all<AnnouncementLease>('Lease'),
+      },
+      this.settings,
+    );
+    this.announcementProblems = problems;
+    for (const name of ['announced4', 'announced6'] as const)
+      changes.set(name, changesOf(this.cluster[name], maps[name]));
+    this.cluster = { ...this.cluster, ...maps };
   }
 
   private capacity(): Problem[] {
@@ -235,7 +277,7 @@ export class Controller {
 
   /** Whether an object matters to more than services. */
   private concernsCluster(object: ClusterObject): boolean {
-    if (object.kind === 'Service') return false;
+    if (['Service', 'CiliumL2AnnouncementPolicy', 'Lease'].includes(object.kind)) return false;
     if (object.kind === 'EndpointSlice') {
       if (object.namespace === 'default' && object.serviceName === 'kubernetes') return true;
       return object.endpoints.some(({ nodeName }) => nodeName !== undefined && this.isNewNode(nodeName));
@@ -259,9 +301,12 @@ export class Controller {
     return true;
   }
 
+  private all<T extends ClusterObject>(kind: T['kind']): T[] {
+    return [...(this.objects.get(kind)?.values() ?? [])] as T[];
+  }
+
   private state(): ClusterState {
-    const of = <T extends ClusterObject>(...kinds: T['kind'][]): T[] =>
-      kinds.flatMap((kind) => [...(this.objects.get(kind)?.values() ?? [])] as T[]);
+    const of = <T extends ClusterObject>(...kinds: T['kind'][]): T[] => kinds.flatMap((kind) => this.all<T>(kind));
     return {
       ...emptyState(),
       facts: this.facts,
@@ -276,6 +321,8 @@ export class Controller {
       ciliumEndpoints: of('CiliumEndpoint'),
       ciliumIdentities: of('CiliumIdentity'),
       ciliumCIDRGroups: of('CiliumCIDRGroup'),
+      l2AnnouncementPolicies: of('CiliumL2AnnouncementPolicy'),
+      leases: of('Lease'),
     };
   }
 }
@@ -294,6 +341,8 @@ const OBJECT_LISTS = [
   'ciliumEndpoints',
   'ciliumIdentities',
   'ciliumCIDRGroups',
+  'l2AnnouncementPolicies',
+  'leases',
 ] as const satisfies readonly (keyof ClusterState)[];
 
 /** Whether `ipv6.enabled: auto` takes this as a reason. */

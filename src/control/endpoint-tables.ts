@@ -14,6 +14,7 @@ import {
   policyMeta,
   policyMetaKey,
 } from '../schema/index.ts';
+import { buildLimits, type Limits } from './bandwidth.ts';
 import { DesiredMap, MapBuilder } from './desired-map.ts';
 import type { AddressIdentity, IdentityView, PodIdentity } from './identity.ts';
 import { objectKey } from './pods.ts';
@@ -91,6 +92,7 @@ export function endpointRows(
   endpointId: number,
   policyId: number,
   epoch: number,
+  flags = 0,
 ): (MapRow & { readonly family: 4 | 6 })[] {
   return pod.identities.map(({ address, identity }) => ({
     family: address.family,
@@ -105,7 +107,7 @@ export function endpointRows(
       identity,
       policyId,
       epoch,
-      flags: 0,
+      flags,
       mac: NO_MAC,
       nodeMac: NO_MAC,
     }),
@@ -150,7 +152,13 @@ export function buildEndpoints(
   policies: CompiledPolicies,
   labels: IdentityView['labels'],
   numbers: EndpointNumbers,
-): { readonly endpoints4: DesiredMap; readonly endpoints6: DesiredMap; readonly refused: number } {
+  limits: Limits,
+): {
+  readonly endpoints4: DesiredMap;
+  readonly endpoints6: DesiredMap;
+  readonly limits: DesiredMap;
+  readonly refused: number;
+} {
   const generation = ++numbers.generation;
   const live = new Map([...labels].map(([identity, { text }]) => [identity, text]));
   const stays = (identity: number): boolean => numbers.live.get(identity) === live.get(identity);
@@ -176,7 +184,8 @@ export function buildEndpoints(
   pods.forEach((pod, i) => {
     const at = place(objectKey(pod.pod), i);
     if (at === undefined) return;
-    for (const { family, key, value } of endpointRows(pod, ...at)) (family === 4 ? four : six).set(key, value);
+    const flags = limits.has(objectKey(pod.pod)) ? ENDPOINT_FLAG.LIMITED : 0;
+    for (const { family, key, value } of endpointRows(pod, ...at, flags)) (family === 4 ? four : six).set(key, value);
   });
   const taken = new Set<string>();
   hosts.forEach((host, i) => {
@@ -191,7 +200,8 @@ export function buildEndpoints(
   numbers.epochs = epochs;
   numbers.live = live;
   numbers.blocks = new Map(policies.blocks.map((block) => [block.policyId, block]));
-  return { endpoints4: four.finish(), endpoints6: six.finish(), refused: refused.length };
+  const limited = buildLimits(limits, (key) => ids.get(key));
+  return { endpoints4: four.finish(), endpoints6: six.finish(), limits: limited, refused: refused.length };
 }
 
 /**

@@ -70,6 +70,22 @@ const DEFAULTS: readonly LabelPattern[] = [
 
 let engine: typeof RE2JS | undefined;
 
+/**
+ * Whether an expression is found anywhere in a text, as Go's regexp.MatchString says; else what is wrong with it. Plain words need
+ * no RE2.
+ */
+export function matchesExpression(expression: string, text: string): boolean | string {
+  if (/^[\w/-]*$/.test(expression)) return text.includes(expression);
+  if (/^\^[\w/-]*\$$/.test(expression)) return text === expression.slice(1, -1);
+  if (expression.length > MOST_EXPRESSION) return `longer than ${MOST_EXPRESSION} characters`;
+  if (engine === undefined) return 'an expression, and loadLabelExpressions() was not called';
+  try {
+    return engine.compile(expression).matcher(text).find();
+  } catch (cause) {
+    return cause instanceof Error ? cause.message : 'no expression';
+  }
+}
+
 /** Loads RE2 for label filters that are more than plain text; without it they are refused. */
 export async function loadLabelExpressions(): Promise<void> {
   engine ??= (await import('re2js')).RE2JS;

@@ -105,6 +105,10 @@ export interface CompileSettings {
   /** `ipMasqAgent.enabled`, and what it exempts: prefixes in text. */
   readonly masqueradeAgent: boolean;
   readonly masqueradeExempt: readonly string[];
+  /** `l2announcements.enabled` */
+  readonly l2Announcements: boolean;
+  /** `bandwidthManager.enabled` */
+  readonly bandwidthManager: boolean;
 }
 
 /** How a compile is asked for, besides the configuration. */
@@ -174,6 +178,8 @@ export function settingsOf(config: Config, state: ClusterState, options: Compile
     nativeRouting: [config.ipv4NativeRoutingCIDR, config.ipv6NativeRoutingCIDR].filter((text) => text !== ''),
     masqueradeAgent: config['ipMasqAgent.enabled'],
     masqueradeExempt: exemptByAgent(config),
+    l2Announcements: config['l2announcements.enabled'],
+    bandwidthManager: config['bandwidthManager.enabled'],
     ...encapsulation(config, state, options.node),
     ...routerAddresses(state, options.node),
   };
@@ -268,6 +274,8 @@ export function featureBits(settings: CompileSettings): number {
   if (settings.hostFirewall) bits |= FEATURE.HOST_FIREWALL;
   if (settings.masquerade4) bits |= FEATURE.MASQUERADE_V4;
   if (settings.masquerade6) bits |= FEATURE.MASQUERADE_V6;
+  if (settings.l2Announcements) bits |= FEATURE.L2_RESPONDER;
+  if (settings.bandwidthManager) bits |= FEATURE.BANDWIDTH;
   return bits >>> 0;
 }
 

@@ -1,7 +1,7 @@
 // ClusterState: the manifests as loaded, as plain read-only data. In: nothing (types and two constructors of empty values).
 // Out: what the compiler, the lint and the printers read. Invariant: normalised where the API server would have filled
 // a default, but "absent" (undefined) and "empty" ([]) of lists in policies stay apart, because they mean different things.
-import type { AdminPolicy, CiliumPolicy, NetworkPolicy } from './state-policy.ts';
+import type { AdminPolicy, CiliumPolicy, LabelSelector, NetworkPolicy } from './state-policy.ts';
 
 export type * from './state-policy.ts';
 
@@ -249,6 +249,26 @@ export interface CiliumCIDRGroup extends ObjectBase {
   readonly externalCIDRs: readonly LocatedPrefix[];
 }
 
+/** cilium.io CiliumL2AnnouncementPolicy: which Services' addresses which nodes announce, and where. */
+export interface L2AnnouncementPolicy extends ObjectBase {
+  readonly kind: 'CiliumL2AnnouncementPolicy';
+  /** undefined: every Service. */
+  readonly serviceSelector?: LabelSelector;
+  /** undefined: every node. */
+  readonly nodeSelector?: LabelSelector;
+  /** Expressions (RE2) over names of interfaces; empty: all. */
+  readonly interfaces: readonly string[];
+  readonly externalIPs: boolean;
+  readonly loadBalancerIPs: boolean;
+}
+
+/** coordination.k8s.io Lease of a Service's announcement, `cilium-l2announce-NAMESPACE-NAME`. */
+export interface AnnouncementLease extends NamespacedBase {
+  readonly kind: 'Lease';
+  /** The node that announces; undefined: nobody does yet. */
+  readonly holder?: string;
+}
+
 /** A prefix with its place. */
 export interface LocatedPrefix extends IpPrefix, Located {}
 
@@ -265,7 +285,9 @@ export type ClusterObject =
   | CiliumPolicy
   | CiliumEndpoint
   | CiliumIdentity
-  | CiliumCIDRGroup;
+  | CiliumCIDRGroup
+  | L2AnnouncementPolicy
+  | AnnouncementLease;
 
 /** The `cilium-config` ConfigMap where the manifests hold one. */
 export interface CiliumConfigMap extends Located {
@@ -299,6 +321,9 @@ export interface ClusterState {
   readonly ciliumEndpoints: readonly CiliumEndpoint[];
   readonly ciliumIdentities: readonly CiliumIdentity[];
   readonly ciliumCIDRGroups: readonly CiliumCIDRGroup[];
+  readonly l2AnnouncementPolicies: readonly L2AnnouncementPolicy[];
+  /** Of announcements only. */
+  readonly leases: readonly AnnouncementLease[];
   readonly ciliumConfig?: CiliumConfigMap;
   /** `apiVersion/kind` that Weir does not read → how many objects of it were met. */
   readonly unknownKinds: ReadonlyMap<string, number>;
@@ -325,6 +350,8 @@ export function emptyState(): ClusterState {
     ciliumEndpoints: [],
     ciliumIdentities: [],
     ciliumCIDRGroups: [],
+    l2AnnouncementPolicies: [],
+    leases: [],
     unknownKinds: new Map(),
     facts: emptyFacts(),
   };

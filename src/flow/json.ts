@@ -65,6 +65,8 @@ function jsonText(record: FlowRecord, texts: JsonTexts): string {
   t += `,"by":${texts.list(record.by)}`;
   if (!flow) {
     if (record.l7 !== undefined) t += `,"l7":[${record.l7.map(requestText).join(',')}]`;
+    if (record.departure !== undefined) t += `,"departure":"${isoTime(record.departure)}"`;
+    if (record.answered === true) t += ',"answered":true';
     return `${t},"bytes":${record.bytes}}`;
   }
   const { packets, bytes, verdicts, requests } = record;

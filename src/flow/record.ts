@@ -137,6 +137,10 @@ export interface PacketRecord extends FlowFacts {
   readonly number: number;
   /** Bytes on the wire. */
   readonly bytes: number;
+  /** When a bandwidth limit lets the packet leave its node; absent: at once. */
+  readonly departure?: FlowTime;
+  /** What leaves is the datapath's answer to the sender: to what it dropped, or to a neighbour's question. */
+  readonly answered?: true;
   /** Requests that this packet completes. */
   readonly l7?: readonly FlowRequest[];
 }

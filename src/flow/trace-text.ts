@@ -271,9 +271,28 @@ function sentence(record: Int32Array, names: TraceNames): string {
       return `the packet that the ICMP error quotes is rewritten: its ${value(0) === 1 ? 'source' : 'destination'} becomes ${socketText(quad(1, true), port(value(5)))}`;
     case TRACE.NO_MASQUERADE:
       return result === 0 ? 'no range exempts the destination' : `a range in ${mapName} exempts the destination`;
+    case TRACE.ANNOUNCED: {
+      const asked = address(0);
+      if (result === 0) return `a neighbour asks for ${asked}, which is not announced here`;
+      return result === 1
+        ? `a neighbour asks for ${asked}: answered with ${macText(valueOf()['mac'])}`
+        : `a neighbour’s question for ${asked}, which is announced here, is not one to answer`;
+    }
+    case TRACE.LIMIT:
+      return limitText(result, key(0), value(4), value(5), value(6));
     default:
       return `record ${kind}, result ${result}`;
   }
+}
+
+/** What a bandwidth limit says of a packet. */
+function limitText(result: number, endpoint: number, seconds: number, nanoseconds: number, bytes: number): string {
+  const whose = `the bandwidth limit of endpoint ${endpoint}`;
+  if (result === 0) return `endpoint ${endpoint} has no bandwidth limit`;
+  if (result === 1) return `${whose} lets its ${bytes} bytes leave at once`;
+  return result === 2
+    ? `${whose} lets its ${bytes} bytes leave at second ${seconds}.${String(nanoseconds).padStart(9, '0')}`
+    : `${whose} would hold its ${bytes} bytes beyond the horizon`;
 }
 
 function maglevText(result: number, slot: number, backend: number, moving: boolean, previous: boolean): string {

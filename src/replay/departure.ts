@@ -1,18 +1,20 @@
 // Whether a packet leaves its node behind a hook, so that `to-netdev` of that node is next (replay.md, rule 5).
 // Input: the packet as the hook left it. Output: a boolean. Invariant: asked only where the configuration lets nodes
-// masquerade; what stays on a link (multicast, neighbour discovery) never leaves; allocates nothing.
+// masquerade, or limits pods; what stays on a link (multicast, neighbour discovery) never leaves; allocates nothing.
 import type { Packet } from '../datapath/index.ts';
 import { FEATURE } from '../schema/index.ts';
 import { Headers, parseFrame, WIRE } from '../wire/index.ts';
 import type { Directory } from './directory.ts';
 import { isNeighbourDiscovery } from './icmp-kind.ts';
 
-const { MASQUERADE_V4, MASQUERADE_V6 } = FEATURE;
+const { BANDWIDTH, MASQUERADE_V4, MASQUERADE_V6 } = FEATURE;
 
 /** See the head of this file. */
 export class Departure {
-  /** Whether nodes masquerade IPv4 or IPv6 in the datapath: else nothing is asked. */
+  /** Whether nodes masquerade IPv4 or IPv6 in the datapath. */
   readonly masquerading: boolean;
+  /** Whether `to-netdev` has anything to say: else nothing is asked. */
+  readonly asked: boolean;
   private readonly directory: Directory;
   private readonly node: string | undefined;
   private readonly headers = new Headers();
@@ -24,6 +26,7 @@ export class Departure {
   constructor(directory: Directory, features: number, node: string | undefined) {
     this.directory = directory;
     this.masquerading = (features & (MASQUERADE_V4 | MASQUERADE_V6)) !== 0;
+    this.asked = this.masquerading || (features & BANDWIDTH) !== 0;
     this.node = node;
   }
 

@@ -23,6 +23,7 @@ import {
   HOOK,
   HOOK_NAME,
   POLICY_MATCH_NAME,
+  RECORD_FLAG,
   UNKNOWN_REASON,
   UNKNOWN_TEXT,
 } from '../schema/index.ts';
@@ -127,6 +128,7 @@ export class Describer {
     const [source, destination] = ip ? this.packetEnds(out, h, facts) : this.stations(facts);
     const l4 = l4Of(h, out.wire);
     const dropped = out.verdict === OUTCOME.DROPPED;
+    const delayed = !dropped && (out.departureSeconds | out.departureNanoseconds) !== 0;
     const policy = out.match !== 0 && (!dropped || DECIDED_BY_POLICY.has(out.drop));
     return present<PacketRecord>({
       capture: this.options.captures[facts.capture]!,
@@ -155,6 +157,8 @@ export class Describer {
       proxyPort: out.proxyPort === 0 ? undefined : portNumber(out.proxyPort),
       node: this.nodeOf(at),
       bytes: facts.wireBytes,
+      departure: delayed ? this.time(out.departureSeconds, out.departureNanoseconds) : undefined,
+      answered: (out.flags & RECORD_FLAG.ANSWERED) !== 0 && out.action === ACTION.TX ? true : undefined,
     });
   }
 

@@ -4,7 +4,7 @@
 import type { Packet } from '../datapath/index.ts';
 import { type Dataplane, reportsEvents } from '../dataplane/index.ts';
 import type { ByteMap } from '../maps/index.ts';
-import { UNKNOWN_REASON } from '../schema/index.ts';
+import { FEATURE, UNKNOWN_REASON } from '../schema/index.ts';
 import { FRAGMENT, type Headers, parseFrame, WIRE } from '../wire/index.ts';
 import { AT, INT_STRIDE, ROLE, STATE } from './connection-record.ts';
 import { Connections } from './connections.ts';
@@ -46,6 +46,8 @@ export interface JudgeOptions {
   readonly node?: string;
   /** FEATURE bits of the configuration: whether what leaves a node is masqueraded there. */
   readonly features?: number;
+  /** Number of the interface of the node by that of the capture, 0 = unknown: what announced addresses are asked by. */
+  readonly ifindexOf?: (interfaceNumber: number) => number;
   readonly maxConnections?: number;
   /** Connections to come, roughly. */
   readonly expected?: number;
@@ -95,11 +97,12 @@ export class Judge {
     const present = (this.present = new Present(connections, directory));
     this.headers = present.headers;
     this.outcome = present.outcome;
+    const ifindexOf = ((options.features ?? 0) & FEATURE.L2_RESPONDER) === 0 ? undefined : options.ifindexOf;
     const openings = (this.openings = new Openings(way, connections, entry, directory, maps));
     const ledger = (this.ledger = new Ledger(present, connections, openings, options.onForgotten !== undefined));
     this.inputs = new Inputs(present, way, connections, entry, openings, options.doubt);
     this.loose = new LoosePackets(present, way, connections, entry, openings, ledger, directory);
-    this.unconnected = new Unconnected(present, way, entry, directory);
+    this.unconnected = new Unconnected(present, way, entry, directory, ifindexOf);
     this.settled = new Settled(connections, reportsEvents(dataplane));
   }
 

@@ -55,6 +55,9 @@ export class Outcome {
   action = 0;
   /** Raw be16. */
   proxyPort = 0;
+  /** When a bandwidth limit lets the packet leave, since the replay's start; both 0 = at once. */
+  departureSeconds = 0;
+  departureNanoseconds = 0;
   /** RECORD_FLAG bits of all hooks passed. */
   flags = 0;
   /** 1 = the verdict is that of the connection's opening. */
@@ -86,6 +89,8 @@ export class Outcome {
     this.matchHook = 0;
     this.action = 0;
     this.proxyPort = 0;
+    this.departureSeconds = 0;
+    this.departureNanoseconds = 0;
     this.flags = 0;
     this.counterfactual = 0;
     this.observed = 0;

@@ -45,6 +45,8 @@ export interface ReplayOptions {
   readonly merge?: boolean;
   /** The node that the dataplane was compiled for; undefined: the whole cluster. */
   readonly node?: string;
+  /** Interfaces of the node by name (topology): where announced addresses are asked for. */
+  readonly interfaces?: ReadonlyMap<string, number>;
   /** One packet to look at closely: tracing is on for it, and `afterHook` is called behind each hook that runs for it. */
   readonly explain?: { readonly number: number; readonly afterHook: AfterHook };
   /**

@@ -6,7 +6,7 @@ import { Packet } from '../datapath/index.ts';
 import type { Dataplane } from '../dataplane/index.ts';
 import type { ConnectionRecord, PacketRecord } from '../flow/index.ts';
 import type { ByteMap } from '../maps/index.ts';
-import { configValue } from '../schema/index.ts';
+import { configValue, FEATURE } from '../schema/index.ts';
 import type { Headers } from '../wire/index.ts';
 import { backendTexts } from './backend-text.ts';
 import { Counts } from './counts.ts';
@@ -67,6 +67,9 @@ export class Run implements JudgedPacket {
   private readonly packet = new Packet();
   private readonly vantages: InterfaceVantage[] = [];
   private readonly byInterface: Vantage[] = [];
+  private readonly ifindexes: number[] = [];
+  /** Each packet of a pod may put off the next. */
+  private readonly limiting: boolean;
   private readonly errors: (CaptureError & { readonly path: string })[] = [];
   private readonly clock: ReplayClock;
   private readonly passed = new SettledRun();
@@ -89,6 +92,7 @@ export class Run implements JudgedPacket {
     const forgotten =
       sink.connection === undefined && inspection === undefined ? undefined : (number: number) => this.forget(number);
     const { features, tunnelPort } = configOf(options.dataplane);
+    this.limiting = (features & FEATURE.BANDWIDTH) !== 0;
     const expected = Math.floor(
       options.captures.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0) / BYTES_A_CONNECTION,
     );
@@ -98,6 +102,7 @@ export class Run implements JudgedPacket {
       maps,
       directory,
       features,
+      ifindexOf: (interfaceNumber) => this.ifindexes[interfaceNumber] ?? 0,
       expected,
       ...(options.masquerade === undefined ? {} : { masquerade: options.masquerade }),
       ...(options.node === undefined ? {} : { node: options.node }),
@@ -189,6 +194,7 @@ export class Run implements JudgedPacket {
         vantage,
       };
       this.byInterface[found.interfaceNumber] = vantage;
+      this.ifindexes[found.interfaceNumber] = this.ifindexOf(description?.name);
       this.vantages.push(found);
       this.sink.vantage?.(found);
     });
@@ -213,6 +219,13 @@ export class Run implements JudgedPacket {
     }
   }
 
+  /** A capture without names was on the only interface, where there is but one. */
+  private ifindexOf(name: string | undefined): number {
+    const { interfaces } = this.options;
+    if (name !== undefined) return interfaces?.get(name) ?? 0;
+    return interfaces?.size === 1 ? [...interfaces.values()][0]! : 0;
+  }
+
   /**
    * Whether packets that change nothing need not be run again: nobody looks at single packets or connections, nothing counts
    * in the maps, and every conntrack entry stays until it expires.
@@ -220,6 +233,7 @@ export class Run implements JudgedPacket {
   private maySettle(): boolean {
     const { sink, options } = this;
     if (sink.packet !== undefined || sink.connection !== undefined || options.explain !== undefined) return false;
+    if (this.limiting) return false;
     if (options.everyPacket === true || options.inspection !== undefined || options.learning !== undefined)
       return false;
     const { maps } = options.dataplane;

@@ -1,5 +1,6 @@
 // Packets that belong to no connection: no IP at all, headers that are cut or wrong, neighbour discovery.
-// Input: the present packet and what parsing said. Output: its outcome. Invariant: only at a pod's hooks does such a packet run.
+// Input: the present packet and what parsing said. Output: its outcome. Invariant: such a packet runs at a pod's hooks, and at
+// from-netdev where addresses are announced.
 import { DROP, HOOK, type Hook, UNKNOWN_REASON } from '../schema/index.ts';
 import { WIRE } from '../wire/index.ts';
 import type { Directory } from './directory.ts';
@@ -23,8 +24,17 @@ export class Unconnected {
   private readonly entry: EntryHook;
   private readonly directory: Directory;
   private readonly stations = new Stations();
+  private readonly ifindexOf: ((interfaceNumber: number) => number) | undefined;
 
-  constructor(present: Present, way: Way, entry: EntryHook, directory: Directory) {
+  /** @param ifindexOf the node's interface by the capture's, 0 = unknown; undefined: neighbours' questions are the stack's alone */
+  constructor(
+    present: Present,
+    way: Way,
+    entry: EntryHook,
+    directory: Directory,
+    ifindexOf?: (interfaceNumber: number) => number,
+  ) {
+    this.ifindexOf = ifindexOf;
     this.present = present;
     this.way = way;
     this.entry = entry;
@@ -60,22 +70,30 @@ export class Unconnected {
   /** No IP at all: the stack's business, but for a pod's hooks. */
   private judgeLink(): void {
     const { outcome: out, vantage, packet } = this.present;
-    if (vantage.kind !== 'pod') {
-      out.verdict = OUTCOME.FORWARDED;
-      out.hook = HOOK.FROM_NETDEV;
-      out.path = HOOK.FROM_NETDEV;
-      return;
-    }
+    if (vantage.kind !== 'pod') return this.neighbours();
     const sent = this.stations.isSender(packet, vantage.owner);
     this.way.run(sent ? HOOK.FROM_CONTAINER : HOOK.TO_CONTAINER, packet, RUN.FIRST_ONLY, out);
   }
 
   /** Router and neighbour discovery: forwarded to the stack wherever no pod's hook is passed. */
   neighbourDiscovery(): void {
-    const { outcome: out } = this.present;
     if (this.directory.empty) return this.present.cannotTell(UNKNOWN_REASON.NO_MANIFESTS);
-    out.verdict = OUTCOME.FORWARDED;
-    out.hook = HOOK.FROM_NETDEV;
-    out.path = HOOK.FROM_NETDEV;
+    this.neighbours();
+  }
+
+  /** What stations on a link say to each other is the stack's business, but for questions about announced addresses. */
+  private neighbours(): void {
+    const { present, way } = this;
+    const { outcome: out } = present;
+    const ifindex = this.ifindexOf?.(present.interfaceNumber) ?? 0;
+    if (ifindex === 0) {
+      out.verdict = OUTCOME.FORWARDED;
+      out.hook = HOOK.FROM_NETDEV;
+      out.path = HOOK.FROM_NETDEV;
+      return;
+    }
+    way.ifindex = ifindex;
+    way.run(HOOK.FROM_NETDEV, present.packet, RUN.FIRST_ONLY, out);
+    way.ifindex = 0;
   }
 }

@@ -17,6 +17,7 @@ const DESTINATION_IDENTITY = at.destinationIdentity >> 2;
 const COOKIE = at.cookie >> 2;
 const BACKEND = at.backendId >> 2;
 const REVERSE_NAT = at.reverseNat >> 2;
+const DEPARTURE = at.departureSeconds >> 2;
 
 const MAX_HOOKS = 4;
 const DROPPED = OUTCOME.DROPPED;
@@ -76,12 +77,14 @@ export class Way {
   purpose: number = PURPOSE.INPUT;
   private readonly dataplane: Dataplane;
   private readonly meta = new Meta();
-  /** Undefined: nothing is masqueraded, so `to-netdev` has nothing to say. */
+  /** Interface that the packet arrived on, 0 = unknown. Of packets whose hook asks for it only. */
+  ifindex = 0;
+  /** Undefined: nothing is masqueraded or limited, so `to-netdev` has nothing to say. */
   private readonly departure: Departure | undefined;
 
   constructor(dataplane: Dataplane, departure?: Departure) {
     this.dataplane = dataplane;
-    this.departure = departure?.masquerading === true ? departure : undefined;
+    this.departure = departure?.asked === true ? departure : undefined;
   }
 
   /**
@@ -92,6 +95,7 @@ export class Way {
     const { dataplane, meta } = this;
     meta.reset();
     meta.flags = run & 0xff;
+    meta.ifindex = this.ifindex;
     let next: Hook | 0 = hook;
     let shift = 0;
     let weight = 0;
@@ -130,7 +134,8 @@ export class Way {
     if (now === XDP && action === STACK) return FROM_NETDEV;
     if (this.departure !== undefined && (action === STACK || action === REDIRECT)) {
       // Of what arrives at a node only what it sends on in its own name leaves it.
-      const sends = now === FROM_CONTAINER || (now === FROM_NETDEV && (flags & SNAT) !== 0);
+      const sends =
+        now === FROM_CONTAINER || (now === FROM_NETDEV && this.departure.masquerading && (flags & SNAT) !== 0);
       return sends && this.departure.leaves(packet) ? TO_NETDEV : 0;
     }
     if (now === TO_CONTAINER || now === TO_HOST || (run & RUN.FIRST_ONLY) !== 0) return 0;
@@ -151,6 +156,8 @@ export class Way {
     const reverseNat = words[REVERSE_NAT]!;
     if (out.reverseNat === 0) out.reverseNat = reverseNat & 0xffff;
     if (out.proxyPort === 0) out.proxyPort = reverseNat >>> 16;
+    out.departureSeconds = words[DEPARTURE]!;
+    out.departureNanoseconds = words[DEPARTURE + 1]!;
     const cookie = words[COOKIE]!;
     if (cookie !== 0) {
       if ((flags & EGRESS) !== 0) out.egressCookie = cookie;

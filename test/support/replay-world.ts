@@ -4,6 +4,7 @@
 import { memorySource, CaptureReader, PcapngWriter } from '../../src/capture/index.ts';
 import { Compiler } from '../../src/control/compile.ts';
 import { type ClusterState, readManifests, resolveConfig } from '../../src/control/index.ts';
+import type { CompileOptions } from '../../src/control/settings.ts';
 import { diff } from '../../src/control/diff.ts';
 import { createSim, type Sim } from '../../src/dataplane/sim/index.ts';
 import type { ConnectionRecord, PacketRecord } from '../../src/flow/index.ts';
@@ -128,14 +129,16 @@ export interface TestWorld {
 }
 
 /** Compiles manifests; kube-proxy replacement and Maglev are on unless `sets` says otherwise. */
-export function makeWorld(options: { readonly policies?: string; readonly sets?: readonly string[] } = {}): TestWorld {
+export function makeWorld(
+  options: { readonly policies?: string; readonly sets?: readonly string[]; readonly compile?: CompileOptions } = {},
+): TestWorld {
   const { state, problems } = readManifests([
     { file: 'cluster.yaml', text: CLUSTER },
     { file: 'policies.yaml', text: options.policies ?? POLICIES },
   ]);
   if (state === undefined) throw new Error(JSON.stringify(problems));
   const sets = ['kubeProxyReplacement=true', 'loadBalancer.algorithm=maglev', ...(options.sets ?? [])];
-  const compiler = new Compiler(resolveConfig({ sets }).config);
+  const compiler = new Compiler(resolveConfig({ sets }).config, options.compile);
   const compiled = compiler.compile(state);
   const sim = createSim({ specs: compiled.sizes, seed: 1 });
   const applied = sim.apply(diff(undefined, compiled.maps));
@@ -196,7 +199,10 @@ export async function replayed(
   world: TestWorld | undefined,
   captures: readonly (readonly Step[])[],
   options: Partial<
-    Pick<ReplayOptions, 'at' | 'merge' | 'maxConnections' | 'masquerade' | 'inspection' | 'learning'>
+    Pick<
+      ReplayOptions,
+      'at' | 'merge' | 'maxConnections' | 'masquerade' | 'inspection' | 'learning' | 'interfaces' | 'node'
+    >
   > = {},
 ): Promise<Replayed> {
   const packets: PacketRecord[] = [];

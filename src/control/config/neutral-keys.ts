@@ -12,7 +12,7 @@ const chartSections = new Set(
   installNoConntrackIptablesRules l2NeighDiscovery pprof dnsProxy dnsPolicyUnloadOnShutdown nat eni azure gke alibabacloud
   aksbyocni nodeinit etcd identityAllocationMode identityManagementMode identityChangeGracePeriod conntrackGCInterval conntrackGCMaxInterval
   crdWaitTimeout cleanState cleanBpfState cgroup customCalls bpfClockProbe disableEndpointCRD ciliumEndpointSlice enableCiliumEndpointSlice
-  enableLBIPAM defaultLBServiceIPAM bgpControlPlane bgp l2announcements l2podAnnouncements nodeIPAM scheduling dnsPolicy secretsNamespaceAnnotations
+  enableLBIPAM defaultLBServiceIPAM bgpControlPlane bgp l2podAnnouncements nodeIPAM scheduling dnsPolicy secretsNamespaceAnnotations
   secretsNamespaceLabels global commonLabels agent name rollOutCiliumPods agentNotReadyTaintKey apiRateLimit iptablesRandomFully iptablesLockTimeout
   enableXTSocketFallback synchronizeK8sNodes monitor enableIPv4BIGTCP enableIPv6BIGTCP enableTunnelBIGTCP forceDeviceDetection devices hostNetwork
   keepDeprecatedLabels keepDeprecatedProbes kubeProxyReplacementHealthzBindAddr wellKnownIdentities authentication standaloneDnsProxy enableIdentityMark
@@ -44,6 +44,9 @@ const chartPrefixes = [
   'hostPort.enabled',
   'ingressController.',
   'ipMasqAgent.config',
+  'l2announcements.leaseDuration',
+  'l2announcements.leaseRenewDeadline',
+  'l2announcements.leaseRetryPeriod',
   'loadBalancer.l7.ports',
   'loadBalancer.l7.algorithm',
   'localRedirectPolicies.addressMatcherCIDRs',

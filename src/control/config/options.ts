@@ -183,7 +183,9 @@ export const options = {
   'envoyConfig.enabled': flag('enable-envoy-config', 'not-yet', false),
   'ingressController.enabled': flag('enable-ingress-controller', 'not-yet', false),
   'gatewayAPI.enabled': flag('enable-gateway-api', 'not-yet', false),
-  'bandwidthManager.enabled': flag('enable-bandwidth-manager', 'not-yet', false),
+  /** Of what pods send (`kubernetes.io/egress-bandwidth`). */
+  'bandwidthManager.enabled': flag('enable-bandwidth-manager', 'honoured', false),
+  'l2announcements.enabled': flag('enable-l2-announcements', 'honoured', false),
   'vtep.enabled': flag('enable-vtep', 'not-yet', false),
   'encryption.enabled': flag(undefined, 'not-yet', false),
   'encryption.type': word(undefined, 'neutral', 'ipsec', ['ipsec', 'wireguard', 'ztunnel']),

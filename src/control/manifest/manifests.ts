@@ -8,6 +8,7 @@ import { readCiliumPolicy } from './cilium-policy.ts';
 import { readCidrGroup, readCiliumEndpoint, readCiliumIdentity, readConfigMap } from './cilium-resources.ts';
 import { parseDocuments } from './documents.ts';
 import { readEndpoints, readEndpointSlice } from './endpoints.ts';
+import { readL2AnnouncementPolicy, readLease } from './l2-announcements.ts';
 import { readNetworkPolicy } from './network-policy.ts';
 import { Reader, typeName } from './reader.ts';
 import { readService } from './services.ts';
@@ -84,6 +85,8 @@ const kinds: ReadonlyMap<string, { readonly versions: readonly string[]; readonl
   ['cilium.io/CiliumEndpoint', { versions: ['v2'], read: readCiliumEndpoint }],
   ['cilium.io/CiliumIdentity', { versions: ['v2'], read: readCiliumIdentity }],
   ['cilium.io/CiliumCIDRGroup', { versions: ['v2', 'v2alpha1'], read: readCidrGroup }],
+  ['cilium.io/CiliumL2AnnouncementPolicy', { versions: ['v2alpha1', 'v2'], read: readL2AnnouncementPolicy }],
+  ['coordination.k8s.io/Lease', { versions: ['v1'], read: readLease }],
 ]);
 
 /** Kinds that would change verdicts in a cluster and that Weir does not read: silence about them would mislead. */
@@ -299,6 +302,8 @@ class StateBuilder {
       ciliumEndpoints: of('CiliumEndpoint'),
       ciliumIdentities: of('CiliumIdentity'),
       ciliumCIDRGroups: of('CiliumCIDRGroup'),
+      l2AnnouncementPolicies: of('CiliumL2AnnouncementPolicy'),
+      leases: of('Lease'),
       unknownKinds: this.#unknown,
       facts: emptyFacts(),
       ...(this.#config !== undefined && { ciliumConfig: this.#config }),

@@ -159,16 +159,16 @@ export function answerSolicitation(cx: Context, tables: Tables): number {
   return answered(cx, tables);
 }
 
-/** From one station, to the interface itself or to a group. */
+/** From another station, to the interface itself or to a group. */
 const mayAnswer = (cx: Context, words: Int32Array, found: number): boolean => {
   const { bytes, offset } = cx;
-  if ((bytes[offset + 6]! & 1) !== 0) return false;
-  if ((bytes[offset]! & 1) !== 0) return true;
-  return (
-    readRaw32(bytes, offset) === words[found + MAC]! &&
-    readRaw16(bytes, offset + 4) === (words[found + MAC + 1]! & 0xffff)
-  );
+  if ((bytes[offset + 6]! & 1) !== 0 || isOwn(bytes, offset + 6, words, found)) return false;
+  return (bytes[offset]! & 1) !== 0 || isOwn(bytes, offset, words, found);
 };
+
+/** Whether the MAC at `at` is the interface's. */
+const isOwn = (bytes: Uint8Array, at: number, words: Int32Array, found: number): boolean =>
+  readRaw32(bytes, at) === words[found + MAC]! && readRaw16(bytes, at + 4) === (words[found + MAC + 1]! & 0xffff);
 
 /** The answer's MACs: to whom (four bytes, two bytes) and from whom. */
 const takeMacs = (cx: Context, to0: number, to1: number, from0: number, from1: number): void => {

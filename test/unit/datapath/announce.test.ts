@@ -38,7 +38,7 @@ interface Question {
   readonly from?: readonly number[];
   readonly sender?: string;
   readonly target?: string;
-  readonly change?: (bytes: Uint8Array) => Uint8Array | void;
+  readonly change?: (bytes: Uint8Array) => Uint8Array | undefined;
   readonly ifindex?: number;
 }
 
@@ -65,7 +65,7 @@ interface Solicitation {
   readonly code?: number;
   readonly bytes?: number;
   readonly option?: readonly number[];
-  readonly change?: (bytes: Uint8Array) => Uint8Array | void;
+  readonly change?: (bytes: Uint8Array) => Uint8Array | undefined;
 }
 
 function solicit(s: Solicitation = {}): Result {
@@ -112,6 +112,9 @@ describe('ARP', () => {
     assert.equal(ask({ to: [...OWN] }).record.action, ACTION.TX);
     assertToStack(ask({ to: [2, 9, 9, 9, 9, 8] }));
   });
+  test('the interface’s own frames, seen on their way out, are no questions', () => {
+    assertToStack(ask({ from: [...OWN] }));
+  });
   test('a probe from no address is answered: the address is in use (RFC 5227)', () => {
     const result = ask({ sender: '0.0.0.0' });
     assert.equal(result.record.action, ACTION.TX);
@@ -125,7 +128,7 @@ describe('ARP', () => {
     assertToStack(ask());
   });
   test('what is no sound request is left alone', () => {
-    const wrong: Record<string, (b: Uint8Array) => Uint8Array | void> = {
+    const wrong: Record<string, (b: Uint8Array) => Uint8Array | undefined> = {
       'a reply': (b) => void (b[21] = 2),
       hardware: (b) => void (b[15] = 6),
       protocol: (b) => void (b[16] = 9),
@@ -203,6 +206,7 @@ describe('neighbour discovery', () => {
       'not announced': { target: '2001:db8::21' },
       'another station': { change: (b) => void b.set([2, 9, 9, 9, 9, 8]) },
       'sent by a group': { change: (b) => void (b[6] = 3) },
+      'the interface’s own': { change: (b) => void b.set(OWN, 6) },
       'a tag': { change: (b) => Uint8Array.of(...b.subarray(0, 12), 0x81, 0, 0, 5, ...b.subarray(12)) },
     };
     for (const [what, question] of Object.entries(wrong)) assertToStack(solicit(question), what);
