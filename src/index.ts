@@ -17,6 +17,7 @@ export {
 } from './control/index.ts';
 export { type CompileOptions } from './control/settings.ts';
 export { type Compiled, type CompiledNames, Compiler } from './control/compile.ts';
+export { type ContentDump, Controller, controlKey, type Settled } from './control/controller.ts';
 export { diff } from './control/diff.ts';
 export { loadManifests, type LoadOptions } from './control/load/index.ts';
 export {
@@ -38,7 +39,7 @@ export {
   Packet,
   type Trace,
 } from './dataplane/index.ts';
-export { collectConntrack, ConntrackGc, mapPressure, type MapPressure } from './dataplane/index.ts';
+export { collectConntrack, ConntrackGc, type GcOptions, mapPressure, type MapPressure } from './dataplane/index.ts';
 export { createSim, type Sim, type SimOptions } from './dataplane/sim/index.ts';
 export {
   type ByteSink,
@@ -62,6 +63,8 @@ export {
   type ReplayOptions,
   type ReplayResult,
   type ReplaySink,
+  Upkeep,
+  type UpkeepStep,
   type Vantage,
 } from './replay/index.ts';
 export {

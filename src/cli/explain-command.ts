@@ -127,6 +127,7 @@ async function explain(path: string, options: ExplainOptions): Promise<void> {
         rulesOf: world.rulesOf,
         masquerade: world.masquerade,
         interfaces: world.interfaces,
+        gc: world.gc,
         ...(world.node === undefined ? {} : { node: world.node }),
         ...world.payloads,
         at: options.at,

@@ -100,6 +100,7 @@ async function run(paths: readonly string[], options: ReplayCommandOptions): Pro
           rulesOf: world.rulesOf,
           masquerade: world.masquerade,
           interfaces: world.interfaces,
+          gc: world.gc,
           ...(world.node === undefined ? {} : { node: world.node }),
           ...world.payloads,
           at: options.at,

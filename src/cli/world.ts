@@ -15,7 +15,7 @@ import {
 import { loadManifests, loadText } from '../control/load/index.ts';
 import type { RuleRef } from '../control/provenance.ts';
 import { readTopology, type Topology } from '../control/topology.ts';
-import { type Dataplane, silenceEvents } from '../dataplane/index.ts';
+import { type Dataplane, type GcOptions, silenceEvents } from '../dataplane/index.ts';
 import { createSim } from '../dataplane/sim/index.ts';
 import type { SizeOverrides } from '../datapath/index.ts';
 import { safeText } from '../flow/index.ts';
@@ -32,6 +32,8 @@ export interface World<D extends Dataplane = Dataplane> {
   /** Labels of an identity, as `source:key=value` joined; undefined for one that is not known. */
   readonly identityName: (identity: number) => string | undefined;
   readonly masquerade: { readonly ipv4: boolean; readonly ipv6: boolean };
+  /** How often conntrack is collected. */
+  readonly gc: GcOptions;
   /** The node that the dataplane was compiled for: that of a topology; undefined: the whole cluster. */
   readonly node: string | undefined;
   /** Interfaces of that node by name. */
@@ -71,6 +73,7 @@ export async function loadInto<D extends Dataplane>(
 ): Promise<World<D>> {
   const cluster = await compileCluster(options, choices);
   const { state, config, compiled, warnings } = cluster;
+  const gc = { interval: config.conntrackGCInterval, maxInterval: config.conntrackGCMaxInterval };
   const masquerade = { ipv4: config.enableIPv4Masquerade, ipv6: config.enableIPv6Masquerade };
   if (state === undefined || compiled === undefined)
     return {
@@ -79,6 +82,7 @@ export async function loadInto<D extends Dataplane>(
       rulesOf: () => [],
       identityName: () => undefined,
       masquerade,
+      gc,
       node: undefined,
       interfaces: new Map(),
       payloads: {},
@@ -102,6 +106,7 @@ export async function loadInto<D extends Dataplane>(
     rulesOf: (cookie) => compiled.provenance.rulesOf(cookie),
     identityName: (identity) => compiled.names.identities.get(identity)?.join(', '),
     masquerade,
+    gc,
     node: cluster.node,
     interfaces: cluster.interfaces,
     payloads: await readPayloads(state, compiled, cluster.compile, dataplane),

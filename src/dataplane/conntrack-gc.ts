@@ -101,12 +101,27 @@ function hasGone(map: ByteMap, key: Uint8Array, isGone: (address: Uint8Array) =>
  * @param interval seconds that were waited for
  * @param deletedShare deleted entries of those that a full map would hold or that were scanned, 0..1
  * @param waited seconds since the pass before; a pass that was woken early counts as if it had taken that share further
+ * @param most the longest interval
  */
-export function nextGcInterval(interval: number, deletedShare: number, waited = interval): number {
+export function nextGcInterval(
+  interval: number,
+  deletedShare: number,
+  waited = interval,
+  most: number = GC_INTERVAL.MOST,
+): number {
   const share = waited > 0 && waited < interval ? Math.min(1, (deletedShare * interval) / waited) : deletedShare;
-  if (share > 0.25) return Math.max(GC_INTERVAL.LEAST, Math.round(interval * (1 - Math.min(share, 0.9))));
-  if (share < 0.05) return Math.min(GC_INTERVAL.MOST, Math.round(interval * 1.5));
+  if (share > 0.25)
+    return Math.max(Math.min(GC_INTERVAL.LEAST, most), Math.round(interval * (1 - Math.min(share, 0.9))));
+  if (share < 0.05) return Math.min(most, Math.round(interval * 1.5));
   return interval;
+}
+
+/** How often passes are made; both in seconds. */
+export interface GcOptions {
+  /** `conntrackGCInterval`: fixed; 0 = by what is found. */
+  readonly interval?: number;
+  /** `conntrackGCMaxInterval`: the longest, where it is by what is found; 0 = twelve hours. */
+  readonly maxInterval?: number;
 }
 
 /** Passes at an interval that follows what they find. Time is told by the caller: capture time, or an engine's clock. */
@@ -115,15 +130,16 @@ export class ConntrackGc {
   interval: number;
   private readonly dataplane: Pick<Dataplane, 'maps' | 'apply'>;
   private readonly fixed: boolean;
+  private readonly most: number;
   private last: number | undefined;
   /** Over all passes: how many there were, connections and halves of translations that went. */
   readonly total = { passes: 0, connections: 0, translations: 0 };
 
-  /** @param fixedSeconds `conntrack-gc-interval`: 0 = by what is found */
-  constructor(dataplane: Pick<Dataplane, 'maps' | 'apply'>, fixedSeconds = 0) {
+  constructor(dataplane: Pick<Dataplane, 'maps' | 'apply'>, { interval = 0, maxInterval = 0 }: GcOptions = {}) {
     this.dataplane = dataplane;
-    this.fixed = fixedSeconds > 0;
-    this.interval = this.fixed ? fixedSeconds : GC_INTERVAL.FIRST;
+    this.fixed = interval > 0;
+    this.most = maxInterval > 0 ? maxInterval : GC_INTERVAL.MOST;
+    this.interval = this.fixed ? interval : Math.min(GC_INTERVAL.FIRST, this.most);
   }
 
   /** Whether a pass is due at second `now`. The first call begins the count. Time that went back is never due. */
@@ -141,9 +157,10 @@ export class ConntrackGc {
     this.total.connections += result.deleted;
     this.total.translations += result.translations;
     this.last = now;
-    if (!this.fixed && result.scanned > 0) {
-      this.interval = nextGcInterval(this.interval, result.deleted / result.scanned, waited);
-    } else if (!this.fixed) this.interval = nextGcInterval(this.interval, 0);
+    if (!this.fixed) {
+      const share = result.scanned > 0 ? result.deleted / result.scanned : 0;
+      this.interval = nextGcInterval(this.interval, share, waited, this.most);
+    }
     return result;
   }
 

@@ -12,6 +12,7 @@ export {
   CONNTRACK_MAPS,
   ConntrackGc,
   GC_INTERVAL,
+  type GcOptions,
   mapPressure,
   type MapPressure,
   nextGcInterval,

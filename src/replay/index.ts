@@ -23,6 +23,7 @@ export {
   type ReplaySink,
 } from './replay.ts';
 export { ServiceNames } from './service-names.ts';
+export { Upkeep, type UpkeepStep } from './upkeep.ts';
 export { parseVantage, type Vantage, VANTAGE_BYTES, VANTAGE_PACKETS, VantageObserver } from './vantage.ts';
 export { VantageSource } from './vantage-source.ts';
 export { type AfterHook, PURPOSE, RUN, Way } from './way.ts';

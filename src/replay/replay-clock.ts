@@ -1,6 +1,6 @@
-// The clock of a replay: the time of the packets since the first one, and garbage collection by it.
+// The clock of a replay: the time of the packets since the first one, and what is done by it (garbage collection, upkeep).
 // Input: the time of each packet. Output: seconds and nanoseconds since the start. Invariant: it never runs backwards.
-import { ConntrackGc, type Dataplane } from '../dataplane/index.ts';
+import { ConntrackGc, type Dataplane, type GcOptions } from '../dataplane/index.ts';
 
 /** The last second that an int32 holds. */
 export const MAX_SECONDS = 0x7fffffff;
@@ -16,11 +16,21 @@ export class ReplayClock {
   clamped = 0;
   private readonly gc: ConntrackGc;
   private readonly collecting: boolean;
+  private readonly everySecond: ((seconds: number) => void) | undefined;
 
-  /** @param collecting whether expired conntrack entries are taken out of their maps */
-  constructor(dataplane: Dataplane, collecting: boolean) {
-    this.gc = new ConntrackGc(dataplane);
+  /**
+   * @param collecting whether expired conntrack entries are taken out of their maps
+   * @param everySecond told each second in which there is a packet, before it
+   */
+  constructor(
+    dataplane: Dataplane,
+    collecting: boolean,
+    gc: GcOptions | undefined,
+    everySecond: ((seconds: number) => void) | undefined,
+  ) {
+    this.gc = new ConntrackGc(dataplane, gc);
     this.collecting = collecting;
+    this.everySecond = everySecond;
   }
 
   /** What garbage collection took so far. */
@@ -30,13 +40,19 @@ export class ReplayClock {
 
   /** Goes on to the time of a packet. */
   advance(seconds: number, nanoseconds: number): void {
-    this.start ??= seconds;
+    if (this.start === undefined) {
+      this.start = seconds;
+      this.everySecond?.(0);
+    }
     const since = Math.min(seconds - this.start, MAX_SECONDS);
     if (since < this.seconds || (since === this.seconds && nanoseconds < this.nanoseconds)) {
       this.clamped++;
       return;
     }
-    if (since !== this.seconds && this.collecting) this.gc.tick(since);
+    if (since !== this.seconds) {
+      if (this.collecting) this.gc.tick(since);
+      this.everySecond?.(since);
+    }
     this.seconds = since;
     this.nanoseconds = nanoseconds;
   }

@@ -4,7 +4,7 @@
 import type { CaptureError, PacketSource } from '../capture/index.ts';
 import type { ClusterState } from '../control/index.ts';
 import type { RuleRef } from '../control/provenance.ts';
-import type { ConntrackGc, Dataplane } from '../dataplane/index.ts';
+import type { ConntrackGc, Dataplane, GcOptions } from '../dataplane/index.ts';
 import type { ConnectionRecord, FlowRequest, PacketRecord } from '../flow/index.ts';
 import type { ByteMap } from '../maps/index.ts';
 import type { Headers } from '../wire/index.ts';
@@ -62,6 +62,13 @@ export interface ReplayOptions {
   readonly maxConnections?: number;
   /** Off: expired conntrack entries stay in their maps. They are absent to the datapath either way. */
   readonly collect?: boolean;
+  /** How often the garbage collection passes. */
+  readonly gc?: GcOptions;
+  /**
+   * Told each second of the replay in which a packet is, before its first packet: who keeps the maps up to date as time passes
+   * (Upkeep). Seconds since the first packet.
+   */
+  readonly everySecond?: (seconds: number) => void;
   /** Seed of the replay's own tables. */
   readonly seed?: number;
 }

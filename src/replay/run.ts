@@ -83,7 +83,7 @@ export class Run implements JudgedPacket {
     maps: ReadonlyMap<string, ByteMap>,
   ) {
     this.options = options;
-    this.clock = new ReplayClock(options.dataplane, options.collect !== false);
+    this.clock = new ReplayClock(options.dataplane, options.collect !== false, options.gc, options.everySecond);
     this.sink = sink;
     this.directory = directory;
     this.told = told;

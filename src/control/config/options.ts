@@ -115,6 +115,10 @@ export const options = {
   'bpf-ct-timeout-regular-tcp-syn': duration('bpf-ct-timeout-regular-tcp-syn', 'honoured', 60),
   'bpf-ct-timeout-regular-tcp-fin': duration('bpf-ct-timeout-regular-tcp-fin', 'honoured', 10),
   'bpf-ct-timeout-service-tcp-grace': duration('bpf-ct-timeout-service-tcp-grace', 'honoured', 60),
+  /** 0: by what each pass finds. */
+  conntrackGCInterval: duration('conntrack-gc-interval', 'honoured', 0),
+  /** 0: twelve hours. */
+  conntrackGCMaxInterval: duration('conntrack-gc-max-interval', 'honoured', 0),
   'bpf.ctAccounting': flag('bpf-conntrack-accounting', 'honoured', false),
   fragmentTracking: flag('enable-ipv4-fragment-tracking', 'honoured', true),
   'enable-ipv6-fragment-tracking': flag('enable-ipv6-fragment-tracking', 'honoured', false),

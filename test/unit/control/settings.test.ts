@@ -62,7 +62,12 @@ const settings = (config: Config) => {
 };
 
 /** Honoured, but by the replay and not by the compiler. */
-const ofReplay: ReadonlySet<OptionKey> = new Set<OptionKey>(['enableIPv4Masquerade', 'enableIPv6Masquerade']);
+const ofReplay: ReadonlySet<OptionKey> = new Set<OptionKey>([
+  'enableIPv4Masquerade',
+  'enableIPv6Masquerade',
+  'conntrackGCInterval',
+  'conntrackGCMaxInterval',
+]);
 
 /** Reach the compiler, which marks frontends with them; what packets make of the mark is built for some values only. */
 const halfWay: ReadonlySet<OptionKey> = new Set<OptionKey>(['loadBalancer.mode']);

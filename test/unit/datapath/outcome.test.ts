@@ -77,6 +77,8 @@ describe('the decision record', () => {
       endpointId: 1,
       destinationMac: new Uint8Array(6),
       sourceMac: new Uint8Array(6),
+      departureSeconds: 0,
+      departureNanoseconds: 0,
     });
   });
   test('of the next packet holds nothing of the one before', () => {

@@ -117,12 +117,26 @@ describe('interval', () => {
     assert.equal(gc.interval, 450);
     assert.equal(gc.tick(1749), undefined);
     assert.notEqual(gc.tick(1750), undefined);
-    const fixed = new ConntrackGc(w.sim, 7);
+    const fixed = new ConntrackGc(w.sim, { interval: 7 });
     fixed.tick(0);
     for (let now = 7; now < 70; now += 7) {
       assert.notEqual(fixed.tick(now), undefined);
       assert.equal(fixed.interval, 7);
     }
+  });
+  test('a longest interval bounds the first one and what grows; a fixed one knows no bound', () => {
+    const w = new World();
+    const gc = new ConntrackGc(w.sim, { maxInterval: 100 });
+    assert.equal(gc.interval, 100);
+    gc.collect(0);
+    assert.equal(gc.interval, 100);
+    assert.equal(nextGcInterval(8, 1, 8, 5), 5);
+    const grows = new ConntrackGc(w.sim, { maxInterval: 500 });
+    for (const expected of [450, 500, 500]) {
+      grows.collect(0);
+      assert.equal(grows.interval, expected);
+    }
+    assert.equal(new ConntrackGc(w.sim, { interval: 7, maxInterval: 3 }).interval, 7);
   });
   test('many deleted ones make it short', () => {
     const w = new World();

@@ -68,7 +68,7 @@ describe('translations', () => {
     const w = masquerading();
     const packet = kinds[1]![1];
     leave(w, packet);
-    const gc = new ConntrackGc(w.sim, 10);
+    const gc = new ConntrackGc(w.sim, { interval: 10 });
     const first = w.run('TO_NETDEV', packet).sourcePort;
     for (let i = 0; i < 20; i++) {
       w.now += 30;

@@ -45,7 +45,7 @@ test('writes apply in order; packets run on them; the record is the decision', (
   assert.deepEqual(sim.apply([config, endpoint]), { applied: 2 });
   assert.equal(sim.run(HOOK.FROM_CONTAINER, packet(), new Meta()), VERDICT.FORWARDED);
   assert.equal(sim.record[0], VERDICT.FORWARDED);
-  assert.equal(sim.record.length, 52);
+  assert.equal(sim.record.length, 60);
   assert.equal(sim.recordWords[3], 300);
   assert.equal(sim.decision().sourceIdentity, 300);
   assert.equal(sim.maps.ctAnyNew4.size, 2);
