@@ -67,7 +67,8 @@ export class Controller {
   private readonly options: CompileOptions;
   private readonly compiler: Compiler;
   private readonly objects = new Map<ObjectKind, Map<string, ClusterObject>>();
-  private readonly nodeNames = new Set<string>();
+  /** Nodes that slices name, and how many slices do. */
+  private readonly namedNodes = new Map<string, number>();
   private cluster: ClusterMaps | undefined;
   private clusterProblems: readonly Problem[] = [];
   private clusterDirty = true;
@@ -95,10 +96,12 @@ export class Controller {
   upsert(object: ClusterObject): void {
     let known = this.objects.get(object.kind);
     if (known === undefined) this.objects.set(object.kind, (known = new Map()));
-    known.set(controlKey(object), object);
+    const key = controlKey(object);
+    const before = known.get(key);
+    known.set(key, object);
     if (isServiceObject(object)) this.compiler.feed.upsert(object);
     if (concernsAnnouncements(object.kind)) this.announcementsDirty = true;
-    if (this.countIpv6(object, true) || this.concernsCluster(object)) this.clusterDirty = true;
+    this.touchCluster(before, object);
   }
 
   /** Takes an object away. Nothing happens if it is not there. `key`: see {@link controlKey}. */
@@ -109,7 +112,7 @@ export class Controller {
     known!.delete(key);
     if (isServiceKind(kind)) this.compiler.feed.remove(kind, key);
     if (concernsAnnouncements(kind)) this.announcementsDirty = true;
-    if (this.countIpv6(object, false) || this.concernsCluster(object)) this.clusterDirty = true;
+    this.touchCluster(object, undefined);
   }
 
   /** All objects of a kind at once (a re-list): what is not among them is gone. */
@@ -275,15 +278,28 @@ export class Controller {
     return orderChanges(changes, (key) => this.cluster?.policyMeta.get(key) !== undefined);
   }
 
-  /** Whether an object matters to more than services. */
-  private concernsCluster(object: ClusterObject): boolean {
-    if (['Service', 'CiliumL2AnnouncementPolicy', 'Lease'].includes(object.kind)) return false;
-    if (object.kind === 'EndpointSlice') {
-      if (object.namespace === 'default' && object.serviceName === 'kubernetes') return true;
-      return object.endpoints.some(({ nodeName }) => nodeName !== undefined && this.isNewNode(nodeName));
-    }
-    if (object.kind === 'Endpoints') return object.namespace === 'default' && object.name === 'kubernetes';
-    return true;
+  /** An object came, went or changed: whether that matters to more than services. */
+  private touchCluster(before: ClusterObject | undefined, after: ClusterObject | undefined): void {
+    const ipv6 = this.countIpv6((after ?? before)!, after !== undefined);
+    const nodes = this.countNodes(before, after);
+    const itself = [before, after].some((object) => object !== undefined && concernsCluster(object));
+    if (ipv6 || nodes || itself) this.clusterDirty = true;
+  }
+
+  /** True when a slice is the first to name a node that has no object of its own, or was the last. */
+  private countNodes(before: ClusterObject | undefined, after: ClusterObject | undefined): boolean {
+    const old = namedBy(before);
+    const now = namedBy(after);
+    let changed = false;
+    const count = (name: string, by: number): void => {
+      const was = this.namedNodes.get(name) ?? 0;
+      if (was + by === 0) this.namedNodes.delete(name);
+      else this.namedNodes.set(name, was + by);
+      if ((was === 0 || was + by === 0) && this.objects.get('Node')?.has(name) !== true) changed = true;
+    };
+    for (const name of now) if (!old.has(name)) count(name, 1);
+    for (const name of old) if (!now.has(name)) count(name, -1);
+    return changed;
   }
 
   /** True when this is the first object with IPv6, or the last one that goes. */
@@ -295,55 +311,58 @@ export class Controller {
     return before !== this.ipv6.size > 0;
   }
 
-  private isNewNode(name: string): boolean {
-    if (this.nodeNames.has(name)) return false;
-    this.nodeNames.add(name);
-    return true;
-  }
-
   private all<T extends ClusterObject>(kind: T['kind']): T[] {
     return [...(this.objects.get(kind)?.values() ?? [])] as T[];
   }
 
   private state(): ClusterState {
-    const of = <T extends ClusterObject>(...kinds: T['kind'][]): T[] => kinds.flatMap((kind) => this.all<T>(kind));
-    return {
-      ...emptyState(),
-      facts: this.facts,
-      namespaces: of('Namespace'),
-      nodes: of('Node'),
-      pods: of('Pod'),
-      services: of('Service'),
-      endpointSlices: of('EndpointSlice'),
-      endpoints: of('Endpoints'),
-      networkPolicies: of('NetworkPolicy'),
-      ciliumPolicies: of('CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy'),
-      ciliumEndpoints: of('CiliumEndpoint'),
-      ciliumIdentities: of('CiliumIdentity'),
-      ciliumCIDRGroups: of('CiliumCIDRGroup'),
-      l2AnnouncementPolicies: of('CiliumL2AnnouncementPolicy'),
-      leases: of('Lease'),
-    };
+    const lists = Object.entries(KINDS).map(
+      ([list, kinds]) => [list, kinds.flatMap((kind) => this.all(kind))] as const,
+    );
+    return { ...emptyState(), ...(Object.fromEntries(lists) as unknown as ObjectLists), facts: this.facts };
   }
 }
 
 const isServiceKind = (kind: ObjectKind): kind is ServiceKind => (SERVICE_KINDS as readonly string[]).includes(kind);
 
-const OBJECT_LISTS = [
-  'namespaces',
-  'nodes',
-  'pods',
-  'endpointSlices',
-  'endpoints',
-  'services',
-  'networkPolicies',
-  'ciliumPolicies',
-  'ciliumEndpoints',
-  'ciliumIdentities',
-  'ciliumCIDRGroups',
-  'l2AnnouncementPolicies',
-  'leases',
-] as const satisfies readonly (keyof ClusterState)[];
+/** Parts of a state that are lists of objects. */
+type ObjectLists = {
+  readonly [L in keyof ClusterState as ClusterState[L] extends readonly ClusterObject[] ? L : never]: ClusterState[L];
+};
+
+/** Every list of a state, and the kinds in it: one that is left out does not compile. */
+const KINDS = {
+  namespaces: ['Namespace'],
+  nodes: ['Node'],
+  pods: ['Pod'],
+  endpointSlices: ['EndpointSlice'],
+  endpoints: ['Endpoints'],
+  services: ['Service'],
+  networkPolicies: ['NetworkPolicy'],
+  adminPolicies: ['ClusterNetworkPolicy', 'AdminNetworkPolicy', 'BaselineAdminNetworkPolicy'],
+  ciliumPolicies: ['CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy'],
+  ciliumEndpoints: ['CiliumEndpoint'],
+  ciliumIdentities: ['CiliumIdentity'],
+  ciliumCIDRGroups: ['CiliumCIDRGroup'],
+  l2AnnouncementPolicies: ['CiliumL2AnnouncementPolicy'],
+  leases: ['Lease'],
+} as const satisfies { readonly [L in keyof ObjectLists]: readonly ObjectKind[] };
+const OBJECT_LISTS = Object.keys(KINDS) as (keyof ObjectLists)[];
+
+/** Whether an object matters to more than services by itself. */
+function concernsCluster(object: ClusterObject): boolean {
+  if (object.kind === 'EndpointSlice') return object.namespace === 'default' && object.serviceName === 'kubernetes';
+  if (object.kind === 'Endpoints') return object.namespace === 'default' && object.name === 'kubernetes';
+  return !['Service', 'CiliumL2AnnouncementPolicy', 'Lease'].includes(object.kind);
+}
+
+/** Nodes that a slice's endpoints are on. */
+const namedBy = (object: ClusterObject | undefined): ReadonlySet<string> =>
+  new Set(
+    object?.kind === 'EndpointSlice'
+      ? object.endpoints.flatMap(({ nodeName }) => (nodeName === undefined ? [] : [nodeName]))
+      : [],
+  );
 
 /** Whether `ipv6.enabled: auto` takes this as a reason. */
 function mentionsIpv6(object: ClusterObject): boolean {

@@ -30,6 +30,8 @@ export class ServiceFeed {
   private readonly podAddresses = new Map<string, { readonly node: string | undefined; readonly texts: string[] }>();
   /** Address → pod → node. */
   private readonly owners = new Map<string, Map<string, string | undefined>>();
+  /** Address → the node that has it. */
+  private nodeAddresses = new Map<string, string>();
   private nodesChanged = true;
 
   constructor(plane: ServicePlane) {
@@ -88,11 +90,11 @@ export class ServiceFeed {
     const nodes = new Map<string, ServiceNode>();
     for (const [name, node] of this.nodes) {
       nodes.set(name, serviceNodeOf(node, settings));
-      for (const { address } of node.addresses) this.plane.setAddressNode(address.text, name);
     }
+    this.placeNodes();
     for (const [, { nodeName, podIPs }] of this.hostPods) {
       if (nodeName === undefined) continue;
-      const known = nodes.get(nodeName) ?? { name: nodeName, labels: new Map(), addresses: [] };
+      const known = nodes.get(nodeName) ?? { name: nodeName, labels: undefined, addresses: [] };
       const own = new Set(known.addresses.map(({ address }) => address.text));
       const more = podIPs.filter(({ text }) => !own.has(text));
       nodes.set(nodeName, {
@@ -101,6 +103,26 @@ export class ServiceFeed {
       });
     }
     this.plane.setNodes(nodes.values(), numberOf);
+  }
+
+  /** Of two nodes with one address the first by name has it. */
+  private placeNodes(): void {
+    const before = this.nodeAddresses;
+    this.nodeAddresses = new Map();
+    for (const name of [...this.nodes.keys()].sort().reverse())
+      for (const { address } of this.nodes.get(name)!.addresses) this.nodeAddresses.set(address.text, name);
+    for (const text of new Set([...before.keys(), ...this.nodeAddresses.keys()])) this.place(text);
+  }
+
+  /** A node's own address is on that node, whatever pods say; else it is where the first pod by name is that has it. */
+  private place(text: string): void {
+    const pods = this.owners.get(text);
+    const first = pods === undefined ? undefined : [...pods.keys()].sort()[0];
+    if (first === undefined) this.owners.delete(text);
+    this.plane.setAddressNode(
+      text,
+      this.nodeAddresses.get(text) ?? (first === undefined ? undefined : pods!.get(first)),
+    );
   }
 
   private heldOf(source: ObjectSource, kind: ServiceKind): Set<string> {
@@ -133,12 +155,7 @@ export class ServiceFeed {
     }
     if (texts.length === 0) this.podAddresses.delete(key);
     else this.podAddresses.set(key, { node, texts });
-    for (const text of new Set([...(before?.texts ?? []), ...texts])) {
-      const others = this.owners.get(text);
-      const first = others === undefined || others.size === 0 ? undefined : [...others.keys()].sort()[0]!;
-      if (first === undefined) this.owners.delete(text);
-      this.plane.setAddressNode(text, first === undefined ? undefined : others!.get(first));
-    }
+    for (const text of new Set([...(before?.texts ?? []), ...texts])) this.place(text);
   }
 }
 

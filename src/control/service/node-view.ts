@@ -15,7 +15,8 @@ export interface ServiceNodeAddress {
 /** One node. */
 export interface ServiceNode {
   readonly name: string;
-  readonly labels: Labels;
+  /** undefined: no Node object is there, only pods that name it. */
+  readonly labels: Labels | undefined;
   readonly addresses: readonly ServiceNodeAddress[];
 }
 
@@ -51,18 +52,18 @@ export class NodeFacts {
     this.texts = new Set(this.own.flatMap(({ addresses }) => addresses.map(({ address }) => address.text)));
   }
 
-  /** Whether the node that is compiled for has been seen (any, without one). */
-  get known(): boolean {
-    return this.own.length > 0;
+  /** Names of the nodes in question whose objects have been seen: that which is compiled for, or all. */
+  get seen(): readonly string[] {
+    return this.own.flatMap(({ name, labels }) => (labels === undefined ? [] : [name]));
   }
 
   get zone(): string | undefined {
-    return this.node === undefined ? undefined : this.own[0]?.labels.get(ZONE_LABEL);
+    return this.node === undefined ? undefined : this.own[0]?.labels?.get(ZONE_LABEL);
   }
 
-  /** Labels of each node in question. */
+  /** Labels of each of them. */
   get labels(): readonly Labels[] {
-    return this.own.map(({ labels }) => labels);
+    return this.own.flatMap(({ labels }) => (labels === undefined ? [] : [labels]));
   }
 
   /** True for an address of the node (of any node, without one of its own). */

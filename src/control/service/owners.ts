@@ -83,6 +83,15 @@ export class Owners {
       if (held.exposed === undefined && choosesNodes(held.service)) this.dirty.add(owner);
   }
 
+  /** A node is seen for the first time: what no other exposes, it may. */
+  redecide(): void {
+    for (const [owner, held] of this.services) {
+      if (held.exposed !== false || !choosesNodes(held.service)) continue;
+      held.exposed = undefined;
+      this.dirty.add(owner);
+    }
+  }
+
   /** Works everything out again: the settings have changed. */
   touchAll(): void {
     for (const owner of [...this.services.keys(), ...this.wanted.keys()]) this.dirty.add(owner);
@@ -128,7 +137,7 @@ export class Owners {
     const { service, source } = held;
     if (choosesNodes(service)) {
       // Decided when the Service is updated, not when the node's labels are.
-      if (held.exposed === undefined && world.nodes.known)
+      if (held.exposed === undefined && world.nodes.labels.length > 0)
         held.exposed = world.nodes.labels.some((labels) => exposedOn(service, labels));
       if (held.exposed !== true) return NOTHING_WANTED;
     }

@@ -101,6 +101,7 @@ export class ServicePlane {
   private readonly moving = new Set<string>();
   private nodes = new NodeFacts([], undefined);
   private nodesText = '';
+  private readonly seenNodes = new Set<string>();
   private nodeNumber: (name: string) => number = () => 0;
   private readonly nodeOfAddress = new Map<string, string>();
 
@@ -126,6 +127,9 @@ export class ServicePlane {
   setNodes(nodes: Iterable<ServiceNode>, numberOf: (name: string) => number): void {
     this.nodes = new NodeFacts(nodes, this.settings?.node);
     this.nodeNumber = numberOf;
+    const { seen } = this.nodes;
+    if (seen.some((name) => !this.seenNodes.has(name))) this.owners.redecide();
+    for (const name of seen) this.seenNodes.add(name);
     const text = this.nodes.text;
     if (text === this.nodesText) {
       // Services that wait for the node to be known.
