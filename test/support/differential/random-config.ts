@@ -54,7 +54,12 @@ export function featuresOf(seed: number, number: number): number {
       );
     case 2:
       return (
-        (BASE | FEATURE.VLAN_FILTER | FEATURE.POLICY_DENY_ICMP | FEATURE.MASQUERADE_V4 | FEATURE.MASQUERADE_V6) &
+        (BASE |
+          FEATURE.DSR_IPIP |
+          FEATURE.VLAN_FILTER |
+          FEATURE.POLICY_DENY_ICMP |
+          FEATURE.MASQUERADE_V4 |
+          FEATURE.MASQUERADE_V6) &
         ~(FEATURE.FRAGMENTS_V4 | FEATURE.FRAGMENTS_V6 | FEATURE.NO_BACKEND_DROP | FEATURE.SCTP | FEATURE.CT_ACCOUNTING)
       );
     case 3:
