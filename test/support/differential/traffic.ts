@@ -192,7 +192,7 @@ export class Traffic {
     if (n < 78) return this.again();
     if (n < 83) return { ...this.entering(this.anyFrame()), hook: random.pick(HOOKS) };
     if (n < 91) return this.entering(mutated(random, this.anyFrame(), this.anyFrame()));
-    if (n < 94) return this.error();
+    if (n < 95) return this.error();
     if (n < 96) return this.question();
     return this.odd();
   }
@@ -359,7 +359,7 @@ export class Traffic {
     if (hit && cast.hosts.some((member) => same(member.address))) {
       return { hook: HOOK.FROM_HOST, bytes, meta: { ...NO_META, mark: random.chance(70) ? MARK_HOST : 0 } };
     }
-    const hook = hit ? random.pick([HOOK.XDP, HOOK.FROM_NETDEV]) : random.pick(HOOKS);
+    const hook = hit ? random.pick([HOOK.XDP, HOOK.XDP, HOOK.FROM_NETDEV]) : random.pick(HOOKS);
     return { hook, bytes, meta: { ...NO_META, ifindex: random.pick([3, 3, 4, 0]) } };
   }
 
