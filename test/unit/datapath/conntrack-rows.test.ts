@@ -2,7 +2,7 @@
 // a value of its own, so that none can stand for another. Input: packets of a pod, a service. Output: keys and lifetimes.
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
-import { CT_KEY, CT_STATUS } from '../../../src/schema/index.ts';
+import { ACTION, CT_FLAG, CT_KEY, CT_STATUS } from '../../../src/schema/index.ts';
 import { World } from '../../support/datapath-world.ts';
 
 const A = '10.0.1.1';
@@ -72,5 +72,69 @@ describe('timers', () => {
     send('tcp', B, 8080);
     send('tcp', B, 8080, 'R');
     assert.equal(left('ctTcpNew4'), 16);
+  });
+});
+
+describe('refresh', () => {
+  test('service any: each packet gives the service entry its own lifetime again, the connection’s its own', () => {
+    send('udp', VIP, 53);
+    w.now += 50;
+    assert.equal(send('udp', VIP, 53), CT_STATUS.ESTABLISHED);
+    assert.deepEqual([left('ctAnyNew4', CT_KEY.SERVICE), left('ctAnyNew4')], [104, 102]);
+  });
+});
+
+describe('ESTABLISHED but the frontend or the proxy differs', () => {
+  test('another frontend, or none before: the entry is made anew, NEW', () => {
+    send('tcp', B, 8080);
+    send('tcp', B, 8080, 'A');
+    assert.equal(w.connection('ctTcpNew4')?.reverseNat, 0);
+    assert.equal(send('tcp', VIP, 80), CT_STATUS.NEW);
+    const through = w.connection('ctTcpNew4')!;
+    assert.deepEqual([through.reverseNat, through.flags & CT_FLAG.SEEN_NON_SYN], [1, 0]);
+    assert.equal(left('ctTcpNew4'), 55);
+    // And back: what comes without a frontend is not what came through one.
+    assert.equal(send('tcp', B, 8080), CT_STATUS.NEW);
+    assert.equal(w.connection('ctTcpNew4')?.reverseNat, 0);
+  });
+  test('an answered one is made anew among the unanswered, and is in one map only', () => {
+    send('tcp', B, 8080);
+    w.run('TO_CONTAINER', {
+      protocol: 'tcp',
+      source: B,
+      destination: A,
+      sourcePort: 8080,
+      destinationPort: 1000,
+      flags: 'SA',
+    });
+    assert.equal(w.connection('ctTcp4')?.reverseNat, 0);
+    assert.equal(send('tcp', VIP, 80), CT_STATUS.NEW);
+    assert.deepEqual([w.connection('ctTcp4'), w.connection('ctTcpNew4')?.reverseNat], [undefined, 1]);
+  });
+  test('a redirect that policy takes away or gives: the entry follows at the next packet', () => {
+    const rules = (proxyPort: number): void => {
+      const rule = proxyPort === 0 ? {} : { verdict: 'redirect' as const, proxyPort };
+      w.policy(7, { egress: [{ protocol: 'tcp', port: 8080, ...rule }] });
+    };
+    let epoch = 1;
+    const step = (proxyPort: number): unknown[] => {
+      rules(proxyPort);
+      w.changeEndpoint(A, { policyId: 7, epoch: ++epoch });
+      const { record } = w.run('FROM_CONTAINER', {
+        protocol: 'tcp',
+        source: A,
+        destination: B,
+        sourcePort: 1000,
+        destinationPort: 8080,
+        flags: epoch === 2 ? 'S' : 'A',
+      });
+      const flags = w.connection('ctTcpNew4')!.flags & CT_FLAG.PROXY_REDIRECT;
+      return [record.action === ACTION.PROXY, record.proxyPort, flags !== 0];
+    };
+    assert.deepEqual(step(10001), [true, 10001, true]);
+    assert.deepEqual(step(0), [false, 0, false]);
+    assert.deepEqual(step(10001), [true, 10001, true]);
+    assert.deepEqual(step(10002), [true, 10002, true]);
+    assert.deepEqual(step(0), [false, 0, false]);
   });
 });
