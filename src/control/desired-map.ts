@@ -6,6 +6,8 @@ import type { MapSpec } from '../schema/index.ts';
 /** A value whose bytes are made when they are asked for, anew each time; the same object stands for equal bytes. */
 export interface LazyBytes {
   readonly bytes: Uint8Array;
+  /** The same bytes into an array of the caller's, on a whole word; false when it is not as long as they are. */
+  copyTo?(out: Uint8Array): boolean;
 }
 
 const bytesOf = (value: Uint8Array | LazyBytes): Uint8Array => (value instanceof Uint8Array ? value : value.bytes);

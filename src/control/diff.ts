@@ -133,6 +133,7 @@ export const updateOf = (map: string, key: Uint8Array, value: Uint8Array | LazyB
         get value(): Uint8Array {
           return value.bytes;
         },
+        ...(value.copyTo === undefined ? {} : { copyValue: (out: Uint8Array) => value.copyTo!(out) }),
       };
 
 /** One walk over both maps in key order: what leads from one to the other. */

@@ -1,7 +1,7 @@
 // MapWrite: one change of one map, the only thing that control hands to a dataplane; and how a list of them is applied.
 // Input: maps by name, writes in order. Output: how many were applied, and the first that failed.
 // Invariant: writes are applied in the given order and stop at the first failure, so that the order's promises hold.
-import { ERRNO } from '../schema/map-spec.ts';
+import { ERRNO, valueBytes } from '../schema/map-spec.ts';
 import type { ByteMap } from './byte-map.ts';
 
 /** One change. Key and value are bytes of the sizes in the map's spec. */
@@ -12,6 +12,11 @@ export interface MapWrite {
   readonly key: Uint8Array;
   /** Of an update: the whole value. */
   readonly value?: Uint8Array;
+  /**
+   * The same into an array of the caller's, on a whole word, so that a value that is made when it is read needs none of its
+   * own; false when it is not as long as a value.
+   */
+  readonly copyValue?: (out: Uint8Array) => boolean;
 }
 
 /** What became of a list of writes. */
@@ -28,9 +33,10 @@ export interface AppliedWrites {
  */
 export function applyWrites(maps: ReadonlyMap<string, ByteMap>, writes: Iterable<MapWrite>): AppliedWrites {
   if (Array.isArray(writes)) makeRoom(maps, writes as readonly MapWrite[]);
+  const scratch = new Scratch();
   let applied = 0;
   for (const write of writes) {
-    const errno = applyWrite(maps.get(write.map), write);
+    const errno = applyWrite(maps.get(write.map), write, scratch);
     if (errno < 0) return { applied, failed: { index: applied, errno } };
     applied++;
   }
@@ -51,11 +57,27 @@ function makeRoom(maps: ReadonlyMap<string, ByteMap>, writes: readonly MapWrite[
   }
 }
 
-function applyWrite(map: ByteMap | undefined, { op, key, value }: MapWrite): number {
+/** Where values are made that are read once. */
+class Scratch {
+  private bytes = new Uint8Array(0);
+
+  of(length: number): Uint8Array {
+    if (this.bytes.length < length) this.bytes = new Uint8Array(length);
+    return this.bytes.length === length ? this.bytes : this.bytes.subarray(0, length);
+  }
+}
+
+function applyWrite(map: ByteMap | undefined, write: MapWrite, scratch: Scratch): number {
+  const { op, key, copyValue } = write;
   if (map === undefined) return ERRNO.EBADF;
   if (op === 'delete') {
     const errno = map.delete(key);
     return errno === ERRNO.ENOENT ? 0 : errno;
   }
+  if (copyValue !== undefined) {
+    const value = scratch.of(valueBytes(map.spec));
+    return copyValue(value) ? map.update(key, value) : ERRNO.EINVAL;
+  }
+  const { value } = write;
   return value === undefined ? ERRNO.EINVAL : map.update(key, value);
 }

@@ -29,10 +29,18 @@ export class SharedTable {
 
   /** The value of the map: a u32 a slot. Made anew with each call. */
   get bytes(): Uint8Array {
+    const bytes = new Uint8Array(4 * this.slots.length);
+    this.copyTo(bytes);
+    return bytes;
+  }
+
+  /** The same into an array of the caller's: see LazyBytes. */
+  copyTo(out: Uint8Array): boolean {
     const { ids, slots } = this;
-    const words = new Uint32Array(slots.length);
+    if (out.length !== 4 * slots.length) return false;
+    const words = new Uint32Array(out.buffer, out.byteOffset, slots.length);
     for (let i = 0; i < words.length; i++) words[i] = ids[slots[i]!]!;
-    return new Uint8Array(words.buffer);
+    return true;
   }
 }
 

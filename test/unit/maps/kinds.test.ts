@@ -35,6 +35,36 @@ describe('arrays', () => {
   });
 });
 
+describe('maps that are told how many entries are to come', () => {
+  test('grow to them in one step, beyond them as ever, and find every entry', () => {
+    for (const bound of [5000, 700]) {
+      for (const map of [
+        new Hash4(specOf('hash', 16, 4, bound), { seed: 1 }),
+        new Lru4(specOf('lru-hash', 16, 4, bound), { seed: 1 }),
+      ]) {
+        map.expect(1000);
+        const grown = new Set<Int32Array>();
+        for (let i = 1; i <= 1500; i++) {
+          const at = map.insert(i, -i, i * 7, 0);
+          if (at < 0) continue;
+          map.words[at] = i;
+          if (i <= 1000) grown.add(map.words);
+        }
+        assert.ok(grown.size === 2, `${map.spec.kind} of ${bound}: ${grown.size} tables`);
+        assert.equal(map.size, Math.min(bound, 1500));
+        let found = 0;
+        for (let i = 1; i <= 1500; i++) {
+          const at = map.find(i, -i, i * 7, 0);
+          if (at < 0) continue;
+          found++;
+          assert.equal(map.words[at], i);
+        }
+        assert.equal(found, map.size);
+      }
+    }
+  });
+});
+
 describe('longest prefix match', () => {
   test('raw words are matched from the first byte on', () => {
     const map = new Lpm1(specOf('lpm-trie', 8, 4, 100));

@@ -94,6 +94,32 @@ describe('bytes at odd places', () => {
 });
 
 describe('applyWrites', () => {
+  test('takes values that are copied, and refuses those of another size', () => {
+    const map = createMap(specOf('array-of-arrays', 4, 4, 10, 3));
+    const key = (n: number): Uint8Array => Uint8Array.of(n, 0, 0, 0);
+    const write = (n: number, length: number): MapWrite => ({
+      map: 'a',
+      op: 'update',
+      key: key(n),
+      copyValue: (out) => {
+        if (out.length !== length) return false;
+        out.fill(n);
+        return true;
+      },
+    });
+    const maps = new Map([['a', map]]);
+    assert.deepEqual(applyWrites(maps, [write(1, 12), write(2, 12), write(3, 8), write(4, 12)]), {
+      applied: 2,
+      failed: { index: 2, errno: ERRNO.EINVAL },
+    });
+    const out = new Uint8Array(12);
+    for (const n of [1, 2]) {
+      assert.ok(map.lookup(key(n), out));
+      assert.deepEqual([...out], new Array(12).fill(n));
+    }
+    assert.equal(map.size, 2);
+  });
+
   const key = (n: number): Uint8Array => fromNumber(n, 8);
   const update = (n: number): MapWrite => ({ map: 'a', op: 'update', key: key(n), value: fromNumber(n, 4) });
   const make = (): Map<string, ReturnType<typeof createMap>> => new Map([['a', createMap(specOf('hash', 8, 4, 2))]]);
