@@ -1,5 +1,5 @@
 // Identities, endpoints and policies of a running cluster while pods come and go. Input: a finished compile, pods before and
-// after. Output: what changes in each map. Invariant: the content is what a compile of all objects would make, with the same
+// after, and namespaces with other labels. Output: what changes in each map. Invariant: the content is what a compile of all objects would make, with the same
 // numbers; a change that reaches further than its own pod is refused, so that the caller compiles the whole.
 import { configValue } from '../schema/index.ts';
 import type { CompiledMapName } from './compile.ts';
@@ -84,9 +84,11 @@ export class ClusterPlane {
   private readonly owners = new Map<string, string>();
   /** Addresses that are not pods': nodes, prefixes of policies, facts. */
   private readonly foreign = new Set<string>();
-  private readonly namespaces: ReadonlyMap<string, Labels>;
+  private readonly namespaces: Map<string, Labels>;
   private readonly nodes: ReadonlyMap<string, NodeView>;
   private config: Uint8Array;
+  /** Of the changes that are told together: one number for their epochs, and whether the global one has moved. */
+  private batch: { readonly generation: number; moved: boolean } | undefined;
 
   private constructor(parts: ClusterParts) {
     const { view, local, state, endpointNumbers } = parts;
@@ -150,6 +152,40 @@ export class ClusterPlane {
       if (known.some((identity) => identity !== undefined && !this.keepsPorts(identity, next, old))) return undefined;
     }
     return this.replace(key, old, next, labels);
+  }
+
+  /**
+   * A namespace has other labels: its pods have. `after` undefined: it has no object any more. Undefined: some pod reaches further
+   * than itself; the plane must not be used again.
+   */
+  changeNamespace(name: string, after: Labels | undefined): readonly RowChanges[] | undefined {
+    const before = this.namespaces.get(name);
+    const pods = [...this.pods.values()].filter(({ pod }) => pod.namespace === name);
+    // Pods of a namespace without an object have labels that only a whole compile knows.
+    if (pods.length > 0 && (before === undefined || after === undefined)) return undefined;
+    if (after === undefined) this.namespaces.delete(name);
+    else this.namespaces.set(name, after);
+    if (before !== undefined && after !== undefined && sameLabels(before, after)) return [];
+    return this.together(() => {
+      const all: RowChanges[] = [];
+      for (const { pod } of pods) {
+        const changes = this.change(pod, pod);
+        if (changes === undefined) return undefined;
+        all.push(changes);
+      }
+      return all;
+    });
+  }
+
+  /** Runs changes that count as one: what they move has one epoch. */
+  together<T>(work: () => T): T {
+    if (this.batch !== undefined) return work();
+    this.batch = { generation: ++this.parts.endpointNumbers.generation, moved: false };
+    try {
+      return work();
+    } finally {
+      this.batch = undefined;
+    }
   }
 
   /** Whether the named ports of an identity stay what they are when a pod joins it. */
@@ -219,6 +255,7 @@ export class ClusterPlane {
     const fresh = [...new Map(labels.map((own) => [own.text, own])).values()].filter(
       ({ text }) => !this.held.has(text),
     );
+    if ([...fresh, ...this.leaving(old)].some((own) => this.policies.meetsPass(own))) return undefined;
     const claimed = new Map<string, number>();
     for (const { text } of fresh) {
       const identity = identityNumbers.pods.claim(text);
@@ -236,7 +273,7 @@ export class ClusterPlane {
         return { address, identity };
       }),
     };
-    const generation = ++endpointNumbers.generation;
+    const generation = this.batch?.generation ?? ++endpointNumbers.generation;
     if (after !== undefined) {
       for (const own of fresh) this.introduce(claimed.get(own.text)!, own, after, changes);
       labels.forEach(({ text }, i) => {
@@ -257,6 +294,14 @@ export class ClusterPlane {
       }
     }
     return changes.finish();
+  }
+
+  /** Labels of the identities that may go with a pod. */
+  private leaving(old: PodIdentity | undefined): LabelSet[] {
+    if (old === undefined) return [];
+    return [...new Set(old.identities.map(({ identity }) => identity))]
+      .map((identity) => this.parts.view.labels.get(identity)!)
+      .filter(({ text }) => (this.held.get(text)?.pods ?? 0) <= old.identities.length);
   }
 
   /** A new identity: everybody who can tell it from others learns of it. */
@@ -356,6 +401,8 @@ export class ClusterPlane {
   }
 
   private bumpGlobalEpoch(changes: Recorder): void {
+    if (this.batch?.moved === true) return;
+    if (this.batch !== undefined) this.batch.moved = true;
     const before = this.config;
     const globalEpoch = ++this.parts.endpointNumbers.globalEpoch;
     this.config = configValue.encode({ ...configValue.decode(before), globalEpoch });
@@ -380,6 +427,9 @@ export class ClusterPlane {
     return undefined;
   }
 }
+
+const sameLabels = (a: Labels, b: Labels): boolean =>
+  a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
 
 const NONE = new Uint32Array(0);
 

@@ -1,12 +1,14 @@
 // The running control plane: objects and facts come and go, settle() tells what has to be written. Input: objects, health,
 // maps of a process before. Output: MapWrite[] in the order in which no reader meets a dangling reference.
 // Invariant: the writes of all settles, applied in turn, lead to the content that a fresh compile of the objects would have,
-// but for numbers; services cost what a change touches, everything else is compiled whole when it changes.
+// but for numbers; services, pods and namespaces cost what a change touches, everything else is compiled whole when it changes.
 import type { MapWrite } from '../maps/map-write.ts';
 import type { MapSpec } from '../schema/index.ts';
 import { buildAnnouncements, concernsAnnouncements } from './announcements.ts';
 import { Compiler, type ClusterMaps, type CompiledMapName, type DesiredMaps } from './compile.ts';
+import type { ClusterPlane, RowChanges } from './cluster-plane.ts';
 import type { Config } from './config/index.ts';
+import { DesiredOverlay } from './desired-overlay.ts';
 import { type DesiredMap, MapBuilder } from './desired-map.ts';
 import { changesOf, type MapChanges, orderChanges } from './diff.ts';
 import { objectKey } from './pods.ts';
@@ -43,6 +45,8 @@ import {
   type L2AnnouncementPolicy,
   type Node,
   type Service,
+  type Namespace,
+  type Pod,
 } from './state.ts';
 
 /** What is to be done, and what is wrong. With an error among the problems there may be writes that do not fit. */
@@ -70,6 +74,11 @@ export class Controller {
   /** Nodes that slices name, and how many slices do. */
   private readonly namedNodes = new Map<string, number>();
   private cluster: ClusterMaps | undefined;
+  /** What pods and namespaces have changed since the last whole compile. */
+  private readonly overlay = new DesiredOverlay();
+  private plane: ClusterPlane | undefined;
+  /** Pods and namespaces that have changed since the last settle: what was there before. */
+  private readonly changed = new Map<string, Pod | Namespace | undefined>();
   private clusterProblems: readonly Problem[] = [];
   private clusterDirty = true;
   private nodeNumbers: ReadonlyMap<string, number> = new Map();
@@ -171,6 +180,7 @@ export class Controller {
   /** Works out what was touched since the last time. */
   settle(): Settled {
     const changes = new Map<CompiledMapName, MapChanges>();
+    if (!this.clusterDirty && this.changed.size > 0 && !this.settlePlane(changes)) this.clusterDirty = true;
     if (this.clusterDirty) this.settleCluster(changes);
     else if (this.announcementsDirty) this.settleAnnouncements(changes);
     const { services } = this;
@@ -185,7 +195,46 @@ export class Controller {
     return { writes: this.ordered(changes), problems };
   }
 
+  private noteChange(object: Pod | Namespace, before: Pod | Namespace | undefined): void {
+    const key = `${object.kind} ${controlKey(object)}`;
+    if (!this.changed.has(key)) this.changed.set(key, before);
+  }
+
+  /** Goes on from the last whole compile, pod by pod. False: something reaches further, and the whole has to be compiled. */
+  private settlePlane(changes: Map<CompiledMapName, MapChanges>): boolean {
+    if (this.cluster === undefined) return false;
+    this.plane ??= this.compiler.plane();
+    const { plane } = this;
+    if (plane === undefined) return false;
+    const all: RowChanges[] = [];
+    const done = plane.together(() => {
+      // Those that go come first: what they had is free then.
+      const steps = [...this.changed].map(([key, before]) => {
+        const [kind, name] = split(key);
+        const after = this.objects.get(kind)?.get(name) as Pod | Namespace | undefined;
+        return { before, after, name, rank: kind === 'Namespace' ? 0 : after === undefined ? 1 : 2 };
+      });
+      steps.sort((a, b) => a.rank - b.rank);
+      return steps.every(({ before, after, name, rank }) => {
+        if (before === undefined && after === undefined) return true;
+        const told =
+          rank === 0
+            ? plane.changeNamespace(name, (after as Namespace | undefined)?.labels)
+            : plane.change(before as Pod | undefined, after as Pod | undefined);
+        if (told === undefined) return false;
+        for (const one of told instanceof Map ? [told as RowChanges] : (told as readonly RowChanges[])) all.push(one);
+        return true;
+      });
+    });
+    if (!done || plane.overBudget() !== undefined) return false;
+    this.changed.clear();
+    for (const [name, own] of this.overlay.take(this.cluster, all)) changes.set(name, own);
+    return true;
+  }
+
   private settleCluster(changes: Map<CompiledMapName, MapChanges>): void {
+    // A compile ends the plane, whose numbers it shares.
+    this.plane = undefined;
     const state = this.state();
     const settings = settingsOf(this.config, state, this.options);
     const { maps, problems, announcementProblems, view } = this.compiler.compileCluster(state, settings);
@@ -194,11 +243,14 @@ export class Controller {
     if (hasErrors(problems)) return;
     this.clusterDirty = false;
     this.announcementsDirty = false;
+    this.changed.clear();
     this.settings = settings;
     this.services.configure(settings);
+    const before = this.cluster && this.overlay.over(this.cluster);
     for (const name of Object.keys(maps) as (keyof ClusterMaps)[])
-      changes.set(name, changesOf(this.cluster?.[name], maps[name]));
+      changes.set(name, changesOf(before?.[name], maps[name]));
     this.cluster = maps;
+    this.overlay.clear();
     const numbers = new Map(view.nodes.map(({ name, id }) => [name, id]));
     const same =
       numbers.size === this.nodeNumbers.size && [...numbers].every(([n, id]) => this.nodeNumbers.get(n) === id);
@@ -252,7 +304,7 @@ export class Controller {
 
   /** The whole desired content; maps besides the services' only after a settle. */
   content(): Partial<DesiredMaps> {
-    return { ...this.cluster, ...this.services.content() };
+    return { ...(this.cluster && this.overlay.over(this.cluster)), ...this.services.content() };
   }
 
   /** Services, frontends and backends as desired, whatever the maps hold. */
@@ -275,14 +327,18 @@ export class Controller {
   }
 
   private ordered(changes: ReadonlyMap<CompiledMapName, MapChanges>): MapWrite[] {
-    return orderChanges(changes, (key) => this.cluster?.policyMeta.get(key) !== undefined);
+    const { cluster } = this;
+    return orderChanges(changes, (key) => cluster !== undefined && this.overlay.has(cluster, 'policyMeta', key));
   }
 
   /** An object came, went or changed: whether that matters to more than services. */
   private touchCluster(before: ClusterObject | undefined, after: ClusterObject | undefined): void {
     const ipv6 = this.countIpv6((after ?? before)!, after !== undefined);
     const nodes = this.countNodes(before, after);
-    const itself = [before, after].some((object) => object !== undefined && concernsCluster(object));
+    const object = (after ?? before)!;
+    const planned = isPlanned(object);
+    if (planned) this.noteChange(object, before as Pod | Namespace | undefined);
+    const itself = !planned && [before, after].some((one) => one !== undefined && concernsCluster(one));
     if (ipv6 || nodes || itself) this.clusterDirty = true;
   }
 
@@ -322,6 +378,15 @@ export class Controller {
     return { ...emptyState(), ...(Object.fromEntries(lists) as unknown as ObjectLists), facts: this.facts };
   }
 }
+
+/** Kinds that a plane takes up without a whole compile. */
+const isPlanned = (object: ClusterObject): object is Pod | Namespace =>
+  object.kind === 'Pod' || object.kind === 'Namespace';
+
+const split = (key: string): readonly [ObjectKind, string] => {
+  const blank = key.indexOf(' ');
+  return [key.slice(0, blank) as ObjectKind, key.slice(blank + 1)];
+};
 
 const isServiceKind = (kind: ObjectKind): kind is ServiceKind => (SERVICE_KINDS as readonly string[]).includes(kind);
 

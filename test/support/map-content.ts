@@ -54,6 +54,16 @@ export class MapContent {
     return all;
   }
 
+  /** Keys and values of some maps, by the schema's names (`policyMeta`). */
+  dumpOf(names: Iterable<string>): Record<string, (readonly [Uint8Array, Uint8Array])[]> {
+    const all: Record<string, (readonly [Uint8Array, Uint8Array])[]> = {};
+    for (const name of names) {
+      const entries = this.maps.get(MAPS[name as keyof typeof MAPS].name) ?? new Map<string, Uint8Array>();
+      all[name] = [...entries].map(([key, value]) => [unhex(key), value] as const);
+    }
+    return all;
+  }
+
   /** The first thing that refers to something missing, or undefined. */
   dangling(): string | undefined {
     return this.danglingService(4) ?? this.danglingService(6) ?? this.danglingPolicy();

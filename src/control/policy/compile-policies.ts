@@ -141,6 +141,14 @@ export class PolicyCompiler {
     return touched;
   }
 
+  /**
+   * True when a pass may be about an identity with these labels. What a pass covers raises entries of whole classes, so that such
+   * an identity, coming or going, changes more than its own entries.
+   */
+  meetsPass(labels: LabelSet): boolean {
+    return this.normal.rules.some(({ verdict, peers }) => verdict === 'pass' && peersSelect(peers, labels));
+  }
+
   /** True when a pod names its ports as the others of its identity do, or nobody asks. */
   knowsPorts(identity: number, pod: PodIdentity): boolean {
     return this.namedPorts.knows(identity, pod.namedPorts) || !this.normal.rules.some(hasNames);

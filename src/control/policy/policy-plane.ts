@@ -72,6 +72,11 @@ export class PolicyPlane {
     }
   }
 
+  /** See PolicyCompiler.meetsPass. */
+  meetsPass(labels: LabelSet): boolean {
+    return this.compiler.meetsPass(labels);
+  }
+
   /** True when a pod changes nothing about the named ports of an identity that is already there. */
   knowsPorts(identity: number, pod: PodIdentity): boolean {
     return this.compiler.knowsPorts(identity, pod);
