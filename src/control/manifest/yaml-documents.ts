@@ -3,7 +3,6 @@
 // objects are ever held in the package's form, which takes some 70 times the text. In: text. Out: ParsedText.
 // Invariant: never throws; depth is bounded before anything recurses; in parts or as a whole a list reads alike.
 import { Composer, Lexer, Parser, type CST, type Document } from 'yaml';
-import { readPlainYaml } from './plain-yaml.ts';
 import type { InputLimits, ParsedText, SyntaxIssue, TreeNode } from './tree.ts';
 import { TreeBuilder } from './yaml-tree.ts';
 
@@ -24,26 +23,15 @@ const composing = {
   keepSourceTokens: false,
 } as const;
 
-/** Parses every document of `text`. What tools have printed is read without the package, which takes some twenty times as long. */
+/** Parses every document of `text`. */
 export function parseYaml(text: string, limits: InputLimits): ParsedText {
-  return parse(text, limits, true);
-}
-
-/** The same by the package alone. */
-export function parseYamlByPackage(text: string, limits: InputLimits): ParsedText {
-  return parse(text, limits, false);
-}
-
-function parse(text: string, limits: InputLimits, plainly: boolean): ParsedText {
   const reading = new Reading(limits);
   // Directives and explicit document ends tie documents together, and a lone CR is no line end to everybody. Otherwise
   // each document is parsed by itself, so that a quote that is never closed cannot swallow the documents behind it.
   const tied = /^(?:%|\.\.\.(?:\s|$))|\r(?!\n)/m.test(text);
   for (let start = 0; start < text.length && !reading.full;) {
     const end = tied ? text.length : nextMarker(text, start);
-    const plain = plainly && !tied ? readPlainYaml(text, start, end, limits) : undefined;
-    if (plain === undefined) parsePiece(text.slice(start, end), start, reading);
-    else reading.root(plain, start);
+    parsePiece(text.slice(start, end), start, reading);
     start = end;
   }
   return reading.result();
@@ -174,21 +162,13 @@ class Reading {
     }
   }
 
-  /** Takes the tree of a document that begins at `start`. */
-  root(tree: TreeNode, start: number): void {
-    if (this.#hasRoom(start)) this.#roots.push(tree);
-  }
-
-  #hasRoom(offset: number): boolean {
-    if (this.#roots.length < this.#limits.documents) return true;
-    this.#full = true;
-    const message = `more than ${this.#limits.documents} documents in one file`;
-    this.#issues.push({ severity: 'error', offset, message });
-    return false;
-  }
-
   #finish(document: Document.Parsed, { start, builder, errors, tooDeep }: Assembly): void {
-    if (!this.#hasRoom(start)) return;
+    if (this.#roots.length >= this.#limits.documents) {
+      this.#full = true;
+      const message = `more than ${this.#limits.documents} documents in one file`;
+      this.#issues.push({ severity: 'error', offset: start, message });
+      return;
+    }
     if (tooDeep !== undefined) {
       this.#issues.push(tooDeep);
       return;

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { stringify } from 'yaml';
 import { defaultLimits, type TreeNode } from '../../../src/control/manifest/tree.ts';
-import { parseYamlByPackage as parseYaml } from '../../../src/control/manifest/yaml-documents.ts';
+import { parseYaml } from '../../../src/control/manifest/yaml-documents.ts';
 
 const runs = Number(process.env['WEIR_RUNS'] ?? 30);
 
