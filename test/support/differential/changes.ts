@@ -60,6 +60,16 @@ function changed(random: Random, entry: PlainEntry): WorldEntry | undefined {
   }
 }
 
+/** A new epoch for everybody: what was decided before is decided anew. Updates `entries`. */
+export function turn(random: Random, entries: WorldEntry[]): WorldEntry[] {
+  const at = entries.findIndex((entry) => entry.map === 'config');
+  const entry = entries[at];
+  const next = entry !== undefined && isPlain(entry) ? changed(random, entry) : undefined;
+  if (next === undefined) return [];
+  entries[at] = next;
+  return [next];
+}
+
 /** One to three writes, or none when the world holds nothing to change. Updates `entries`, the world as control knows it. */
 export function change(random: Random, entries: WorldEntry[]): WorldEntry[] {
   const writes: WorldEntry[] = [];

@@ -33,7 +33,7 @@ export function featuresOf(seed: number, number: number): number {
   switch (number) {
     case 0:
       return (
-        BASE |
+        (BASE & ~FEATURE.CT_ACCOUNTING) |
         FEATURE.HOST_FIREWALL |
         FEATURE.DSR_IPIP |
         FEATURE.POLICY_DENY_ICMP |
@@ -123,7 +123,10 @@ function natPorts(random: Random): { readonly natPortFirst: number; readonly nat
     [32768, 65535],
     [1024, 65535],
     [1024, 1026],
+    [1024, 1028],
     [39999, 40003],
+    [39998, 40004],
+    [39998, 40004],
     [65535, 65535],
     [40000, 40000],
     [1024, 1024],

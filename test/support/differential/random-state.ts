@@ -146,11 +146,13 @@ export function randomState(random: Random, world: RandomWorld): RandomState {
     }
     const order = orderOf(source, destination) || raw16(sourcePort) - raw16(destinationPort);
     const sourceLow = order <= 0;
-    const ownerIsSource = random.chance(translated ? 30 : 60);
+    // What a client of a node port has: the node's entry, which the answer's translation meets.
+    const served = translated && random.chance(40);
+    const ownerIsSource = !served && random.chance(60);
     const flags =
       (ownerIsSource === sourceLow ? 0 : CT_KEY.OWNER_HIGH) |
-      (related ? CT_KEY.RELATED : front !== undefined && random.chance(80) ? CT_KEY.SERVICE : 0) |
-      (random.chance(translated ? 60 : 25) ? CT_KEY.NODE : 0);
+      (related ? CT_KEY.RELATED : front !== undefined && !served && random.chance(80) ? CT_KEY.SERVICE : 0) |
+      (served || random.chance(25) ? CT_KEY.NODE : 0);
     const rest = {
       lowPort: sourceLow ? sourcePort : destinationPort,
       highPort: sourceLow ? destinationPort : sourcePort,
@@ -160,7 +162,9 @@ export function randomState(random: Random, world: RandomWorld): RandomState {
     const low = sourceLow ? source : destination;
     const high = sourceLow ? destination : source;
     const answered = random.chance(50);
-    const made = connection(random);
+    const any = connection(random);
+    const fronted = served && fronts.length > 0 ? { ...any, reverseNat: random.pick(fronts).reverseNat } : any;
+    const made = served ? { ...fronted, lifetime: 60, flags: any.flags | CT_FLAG.INBOUND } : fronted;
     const drawn = front !== undefined && random.chance(75) ? { ...made, reverseNat: front.reverseNat } : made;
     const value = answered ? { ...drawn, flags: drawn.flags | CT_FLAG.ANSWERED } : drawn;
     const kind = `${protocol === TCP && !related ? 'Tcp' : 'Any'}${answered ? '' : 'New'}` as const;

@@ -1,7 +1,14 @@
 // Random worlds: configuration, endpoints, identities, services, policies, routes, as entries of maps.
 // Input: chance, the features that the engines were loaded with. Output: entries in the order in which they are written.
 // Invariant: depends on nothing but the stream it is given; whatever a field can hold is drawn now and then.
-import { ENDPOINT_FLAG, IDENTITY, MAPS, NO_MASQUERADE } from '../../../src/schema/index.ts';
+import {
+  ENDPOINT_FLAG,
+  IDENTITY,
+  MAPS,
+  NO_MASQUERADE,
+  POLICY_DIRECTION,
+  SHAPE_ANY_PROTOCOL,
+} from '../../../src/schema/index.ts';
 import { type Cast, everyone, maskedTo, ofFamily, randomCast } from './cast.ts';
 import { type Config, randomConfig } from './random-config.ts';
 import type { Random } from './random.ts';
@@ -206,6 +213,27 @@ function addRoutes(random: Random, cast: Cast, entries: WorldEntry[]): void {
   }
 }
 
+/** Pods whose policy lets everything pass, most of the time because a rule says so. */
+export function openDoors(random: Random, cast: Cast): WorldEntry[] {
+  const entries: WorldEntry[] = [];
+  const policyId = 4;
+  const all = 1 << SHAPE_ANY_PROTOCOL;
+  const meta = { ingressShapes: [0, 0, all], egressShapes: [0, 0, all], ingressCookie: 0, egressCookie: 0 };
+  entries.push({ map: 'policyMeta', key: { policyId }, value: { flags: random.pick([3, 3, 3, 2, 0]), ...meta } });
+  for (const direction of [POLICY_DIRECTION.INGRESS, POLICY_DIRECTION.EGRESS]) {
+    const key = { policyId, identity: 0, port: 0, protocol: 0, shape: SHAPE_ANY_PROTOCOL | direction };
+    const precedence = ((0xffff << 8) | 1) >>> 0;
+    entries.push({ map: 'policy', key, value: { precedence, cookie: random.below(50), proxyPort: 0, flags: 0 } });
+  }
+  for (const [i, { address, family, ifindex, identity }] of cast.pods.entries()) {
+    const rest = { endpointId: i + 2, nodeId: 1, identity, policyId, epoch: random.below(3), flags: 0 };
+    const value = { ifindex, ...rest, mac: mac(random), nodeMac: mac(random) };
+    if (family === 4) entries.push({ map: 'endpoints4', key: { address: be32(address) }, value });
+    else entries.push({ map: 'endpoints6', key: { address }, value });
+  }
+  return entries;
+}
+
 /** Default routes with a neighbour behind them, and backends that are reached by them. */
 export function wayOut(random: Random, cast: Cast): WorldEntry[] {
   const entries: WorldEntry[] = [];
@@ -224,7 +252,7 @@ export function wayOut(random: Random, cast: Cast): WorldEntry[] {
       entries.push({ map: 'neighbours6', key: { ifindex: 3, address: hop }, value: neighbour });
     }
     for (let id = 1; id < BACKENDS; id++) {
-      if (random.chance(30)) continue;
+      if (random.chance(10)) continue;
       const address = ofFamily(random, away, family);
       const rest = { port: random.pick([80, 8080, 0]), protocol: 6, state: 1, nodeId: 2, zone: 0, flags: 0 };
       if (family === 4) entries.push({ map: 'backends4', key: { id }, value: { address: be32(address), ...rest } });

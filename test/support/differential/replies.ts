@@ -69,11 +69,11 @@ export function answer(random: Random, bytes: Uint8Array): FrameSpec | undefined
 export function icmpError(random: Random, bytes: Uint8Array, routers: readonly Uint8Array[]): FrameSpec | undefined {
   const headers = parsed(bytes);
   if (headers === undefined) return undefined;
-  const { family, l3 } = headers;
+  const { family, l3, l4 } = headers;
   const [source, destination] = ends(bytes, headers);
   const way = routers.filter((router) => router.length === source.length);
   const from = random.chance(60) || way.length === 0 ? destination : random.pick(way);
-  const quoted = bytes.slice(l3, Math.min(bytes.length, l3 + (family === 4 ? 20 : 40) + random.pick([8, 8, 20, 4, 0])));
+  const quoted = bytes.slice(l3, Math.min(bytes.length, l4 + random.pick([8, 8, 20, 4, 0])));
   const type = family === 4 ? random.pick([3, 3, 3, 11, 12, 4, 5]) : random.pick([1, 1, 2, 3, 4]);
   const code = type === 3 && family === 4 ? random.pick([0, 1, 3, 4, 4, 13]) : random.below(2);
   return {

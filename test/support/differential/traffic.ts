@@ -5,13 +5,13 @@
 import { ACTION, FEATURE, HOOK, META_FLAG } from '../../../src/schema/index.ts';
 import { identityMark } from '../../../src/datapath/stages/identity.ts';
 import { type Cast, CLIENT_PORTS, everyone, type Family, familyOf, ofFamily, TCP, UDP } from './cast.ts';
-import { change } from './changes.ts';
+import { change, turn } from './changes.ts';
 import { frame, type FrameSpec, PLAIN, transport } from './frame.ts';
 import { fitting, mutated, networkOffset, noise } from './mutate.ts';
 import type { Random } from './random.ts';
 import type { Config } from './random-config.ts';
 import { described, hostFlow, leavingFlow, randomFlow, SEGMENTS } from './random-flows.ts';
-import { type RandomWorld, wayOut } from './random-world.ts';
+import { openDoors, type RandomWorld, wayOut } from './random-world.ts';
 import {
   ACK,
   answer,
@@ -63,7 +63,7 @@ export class Traffic {
   private readonly frames: Uint8Array[] = [];
   /** Whether pods talk at length with a service in this sequence, and the connection that they have. */
   private readonly talkative: boolean;
-  /** What makes those services lead to backends elsewhere, by a route; empty once it is written. */
+  /** What lets them, and makes services lead to backends elsewhere, by a route; empty once it is written. */
   private paving: WorldEntry[] = [];
   private talk: FrameSpec | undefined;
   private elapsed = 0;
@@ -85,7 +85,8 @@ export class Traffic {
     this.families = on;
     this.flows.push(...flows);
     this.talkative = random.chance(24);
-    if (this.talkative && random.chance(50)) this.paving = wayOut(random, world.cast);
+    if (this.talkative && random.chance(50)) this.paving.push(...wayOut(random, world.cast));
+    if (this.talkative && random.chance(75)) this.paving.push(...openDoors(random, world.cast));
   }
 
   /** The next step. */
@@ -95,8 +96,9 @@ export class Traffic {
       this.paving = [];
       return { writes: paving };
     }
-    if (random.chance(4)) {
-      const writes = change(random, this.entries);
+    const turning = this.talk !== undefined && random.chance(3);
+    if (turning || random.chance(4)) {
+      const writes = turning ? turn(random, this.entries) : change(random, this.entries);
       if (writes.length > 0) return { writes };
     }
     const planned = this.planned;
@@ -111,7 +113,7 @@ export class Traffic {
     const { random, config } = this;
     let back = 0;
     if (this.first) this.first = false;
-    else if (random.chance(30)) {
+    else if (random.chance(this.talkative ? 10 : 30)) {
       let step = random.pick([0, 1, 1, 1, 2, 5]);
       if (random.chance(18)) {
         step = random.pick([
@@ -257,7 +259,9 @@ export class Traffic {
   private talked(): Pending | undefined {
     const { random, cast, talk } = this;
     if (talk === undefined || random.chance(4)) {
-      const fronts = cast.frontends.filter(({ protocol }) => protocol === TCP || protocol === UDP);
+      const fronts = cast.frontends.filter(
+        ({ family, protocol }) => this.families.includes(family) && (protocol === TCP || protocol === UDP),
+      );
       const front = fronts.length === 0 ? undefined : random.pick(fronts);
       const pods = front === undefined ? [] : cast.pods.filter(({ family }) => family === front.family);
       if (front === undefined || pods.length === 0) return undefined;
@@ -371,6 +375,13 @@ export class Traffic {
     const on = (hook: number): void => {
       pending.push({ hook, bytes: outcome.bytes.slice(), meta: outcome.meta });
     };
+    const sent = action === ACTION.LOCAL || action === ACTION.REDIRECT;
+    if (this.talk !== undefined && step.hook === HOOK.FROM_CONTAINER && sent && random.chance(60)) {
+      // Straight back to the pod: what lies between is for other sequences.
+      const spec = random.chance(50) ? answer(random, outcome.bytes) : undefined;
+      if (spec !== undefined) pending.push({ hook: HOOK.TO_CONTAINER, bytes: frame(spec), meta: NO_META });
+      return;
+    }
     switch (action) {
       case ACTION.LOCAL:
         if (random.chance(92)) on(HOOK.TO_CONTAINER);
@@ -401,7 +412,7 @@ export class Traffic {
         return;
       default:
         // Nobody goes on talking where nothing passes.
-        if (random.chance(30)) this.talk = undefined;
+        if (random.chance(60)) this.talk = undefined;
         // The sender of what was dropped tries again at times.
         if (random.chance(10)) this.kept(step.bytes);
     }
@@ -412,7 +423,10 @@ export class Traffic {
     const { random, cast } = this;
     if (random.chance(12)) return;
     const routers = [...cast.outside, ...cast.remotes];
-    const spec = random.chance(7) ? icmpError(random, bytes, routers) : answer(random, bytes);
+    // A quote with options is seldom enough.
+    const first = bytes[networkOffset(bytes)]!;
+    const optioned = first >>> 4 === 4 && (first & 15) > 5;
+    const spec = random.chance(optioned ? 60 : 7) ? icmpError(random, bytes, routers) : answer(random, bytes);
     if (spec === undefined) return;
     const { pending } = this;
     pending.push(this.sent(spec));
