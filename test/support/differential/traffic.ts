@@ -84,7 +84,7 @@ export class Traffic {
     if ((features & FEATURE.IPV6) !== 0) on.push(6);
     this.families = on;
     this.flows.push(...flows);
-    this.talkative = random.chance(24);
+    this.talkative = random.chance(15);
     if (this.talkative && random.chance(50)) this.paving.push(...wayOut(random, world.cast));
     if (this.talkative && random.chance(75)) this.paving.push(...openDoors(random, world.cast));
   }
