@@ -115,7 +115,7 @@ function fillFrontends(maps: Maps): void {
     { address: FRONTEND.local, first: 1001, moving: 0 },
     { address: FRONTEND.remote, first: 2001, moving: 0 },
   ];
-  const master = { target: 0, count: BACKENDS, drainCount: 0, flags: SERVICE_FLAG.ROUTABLE };
+  const master = { target: 0, count: BACKENDS, drainCount: 0, flags: SERVICE_FLAG.ROUTABLE | SERVICE_FLAG.FORWARD_DSR };
   for (const [i, { address, first, moving }] of plan.entries()) {
     const reverseNat = i + 1;
     const key = { address, port: PORT, protocol: TCP, scope: 0, slot: 0 };

@@ -175,6 +175,7 @@
 /* NAT entry flags */
 #define WEIR_NAT_FLAG_NEEDS_CT 1
 #define WEIR_NAT_FLAG_NODE_PORT 2
+#define WEIR_NAT_FLAG_DSR 4
 
 /* Why a pod keeps its address */
 #define WEIR_NO_MASQUERADE_NONE 0
@@ -194,6 +195,7 @@
 /* skb marks */
 #define WEIR_MARK_MASK 3840
 #define WEIR_MARK_SNAT_DONE 768
+#define WEIR_MARK_OVERLAY 1024
 
 /* Metrics reasons of Weir */
 #define WEIR_METRIC_NAT_COLLISION 100
@@ -213,6 +215,8 @@
 #define WEIR_RECORD_FLAG_SNAT 512
 #define WEIR_RECORD_FLAG_ENCAPSULATED 1024
 #define WEIR_RECORD_FLAG_ANSWERED 2048
+#define WEIR_RECORD_FLAG_OVERLAY 4096
+#define WEIR_RECORD_FLAG_DECAPSULATED 8192
 
 /* Meta flags */
 #define WEIR_META_FLAG_PARTIAL_CHECKSUM 1
@@ -248,6 +252,12 @@
 #define WEIR_FEATURE_HOST_FIREWALL 134217728
 #define WEIR_FEATURE_L2_RESPONDER 268435456
 #define WEIR_FEATURE_BANDWIDTH 536870912
+#define WEIR_FEATURE_DSR_OPTION 4194304
+#define WEIR_FEATURE_DSR_GENEVE 8388608
+#define WEIR_FEATURE_OVERLAY 67108864
+#define WEIR_FEATURE_GENEVE 1073741824
+#define WEIR_FEATURE_DSR_IPIP_NETDEV 12582912
+#define WEIR_FEATURE_IPIP_TERMINATION (-2147483648)
 
 /* Reserved identities */
 #define WEIR_IDENTITY_UNKNOWN 0
@@ -674,9 +684,9 @@ struct weir_ct_entry {
 	__u32 remote_identity; /* @24 identity of the peer at the last policy decision */
 	__u32 policy_epoch; /* @28 endpoint epoch + global epoch, read before the policy probes */
 	__u32 cookie; /* @32 rule set that decided */
-	__u32 backend; /* @36 service entries: backend id; others: first word of the NAT address */
-	__u8 nat_address[12]; /* @40 rest of the NAT address (IPv6); zero for IPv4 */
-	__be16 nat_port; /* @52 NAT port */
+	__u32 backend; /* @36 service entries: backend id; DSR_INTERNAL: first word of the frontend’s address */
+	__u8 nat_address[12]; /* @40 rest of the frontend’s address (IPv6); zero for IPv4 */
+	__be16 nat_port; /* @52 the frontend’s port */
 	__u8 tx_flags; /* @54 TCP flags seen from the owner */
 	__u8 rx_flags; /* @55 TCP flags seen towards the owner */
 	__u32 last_tx_report; /* @56 second of the last report or packet from the owner */

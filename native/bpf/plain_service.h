@@ -24,8 +24,9 @@ INLINE int balance_plain(struct xdp_md *xdp, struct weir_context *cx,
   __u32 algorithm = master->target >> 24;
   if (!algorithm)
     algorithm = config->algorithm;
-  if ((master->flags & (careful | WEIR_SERVICE_FLAG_ROUTABLE)) != WEIR_SERVICE_FLAG_ROUTABLE ||
-      algorithm != WEIR_ALGORITHM_MAGLEV || !master->count || !HAS(cx, WEIR_FEATURE_DSR_IPIP))
+  const __u32 needed = WEIR_SERVICE_FLAG_ROUTABLE | WEIR_SERVICE_FLAG_FORWARD_DSR;
+  if ((master->flags & (careful | needed)) != needed || algorithm != WEIR_ALGORITHM_MAGLEV ||
+      !master->count || !HAS(cx, WEIR_FEATURE_DSR_IPIP))
     return GIVE_UP;
   __u32 reverse_nat = master->reverse_nat;
   __u32 hash = maglev_hash(cx, config, family);

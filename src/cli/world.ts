@@ -19,6 +19,7 @@ import { type Dataplane, type GcOptions, silenceEvents } from '../dataplane/inde
 import { createSim } from '../dataplane/sim/index.ts';
 import type { SizeOverrides } from '../datapath/index.ts';
 import { safeText } from '../flow/index.ts';
+import { configValue, ERRNO, SIMULATOR_FEATURE_TEXT } from '../schema/index.ts';
 import { CommandFailure } from './failure.ts';
 import { inspectedProblems, type Payloads, readPayloads } from './payloads.ts';
 import type { ClusterOptions } from './shared-options.ts';
@@ -92,8 +93,13 @@ export async function loadInto<D extends Dataplane>(
   const writes = [...diff(undefined, compiled.maps)];
   const { failed } = dataplane.apply(writes);
   if (failed !== undefined) {
-    const { map } = writes[failed.index]!;
+    const { map, value } = writes[failed.index]!;
     dataplane.close();
+    if (failed.errno === ERRNO.EOPNOTSUPP && value !== undefined) {
+      throw new CommandFailure(
+        `the kernel engine does not have ${simulatorFeatures(value)}: leave out --dataplane xdp`,
+      );
+    }
     throw new CommandFailure(
       `the maps could not be filled: write ${failed.index + 1} of ${writes.length}, to ${map}, failed with ${failed.errno}`,
     );
@@ -217,4 +223,10 @@ async function readConfig(
   });
   problems.push(...resolved.problems);
   return resolved.config;
+}
+
+/** What a configuration asks of the simulator alone, in words. */
+function simulatorFeatures(config: Uint8Array): string {
+  const { features } = configValue.decode(config);
+  return [...SIMULATOR_FEATURE_TEXT].flatMap(([bit, text]) => ((features & bit) === 0 ? [] : [text])).join(', ');
 }

@@ -22,7 +22,15 @@ import { buildRouteTables } from './route-tables.ts';
 import type { ServiceMapName } from './service/entries.ts';
 import { ServiceFeed } from './service/feed.ts';
 import { type FrontendName, ServicePlane } from './service/plane.ts';
-import { type CompileOptions, type CompileSettings, defaultAlgorithm, featureBits, settingsOf } from './settings.ts';
+import {
+  type CompileOptions,
+  type CompileSettings,
+  defaultAlgorithm,
+  featureBits,
+  hasTunnels,
+  settingsOf,
+} from './settings.ts';
+import { Tunnels } from './tunnels.ts';
 import type { ClusterState } from './state.ts';
 
 /** The maps that control owns. */
@@ -231,7 +239,11 @@ export class Compiler {
 
     const announcements = buildAnnouncements(state, settings);
     const maps = {
-      ...buildIpcache(view.addresses, this.endpointNumbers),
+      ...buildIpcache(
+        view.addresses,
+        this.endpointNumbers,
+        hasTunnels(settings) ? new Tunnels(view.nodes, node?.id ?? 0) : undefined,
+      ),
       ...buildPolicies(policies.blocks),
       endpoints4: endpoints.endpoints4,
       endpoints6: endpoints.endpoints6,
@@ -245,7 +257,11 @@ export class Compiler {
     const { identityNumbers, endpointNumbers } = this;
     const config = maps.config.valueAt(0);
     this.parts =
-      hasErrors(problems) || settings.topology !== undefined || settings.hostFirewall || settings.bandwidthManager
+      hasErrors(problems) ||
+      settings.topology !== undefined ||
+      settings.hostFirewall ||
+      settings.bandwidthManager ||
+      hasTunnels(settings)
         ? undefined
         : { state, settings, view, demand, compiler, policies, local: pods, identityNumbers, endpointNumbers, config };
     return {

@@ -10,6 +10,7 @@ import {
   ipcacheKey4,
   ipcacheKey6,
   ipcacheValue,
+  IPCACHE_FLAG,
   MAPS,
   policyMeta,
   policyMetaKey,
@@ -22,6 +23,8 @@ import { hostKey, type HostSubject } from './policy/subject.ts';
 import type { CompiledPolicies } from './policy/compile-policies.ts';
 import { ENTRY_WORDS, type PolicyBlock } from './policy/entries.ts';
 import { be32Of } from './manifest/address.ts';
+import type { IpAddress } from './state.ts';
+import type { Tunnels } from './tunnels.ts';
 import { StickyIds } from './sticky-ids.ts';
 
 /** First interface number of an endpoint's device; below are the node's own. */
@@ -49,12 +52,13 @@ export class EndpointNumbers {
 export function buildIpcache(
   addresses: readonly AddressIdentity[],
   numbers: EndpointNumbers,
+  tunnels: Tunnels | undefined,
 ): { readonly ipcache4: DesiredMap; readonly ipcache6: DesiredMap } {
   const four = new MapBuilder(MAPS.ipcache4);
   const six = new MapBuilder(MAPS.ipcache6);
   const identities = new Map<string, string>();
   for (const { prefix, identity, nodeId } of addresses) {
-    const { key, value } = ipcacheRow({ prefix, identity, nodeId });
+    const { key, value } = ipcacheRow({ prefix, identity, nodeId }, tunnels?.of(prefix, nodeId));
     (prefix.family === 4 ? four : six).set(key, value);
     identities.set(prefix.text, placeText(identity, nodeId));
   }
@@ -69,9 +73,13 @@ export function buildIpcache(
 /** What an address is, for comparison. The node counts, too: it decides whether an address is the endpoint's own host. */
 export const placeText = (identity: number, nodeId: number): string => `${identity} ${nodeId}`;
 
-/** Key and value of an ipcache entry. */
-export function ipcacheRow({ prefix, identity, nodeId }: AddressIdentity): MapRow {
-  const value = ipcacheValue.encode({ identity, nodeId, flags: 0, key: 0, tunnelEndpoint: NO_ADDRESS });
+/** Key and value of an ipcache entry. `tunnel`: the node's address that it is behind, in the overlay. */
+export function ipcacheRow({ prefix, identity, nodeId }: AddressIdentity, tunnel?: IpAddress): MapRow {
+  const tunnelEndpoint = new Uint8Array(16);
+  if (tunnel !== undefined) tunnelEndpoint.set(tunnel.bytes);
+  const { HAS_TUNNEL_ENDPOINT, IPV6_TUNNEL_ENDPOINT } = IPCACHE_FLAG;
+  const flags = tunnel === undefined ? 0 : HAS_TUNNEL_ENDPOINT | (tunnel.family === 6 ? IPV6_TUNNEL_ENDPOINT : 0);
+  const value = ipcacheValue.encode({ identity, nodeId, flags, key: 0, tunnelEndpoint });
   const common = { prefixLength: 32 + prefix.prefixLen, clusterId: 0 };
   const key =
     prefix.family === 4
@@ -142,7 +150,6 @@ export function hostRows(
   }));
 }
 
-const NO_ADDRESS = new Uint8Array(16);
 const NO_MAC = new Uint8Array(6);
 
 /** The endpoint maps of pods and, behind them, of nodes, with epochs: an endpoint's is the generation in which its policy last changed. */

@@ -1,7 +1,7 @@
 // What the compiler is told besides the objects: the part of the configuration that decides over map content.
 // Input: whatever reads values.yaml. Output: CompileSettings. Defaults are those of Cilium's Helm chart.
 import { ALGORITHM, FEATURE } from '../schema/index.ts';
-import { type Config, ipv6Enabled, isDsrByIpip } from './config/index.ts';
+import { type Config, ipv6Enabled, isDsrBy } from './config/index.ts';
 import { type LabelFilter, labelFilter } from './label-filter.ts';
 import { parsePrefix } from './manifest/address.ts';
 import type { ClusterState, IpPrefix } from './state.ts';
@@ -160,7 +160,7 @@ export function settingsOf(config: Config, state: ClusterState, options: Compile
     maglevSeed: config['maglev.hashSeed'],
     nodePortFirst,
     nodePortLast,
-    features: configuredFeatures(config),
+    features: configuredFeatures(config) | overlayFeatures(config, options),
     ctTcpLifetime: config['bpf-ct-timeout-regular-tcp'],
     ctAnyLifetime: config['bpf-ct-timeout-regular-any'],
     ctServiceTcpLifetime: config['bpf-ct-timeout-service-tcp'],
@@ -170,7 +170,7 @@ export function settingsOf(config: Config, state: ClusterState, options: Compile
     ctServiceGrace: config['bpf-ct-timeout-service-tcp-grace'],
     reportInterval: config['bpf.monitorInterval'],
     vlans: allowedVlans(config),
-    tunnelPort: config.tunnelPort || (config.tunnelProtocol === 'geneve' ? 6081 : 8472),
+    tunnelPort: config.tunnelPort || (isGeneve(config) ? 6081 : 8472),
     flowLifetime: config['bpf-ct-timeout-service-tcp'],
     natPortFirst: Math.min(nodePortLast + 1, 65535),
     masquerade4: config['bpf.masquerade'] && config.enableIPv4Masquerade,
@@ -260,9 +260,30 @@ function configuredFeatures(config: Config): number {
     bit(config.policyAuditMode, FEATURE.AUDIT) |
     bit(config['bpf.ctAccounting'], FEATURE.CT_ACCOUNTING) |
     bit(config.routingMode === 'tunnel', FEATURE.TUNNEL) |
-    bit(isDsrByIpip(config), FEATURE.DSR_IPIP)
+    bit(config['enable-ipip-termination'], FEATURE.IPIP_TERMINATION) |
+    bit(isDsrBy(config, 'ipip'), FEATURE.DSR_IPIP) |
+    bit(isDsrBy(config, 'opt'), FEATURE.DSR_OPTION)
   );
 }
+
+/**
+ * Packets of the overlay, and IPIP at tc, are made where there is a topology to route them by, else the stack's device makes them. Direct return by
+ * Geneve goes through it in any case.
+ */
+function overlayFeatures(config: Config, { topology }: CompileOptions): number {
+  const overlay = config.routingMode === 'tunnel' && topology !== undefined ? FEATURE.OVERLAY : 0;
+  const direct = isDsrBy(config, 'geneve') ? FEATURE.DSR_GENEVE : 0;
+  const geneve = (overlay | direct) !== 0 && isGeneve(config) ? FEATURE.GENEVE : 0;
+  const ipip = isDsrBy(config, 'ipip') && topology !== undefined ? FEATURE.DSR_IPIP_NETDEV : 0;
+  return overlay | direct | geneve | ipip;
+}
+
+/** Whether the overlay's packets are Geneve: by `tunnelProtocol`, or because nothing else can carry what direct return tells. */
+const isGeneve = (config: Config): boolean => config.tunnelProtocol === 'geneve' || isDsrBy(config, 'geneve');
+
+/** Whether addresses on other nodes have tunnel endpoints in the ipcache: it is one node's view, like its routes. */
+export const hasTunnels = (settings: CompileSettings): boolean =>
+  settings.node !== undefined && (settings.features & (FEATURE.OVERLAY | FEATURE.DSR_GENEVE)) !== 0;
 
 /** The feature bits of the configuration value. */
 export function featureBits(settings: CompileSettings): number {

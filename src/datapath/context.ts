@@ -61,8 +61,10 @@ export class Context {
 
   /** Where a packet goes that a hook makes longer: from its first byte on. Made at the first such packet. */
   grown: Uint8Array = new Uint8Array(0);
-  /** Bytes by which the packet grew into `grown`; 0 = it is where it was. */
+  /** Bytes by which the packet grew into `grown`; 0 = it is where it was, as between runs. */
   grownBytes = 0;
+  /** Non-zero: the packet is another part of the same bytes now; zero between runs. */
+  moved = 0;
   /** ANSWER that the drop asks for. */
   answer = 0;
   /** MTU that it tells. */
@@ -112,6 +114,8 @@ export class Context {
   l7Port = 0;
   /** Non-zero: the backend is the client itself. */
   loopback = 0;
+  /** Non-zero: the connection that is made is one of direct server return; its frontend is in `nat0…3` and `natPort`. */
+  directReturn = 0;
   /** Word offset of the frontend's master entry that `frontendFromOutside` found, or -1. */
   frontendAt = -1;
 
@@ -126,6 +130,12 @@ export class Context {
   natFlags = 0;
   /** Reverse NAT index of the translation found. */
   natReverse = 0;
+
+  // The overlay's packet that this one was in: network identifier; absolute offset of its option about direct return, or 0.
+  tunnelId = 0;
+  tunnelOption = 0;
+  /** MTU of the way that `findWay` found, 0 = unlimited or unknown. */
+  wayMtu = 0;
 
   // The packet that an ICMP error quotes: offsets, tuple (an echo's id as NAT has it), offset of its L4 checksum or 0.
   quotedL3 = 0;
@@ -264,6 +274,7 @@ export class Context {
     this.serviceEntry = 0;
     this.l7Port = 0;
     this.loopback = 0;
+    this.directReturn = 0;
     this.ownerIsSource = 0;
     this.ownerFlags = 0;
     this.ctStatus = CT_NONE;

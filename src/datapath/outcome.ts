@@ -53,6 +53,8 @@ const { LOCAL, HOST, STACK } = ACTION;
 const POINT = [3, 0, 11, 11, 0, 1, 0, 0] as const;
 const TO_ENDPOINT = 0;
 const TO_OWN_NODE = 2;
+const AT_OVERLAY = 4;
+const INTO_OVERLAY = RECORD_FLAG.ENCAPSULATED | RECORD_FLAG.OVERLAY;
 /** Flips the sign bit, so that signed comparison orders as unsigned. */
 const SIGN = -0x80000000;
 
@@ -109,8 +111,9 @@ const report = (cx: Context, tables: Tables, verdict: number): void => {
   }
 };
 
-const pointOf = ({ hook, action }: Context): number => {
+const pointOf = ({ hook, action, recordFlags }: Context): number => {
   if (hook === TO_CONTAINER) return TO_ENDPOINT;
+  if ((recordFlags & INTO_OVERLAY) === INTO_OVERLAY) return AT_OVERLAY;
   return hook === TO_HOST && action === STACK ? TO_OWN_NODE : POINT[action]!;
 };
 

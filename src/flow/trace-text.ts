@@ -280,6 +280,22 @@ function sentence(record: Int32Array, names: TraceNames): string {
     }
     case TRACE.LIMIT:
       return limitText(result, key(0), value(4), value(5), value(6));
+    case TRACE.DIRECT_RETURN:
+      return value(0) === 0
+        ? `direct server return: the backend’s node knows by now that ${socketText(quad(0), port(key(4)))} was asked`
+        : `direct server return: an option of ${value(0)} bytes tells the backend’s node that ${socketText(quad(0), port(key(4)))} was asked`;
+    case TRACE.DIRECT_RETURN_TOLD:
+      return `direct server return: the packet tells that ${socketText(quad(0), port(key(4)))} was asked; the pod is to answer as that`;
+    case TRACE.DIRECT_ANSWER:
+      return `direct server return: source ${socketText(quad(0), port(key(4) & 0xffff))} becomes ${socketText(quad(0, true), port(value(4) & 0xffff))}`;
+    case TRACE.OVERLAY_ENTER:
+      return `into the overlay: a packet of ${value(2)} bytes from ${quad(0)} to ${quad(4)}, identity ${value(0)}, ${
+        ACTION_TEXT[ACTION_NAME[value(3)] ?? ''] ?? ''
+      }`;
+    case TRACE.OVERLAY_LEAVE:
+      return `out of the overlay: from ${quad(0)} to ${quad(4)}, identity ${value(0)}`;
+    case TRACE.IPIP_OPENED:
+      return 'an IPIP packet around one for a load balancer: what follows is about the packet inside';
     default:
       return `record ${kind}, result ${result}`;
   }

@@ -93,6 +93,7 @@ export class Way {
    */
   run(hook: Hook, packet: Packet, run: number, out: Outcome): void {
     const { dataplane, meta } = this;
+    const { bytes, offset, capturedEnd, wireEnd, linkType } = packet;
     meta.reset();
     meta.flags = run & 0xff;
     meta.ifindex = this.ifindex;
@@ -124,8 +125,11 @@ export class Way {
         if (ct !== 255) out.ct = ct;
         return;
       }
-      // The hook leaves in `meta` what the next one is to know.
-      next = this.after(now, words[HEAD1]! & 0xff, words[FLAGS]!, packet, run);
+      // What was put around it, or into it, is the wire's: the packet itself stands rewritten where it was.
+      const longer = packet.bytes !== bytes;
+      if (longer) packet.view(bytes, offset, capturedEnd, wireEnd, linkType, packet.seconds, packet.nanoseconds);
+      // The hook leaves in `meta` what the next one is to know. Nothing translates what is inside another packet.
+      next = longer ? 0 : this.after(now, words[HEAD1]! & 0xff, words[FLAGS]!, packet, run);
     }
   }
 

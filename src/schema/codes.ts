@@ -288,6 +288,8 @@ export const NAT_FLAG = {
   NEEDS_CT: 1,
   /** A client's connection through a frontend of the node to a backend on another one. */
   NODE_PORT: 2,
+  /** Direct server return, at the backend's node: the pod answers as the frontend. There is no half that leads back. */
+  DSR: 4,
 } as const;
 /** Why a pod keeps its address towards a destination, as masquerading found it. */
 export const NO_MASQUERADE = {
@@ -316,8 +318,13 @@ export const ROUTE_FLAG = {
   /** Behind the overlay: for the stack, too, whose overlay device it leaves by. */
   TUNNEL: 4,
 } as const;
-/** The skb mark of a packet whose source was translated already (Cilium's MARK_MAGIC_SNAT_DONE), under its mask. */
-export const MARK = { MASK: 0x0f00, SNAT_DONE: 0x0300 } as const;
+/** Of the skb mark: SNAT_DONE, the packet's source was translated already (Cilium's MARK_MAGIC_SNAT_DONE), under its mask. */
+export const MARK = {
+  MASK: 0x0f00,
+  SNAT_DONE: 0x0300,
+  /** A packet of the overlay, from the node itself (MARK_MAGIC_OVERLAY). */
+  OVERLAY: 0x0400,
+} as const;
 /** Metrics reasons that are no drops: below 16 Cilium's, from 100 on Weir's own. */
 export const METRIC = {
   /** A port that source NAT tried was another connection's. */
@@ -347,10 +354,14 @@ export const RECORD_FLAG = {
   EGRESS: 128,
   IPV6: 256,
   SNAT: 512,
-  /** Put into an IPIP packet towards its backend. */
+  /** Put into another packet: an IPIP packet towards its backend, or one of the overlay. */
   ENCAPSULATED: 1024,
   /** What leaves is the answer to the sender: an ICMP error or a TCP reset to what was dropped, or to a neighbour's question. */
   ANSWERED: 2048,
+  /** Went through the overlay: put into one of its packets, or taken out of one. */
+  OVERLAY: 4096,
+  /** Taken out of an IPIP packet. */
+  DECAPSULATED: 8192,
 } as const;
 
 /** Feature bits of the configuration; a clear bit costs a packet nothing. */
@@ -392,7 +403,36 @@ export const FEATURE = {
   L2_RESPONDER: 1 << 28,
   /** At to-netdev: what endpoints with a limit send leaves no faster. */
   BANDWIDTH: 1 << 29,
+  /** Frontends with FORWARD_DSR: a backend on another node gets the frontend in an IP option, and answers as it; at both ends. */
+  DSR_OPTION: 1 << 22,
+  /** The same by a Geneve option: the packet goes to the backend's node through the overlay. */
+  DSR_GENEVE: 1 << 23,
+  /** What is behind a tunnel endpoint goes there inside a packet of the overlay, made here and not by the stack's device. */
+  OVERLAY: 1 << 26,
+  /** The overlay's packets are Geneve, not VXLAN. */
+  GENEVE: 1 << 30,
+  /** Both together: as DSR_IPIP, at from-netdev and by the route of the backend. */
+  DSR_IPIP_NETDEV: (1 << 22) | (1 << 23),
+  /** At from-netdev: IPIP packets around what is for a load-balancer frontend are opened. */
+  IPIP_TERMINATION: 1 << 31,
 } as const;
+
+/** Features that only the simulator has: the kernel engine refuses a configuration with one of them (EOPNOTSUPP). */
+export const SIMULATOR_FEATURES =
+  FEATURE.DSR_OPTION | FEATURE.DSR_GENEVE | FEATURE.OVERLAY | FEATURE.GENEVE | FEATURE.IPIP_TERMINATION;
+
+/** What each of them is, in words. */
+export const SIMULATOR_FEATURE_TEXT: ReadonlyMap<number, string> = new Map([
+  [FEATURE.DSR_OPTION, 'direct server return by option (loadBalancer.dsrDispatch: opt)'],
+  [FEATURE.DSR_GENEVE, 'direct server return by Geneve (loadBalancer.dsrDispatch: geneve)'],
+  [FEATURE.OVERLAY, 'packets of the overlay (routingMode: tunnel, with a topology)'],
+  [FEATURE.GENEVE, 'Geneve (tunnelProtocol: geneve)'],
+  [
+    FEATURE.DSR_IPIP_NETDEV,
+    'direct server return by IPIP behind xdp (loadBalancer.dsrDispatch: ipip, with a topology)',
+  ],
+  [FEATURE.IPIP_TERMINATION, 'opening of IPIP packets (enable-ipip-termination)'],
+]);
 
 /** Reserved security identities (Cilium's numeric identities). */
 export const IDENTITY = {

@@ -35,4 +35,13 @@ export const UPDATE = { ANY: 0, NOEXIST: 1, EXIST: 2 } as const;
 export type UpdateFlag = (typeof UPDATE)[keyof typeof UPDATE];
 
 /** Negative errno values that map operations return. */
-export const ERRNO = { ENOENT: -2, E2BIG: -7, ENOMEM: -12, EEXIST: -17, EINVAL: -22, ENOSPC: -28, EBADF: -9 } as const;
+export const ERRNO = {
+  ENOENT: -2,
+  E2BIG: -7,
+  ENOMEM: -12,
+  EEXIST: -17,
+  EINVAL: -22,
+  ENOSPC: -28,
+  EBADF: -9,
+  EOPNOTSUPP: -95,
+} as const;

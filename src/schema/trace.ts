@@ -84,6 +84,18 @@ export const TRACE = {
   ANNOUNCED: 60,
   /** A bandwidth limit. key: endpoint id; value: limit as stored (4 words), seconds and nanoseconds of the departure, bytes; result 0: there is none, 1: at once, 2: later, 3: beyond the horizon. */
   LIMIT: 61,
+  /** Direct server return, at the balancer. key: frontend (4 words) and raw port; value: bytes that the option adds. */
+  DIRECT_RETURN: 47,
+  /** The same at the backend's node: what the packet tells. key and value alike. */
+  DIRECT_RETURN_TOLD: 48,
+  /** The same for the answer. key: source (4 words) and raw ports before; value: after. */
+  DIRECT_ANSWER: 49,
+  /** Put into a packet of the overlay. key: outer source (4 words), destination (4 words); value: network identifier, raw source port, bytes, ACTION. */
+  OVERLAY_ENTER: 50,
+  /** Taken out of one. key alike; value: network identifier, raw source port. */
+  OVERLAY_LEAVE: 51,
+  /** An IPIP packet around one for a load balancer was opened. value: bytes of the outer header. */
+  IPIP_OPENED: 52,
 } as const;
 
 /** Results of TRACE.ANSWER. */

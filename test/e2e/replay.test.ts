@@ -378,7 +378,7 @@ describe('--topology', () => {
     ]);
     assert.match(
       tunnel.stdout,
-      /a route to 10\.0\.2\.1: behind the overlay by 192\.168\.0\.2\n +forward +to the host’s stack/,
+      /into the overlay: a packet of 110 bytes from 192\.168\.0\.1 to 192\.168\.0\.2, identity \d+, redirected to another interface/,
     );
   });
   it('without one the way goes on to the pod, whatever --node says', async (t) => {

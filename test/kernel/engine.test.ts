@@ -6,7 +6,17 @@ import { mapSizes } from '../../src/control/map-sizes.ts';
 import { Meta, Packet } from '../../src/dataplane/index.ts';
 import { createXdp, FRAME_BOUNDS, type Xdp, type XdpOptions } from '../../src/dataplane/xdp/index.ts';
 import { applyWrites, createMap, type MapWrite } from '../../src/maps/index.ts';
-import { ACTION, ERRNO, eventRecord, HOOK, MAPS, VERDICT } from '../../src/schema/index.ts';
+import {
+  ACTION,
+  configValue,
+  ERRNO,
+  eventRecord,
+  FEATURE,
+  HOOK,
+  MAPS,
+  SIMULATOR_FEATURE_TEXT,
+  VERDICT,
+} from '../../src/schema/index.ts';
 import { canonicalPrefix, prefixKey } from '../support/maps/specs.ts';
 import { compileFixture, skipFixture } from './kernel.ts';
 
@@ -297,6 +307,28 @@ describe('kernel engine: writes', { skip }, () => {
     });
   });
 
+  test('a configuration with features of the simulator alone is refused, and what comes before it is done', () => {
+    void withEngine((engine) => {
+      const config = (features: number): MapWrite => {
+        const value = configValue.encode({ ...configValue.decode(new Uint8Array(configValue.bytes)), features });
+        return { map: MAPS.config.name, op: 'update', key: new Uint8Array(4), value };
+      };
+      const vlan: MapWrite = {
+        map: MAPS.vlans.name,
+        op: 'update',
+        key: new Uint8Array(MAPS.vlans.key.bytes),
+        value: new Uint8Array(MAPS.vlans.value.bytes),
+      };
+      for (const bit of SIMULATOR_FEATURE_TEXT.keys()) {
+        assert.deepEqual(engine.apply([vlan, config(FEATURE.IPV4 | bit), vlan]), {
+          applied: 1,
+          failed: { index: 1, errno: ERRNO.EOPNOTSUPP },
+        });
+      }
+      assert.equal(engine.maps.vlans.size, 1);
+      assert.deepEqual(engine.apply([config(FEATURE.IPV4)]), { applied: 1 });
+    });
+  });
   test('the configuration’s map sizes are the kernel’s', () => {
     const { config } = resolveConfig({ sets: ['bpf.lbMapMax=5', 'bpf.ctTcpMax=2048', 'bpf.ctAnyMax=1024'] });
     void withEngine(

@@ -13,6 +13,7 @@ import {
   aggregateOf,
   FEATURE,
   HOOK,
+  IPCACHE_FLAG,
   MAPS,
   SERVICE_FLAG,
   SHAPE_ANY_PROTOCOL,
@@ -150,6 +151,8 @@ export class World {
   /** Seconds since start for the next packets. */
   now = 100;
   nanoseconds = 0;
+  /** Flags of services that are given none. */
+  serviceFlags: number = SERVICE_FLAG.ROUTABLE;
   private nextReverseNat = 1;
   private nextEndpoint = 1;
 
@@ -179,9 +182,16 @@ export class World {
     return this.configure({ features: bits.reduce((all, bit) => all & ~bit, this.config.features) });
   }
 
-  identity(prefix: string, identity: number, nodeId = 0): this {
+  /** Who an address is. `tunnel`: the node's address that it is behind, in the overlay. */
+  identity(prefix: string, identity: number, nodeId = 0, tunnel?: string): this {
     const [address = '', bits] = prefix.split('/');
-    const value = { identity, nodeId, flags: 0, key: 0, tunnelEndpoint: new Uint8Array(16) };
+    const tunnelEndpoint = new Uint8Array(16);
+    if (tunnel !== undefined) tunnelEndpoint.set(addressBytes(tunnel));
+    const flags =
+      tunnel === undefined
+        ? 0
+        : IPCACHE_FLAG.HAS_TUNNEL_ENDPOINT | (isFour(tunnel) ? 0 : IPCACHE_FLAG.IPV6_TUNNEL_ENDPOINT);
+    const value = { identity, nodeId, flags, key: 0, tunnelEndpoint };
     if (isFour(address)) {
       const prefixLength = 32 + Number(bits ?? 32);
       this.map('ipcache4').set({ prefixLength, clusterId: 0, address: be32(address) }, value);
@@ -252,7 +262,7 @@ export class World {
     const reverseNat = options.reverseNat ?? this.nextReverseNat++;
     const backends = options.backends ?? [];
     const scope = options.scope ?? 0;
-    let flags = options.flags ?? SERVICE_FLAG.ROUTABLE;
+    let flags = options.flags ?? this.serviceFlags;
     if (options.affinitySeconds !== undefined) flags |= SERVICE_FLAG.AFFINITY;
     const target = options.target ?? ((options.algorithm ?? 0) << 24) | (options.affinitySeconds ?? 0);
     const put = (slot: number, value: ValueOf<Structs['services4']['value']>): void => {
@@ -369,8 +379,9 @@ export class World {
     const given = (from instanceof Uint8Array ? from : from.bytes).slice();
     const { packet } = this;
     const verdict = this.sim.run(HOOK[hook], packet.set(given, this.now, this.nanoseconds), this.meta);
-    // A packet of another length is in the engine's own memory now.
-    const bytes = packet.bytes === given ? given : packet.bytes.slice(packet.offset, packet.capturedEnd);
+    // A packet of another length is in the engine's own memory now, or is what another held.
+    const same = packet.bytes === given && packet.offset === 0 && packet.capturedEnd === given.length;
+    const bytes = same ? given : packet.bytes.slice(packet.offset, packet.capturedEnd);
     return { verdict, bytes, record: this.sim.decision(), ...safeSeen(bytes) };
   }
 

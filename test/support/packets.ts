@@ -180,19 +180,24 @@ export interface Seen {
 
 const macText = (bytes: Uint8Array): string => [...bytes].map((b) => b.toString(16).padStart(2, '0')).join(':');
 
-/** Takes an untagged Ethernet frame of IPv4, or of IPv6 with at most a fragment header, apart. */
+/** Takes an untagged Ethernet frame of IPv4, or of IPv6 with fragment and options headers at most, apart. */
 export function seen(bytes: Uint8Array): Seen {
   const four = bytes[14]! >> 4 === 4;
   const at16 = (i: number): number => (bytes[i]! << 8) | bytes[i + 1]!;
   const source = four ? bytes.slice(26, 30) : bytes.slice(22, 38);
   const destination = four ? bytes.slice(30, 34) : bytes.slice(38, 54);
-  const fragmented = !four && bytes[20] === 44;
-  const protocol = four ? bytes[23]! : fragmented ? bytes[54]! : bytes[20]!;
-  const l4 = four ? 34 : fragmented ? 62 : 54;
+  let protocol = four ? bytes[23]! : bytes[20]!;
+  let l4 = four ? 14 + (bytes[14]! & 15) * 4 : 54;
   const end = four ? 14 + at16(16) : 54 + at16(18);
-  const field = four ? at16(20) & 0x3fff : fragmented ? at16(56) & 0xfff9 : 0;
+  let field = four ? at16(20) & 0x3fff : 0;
+  while (!four && (protocol === 44 || protocol === 60) && l4 + 8 <= bytes.length) {
+    if (protocol === 44) field = at16(l4 + 2) & 0xfff9;
+    const size = protocol === 44 ? 8 : (bytes[l4 + 1]! + 1) * 8;
+    protocol = bytes[l4]!;
+    l4 += size;
+  }
   const check = CHECKSUM_AT[protocol];
-  let right = !four || internetChecksum(bytes.slice(14, 34)) === 0;
+  let right = !four || internetChecksum(bytes.slice(14, l4)) === 0;
   if (check !== undefined && field === 0) {
     const pseudo = protocol === 1 ? new Uint8Array(0) : pseudoHeader(source, destination, protocol, end - l4);
     const unused = protocol === 17 && four && at16(l4 + check) === 0;
@@ -207,7 +212,7 @@ export function seen(bytes: Uint8Array): Seen {
     protocol,
     ttl: four ? bytes[22]! : bytes[21]!,
     ipChecksum: four ? at16(24) : 0,
-    l4Checksum: check === undefined ? 0 : at16(l4 + check),
+    l4Checksum: check === undefined || l4 + check + 2 > bytes.length ? 0 : at16(l4 + check),
     checksumsRight: right,
     destinationMac: macText(bytes.slice(0, 6)),
     sourceMac: macText(bytes.slice(6, 12)),

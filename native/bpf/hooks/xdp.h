@@ -30,7 +30,7 @@ INLINE int xdp_of(struct xdp_md *xdp, struct weir_context *cx, const struct weir
    * answer. */
   if (cx->service_flags & (WEIR_SERVICE_FLAG_EXT_LOCAL | WEIR_SERVICE_FLAG_L7LB))
     return forwarded(cx, WEIR_ACTION_STACK, WEIR_STAGE_SERVICE);
-  if (!HAS(cx, WEIR_FEATURE_DSR_IPIP))
+  if (!HAS(cx, WEIR_FEATURE_DSR_IPIP) || !(cx->service_flags & WEIR_SERVICE_FLAG_FORWARD_DSR))
     return to_stack(cx);
   if (!weir_load.clock_from_map)
     cx->now = kernel_seconds();

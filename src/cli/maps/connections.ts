@@ -11,6 +11,7 @@ import {
   ipcacheKey4,
   ipcacheKey6,
   ipcacheValue,
+  IPCACHE_FLAG,
   type MapName,
   metricsKey,
   metricsValue,
@@ -161,14 +162,16 @@ export function ipcacheListing(source: MapSource): Listing {
   ] as const) {
     for (const [key, value] of source.entries(map)) {
       const { prefixLength, address } = layout.decode(key);
-      const { identity, nodeId, flags, key: encryptKey } = ipcacheValue.decode(value);
+      const { identity, nodeId, flags, key: encryptKey, tunnelEndpoint } = ipcacheValue.decode(value);
+      const six = (flags & IPCACHE_FLAG.IPV6_TUNNEL_ENDPOINT) !== 0;
+      const tunnel = addressText(six ? tunnelEndpoint : tunnelEndpoint.slice(0, 4));
       const prefix = `${addressText(address)}/${prefixLength - 32}`;
       const name = reservedIdentityName(identity) ?? source.identityName(identity);
       rows.push({
         order: `${map}${Buffer.from(key.subarray(8)).toString('hex')}${prefixLength}`,
         cells: [
           prefix,
-          `identity=${identity} encryptkey=${encryptKey} tunnelendpoint=0.0.0.0 flags=${flags === 0 ? '<none>' : flags} node=${nodeId}`,
+          `identity=${identity} encryptkey=${encryptKey} tunnelendpoint=${tunnel} flags=${flags === 0 ? '<none>' : flags} node=${nodeId}`,
         ],
         object: { prefix, identity, ...(name === undefined ? {} : { labels: name }), nodeId, flags, encryptKey },
       });

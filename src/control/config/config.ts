@@ -49,9 +49,22 @@ export function ipv6Enabled(config: Config, state: ClusterState): boolean {
   );
 }
 
-/** Direct server return, dispatched in IPIP: the one such mode that is built. Its two options are honoured only together. */
-export const isDsrByIpip = (config: Config): boolean =>
-  config['loadBalancer.mode'] === 'dsr' && config['loadBalancer.dsrDispatch'] === 'ipip';
+/** Whether direct server return is dispatched so; of some Services at least, where an annotation may ask for it. */
+export const isDsrBy = (config: Config, dispatch: Config['loadBalancer.dsrDispatch']): boolean =>
+  (config['loadBalancer.mode'] !== 'snat' || config['bpf.lbModeAnnotation']) &&
+  config['loadBalancer.dsrDispatch'] === dispatch;
+
+/** Dispatches that Cilium's agent refuses to start with. */
+function dispatchProblems(config: Config): Problem[] {
+  const told = (message: string): Problem[] => [
+    { severity: 'warning', file: 'loadBalancer.dsrDispatch', line: 0, column: 0, message },
+  ];
+  if (isDsrBy(config, 'geneve') && config.tunnelProtocol !== 'geneve')
+    return told('geneve without tunnelProtocol: geneve: the agent refuses that; Weir takes Geneve for the overlay');
+  if (isDsrBy(config, 'opt') && config['loadBalancer.mode'] !== 'snat' && config.routingMode === 'tunnel')
+    return told('opt with routingMode: tunnel: the agent refuses that; Weir sends such packets outside of the overlay');
+  return [];
+}
 
 /** Merges the sources over the defaults. */
 export function resolveConfig(sources: ConfigSources = {}): ResolvedConfig {
@@ -74,11 +87,8 @@ class Merge {
 
   result(): ResolvedConfig {
     const config: Config = { ...defaultConfig(), ...Object.fromEntries(this.#values) };
-    if (isDsrByIpip(config)) {
-      this.#ignored.delete('loadBalancer.mode');
-      this.#ignored.delete('loadBalancer.dsrDispatch');
-    }
-    return { config, explicit: new Set(this.#values.keys()), problems: [...this.#problems, ...this.#ignored.values()] };
+    const problems = [...this.#problems, ...this.#ignored.values(), ...dispatchProblems(config)];
+    return { config, explicit: new Set(this.#values.keys()), problems };
   }
 
   configMap(map: CiliumConfigMap): void {

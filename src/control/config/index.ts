@@ -2,7 +2,7 @@
 export {
   defaultConfig,
   ipv6Enabled,
-  isDsrByIpip,
+  isDsrBy,
   resolveConfig,
   type ConfigSources,
   type ResolvedConfig,

@@ -46,8 +46,7 @@ export const options = {
 
   // Load balancing
   'loadBalancer.algorithm': word('bpf-lb-algorithm', 'honoured', 'random', ['random', 'maglev']),
-  // Honoured together: dsr by ipip (config.ts).
-  'loadBalancer.mode': word('bpf-lb-mode', 'not-yet', 'snat', ['snat', 'dsr', 'hybrid']),
+  'loadBalancer.mode': word('bpf-lb-mode', 'honoured', 'snat', ['snat', 'dsr', 'hybrid']),
   'loadBalancer.acceleration': word('bpf-lb-acceleration', 'not-yet', 'disabled', [
     'disabled',
     'native',
@@ -55,7 +54,8 @@ export const options = {
     'generic',
     'testing-only',
   ]),
-  'loadBalancer.dsrDispatch': word('bpf-lb-dsr-dispatch', 'not-yet', 'opt', ['opt', 'ipip', 'geneve']),
+  'loadBalancer.dsrDispatch': word('bpf-lb-dsr-dispatch', 'honoured', 'opt', ['opt', 'ipip', 'geneve']),
+  'enable-ipip-termination': flag('enable-ipip-termination', 'honoured', false),
   'bpf-lb-rss-ipv4-src-cidr': prefix('bpf-lb-rss-ipv4-src-cidr', 'honoured', 4, 1),
   'bpf-lb-rss-ipv6-src-cidr': prefix('bpf-lb-rss-ipv6-src-cidr', 'honoured', 6, 96),
   'loadBalancer.serviceTopology': flag('enable-service-topology', 'honoured', false),
@@ -150,7 +150,7 @@ export const options = {
   'cluster.id': integer('cluster-id', 'not-yet', 0, 0, 511),
 
   // Routing and device programs
-  /** Decides whether pods may send to the tunnel's port; a packet is judged as it is, never wrapped or unwrapped. */
+  /** Decides whether pods may send to the tunnel's port, and, with a topology, whether packets to other nodes go in packets of the overlay. */
   routingMode: word('routing-mode', 'honoured', 'tunnel', ['tunnel', 'native']),
   tunnelProtocol: word('tunnel-protocol', 'honoured', 'vxlan', ['vxlan', 'geneve']),
   /** 0: the protocol's own, 8472 for VXLAN and 6081 for Geneve. */

@@ -1,13 +1,25 @@
 // Hook "from-container": a pod sends. Source check, service, conntrack, egress policy, translation back, forwarding.
 // Input: context with packet and meta. Output: a verdict. Walks: Cilium's handle_ipv4_from_lxc (bpf_lxc.c).
 // Invariant: at most 2 conntrack probes, 1 more behind a service; one ipcache lookup. Twin: native/bpf/hooks/from_container.h.
-import { ACTION, CT_FLAG, CT_STATUS, DROP, ENDPOINT_FLAG, FEATURE, META_FLAG, STAGE } from '../../schema/index.ts';
+import {
+  ACTION,
+  CT_FLAG,
+  CT_STATUS,
+  DROP,
+  ENDPOINT_FLAG,
+  FEATURE,
+  META_FLAG,
+  RECORD_FLAG,
+  STAGE,
+} from '../../schema/index.ts';
 import type { Context } from '../context.ts';
 import * as connections from '../stages/conntrack.ts';
+import * as directReturn from '../stages/direct-return.ts';
 import * as forwardStage from '../stages/forward.ts';
 import * as fragmentStage from '../stages/fragment.ts';
 import * as identity from '../stages/identity.ts';
 import * as nat from '../stages/nat.ts';
+import * as overlay from '../stages/overlay.ts';
 import * as parseStage from '../stages/parse.ts';
 import * as podError from '../stages/pod-error.ts';
 import * as policyStage from '../stages/policy.ts';
@@ -17,10 +29,12 @@ import * as verdicts from '../verdict.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.
 const { conntrack, createConnection } = connections;
+const { answerDirectly } = directReturn;
 const { forwardFromPod, toEndpoint, toProxy } = forwardStage;
 const { fragment } = fragmentStage;
 const { findDestinationEndpoint, findSourceEndpoint, identityMark, takeEndpoint } = identity;
 const { translateFromBackend, translateToBackend } = nat;
+const { forwardBeyond } = overlay;
 const { isNeighbourDiscovery, parse } = parseStage;
 const { translatePodError } = podError;
 const { policy } = policyStage;
@@ -30,10 +44,11 @@ const { CONTINUE, drop, forwarded } = verdicts;
 const offsetOfBackend = backendAt;
 
 const { NEW, REPLY } = CT_STATUS;
-const { LOOPBACK, NODE_PORT } = CT_FLAG;
+const { LOOPBACK, NODE_PORT, DSR_INTERNAL } = CT_FLAG;
 const { STACK, LOCAL, REDIRECT, HOST } = ACTION;
 const { PARSE, FORWARD } = STAGE;
-const SOURCE_CHECK = FEATURE.SOURCE_CHECK;
+const { SOURCE_CHECK, OVERLAY } = FEATURE;
+const ENCAPSULATED = RECORD_FLAG.ENCAPSULATED;
 const { LIMITED, NO_SOURCE_CHECK } = ENDPOINT_FLAG;
 const SKIP_SERVICE = META_FLAG.SKIP_SERVICE;
 
@@ -69,14 +84,32 @@ export function fromContainer(cx: Context, tables: Tables): number {
   if (cx.proxyPort !== 0) return toProxy(cx);
   if (cx.related !== 0) translatePodError(cx, tables);
   else if (cx.ctStatus === REPLY && (cx.ctFlags & (LOOPBACK | NODE_PORT)) !== 0) {
+    if ((cx.ctFlags & DSR_INTERNAL) !== 0) {
+      answerDirectly(cx);
+      return leave(cx, tables);
+    }
     const hairpin = (cx.ctFlags & LOOPBACK) !== 0;
     translateFromBackend(cx, tables, cx.ctFlags >>> 16, hairpin);
     if (hairpin) return backToItself(cx, tables);
   }
-  verdict = forwardFromPod(cx, tables);
-  if (cx.action === LOCAL || cx.action === STACK || cx.action === HOST) cx.mark = identityMark(cx.sourceIdentity);
-  return verdict;
+  return leave(cx, tables);
 }
+
+/** As forwardFromPod, but for what is behind the overlay. */
+const forwardThrough = (cx: Context, tables: Tables): number => {
+  const at = findDestinationEndpoint(cx, tables);
+  return at >= 0 ? toEndpoint(cx, tables, at, LOCAL) : forwardBeyond(cx, tables, cx.sourceIdentity);
+};
+
+/** To wherever the packet goes now. */
+const leave = (cx: Context, tables: Tables): number => {
+  const verdict = (cx.features & OVERLAY) === 0 ? forwardFromPod(cx, tables) : forwardThrough(cx, tables);
+  const { action } = cx;
+  if (action === LOCAL || action === HOST || (action === STACK && (cx.recordFlags & ENCAPSULATED) === 0)) {
+    cx.mark = identityMark(cx.sourceIdentity);
+  }
+  return verdict;
+};
 
 /**
  * The endpoint that sends, found by the packet's source address. Unknown, or behind another interface: 132 when sources are

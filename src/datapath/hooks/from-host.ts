@@ -8,6 +8,7 @@ import * as forwardStage from '../stages/forward.ts';
 import * as fragmentStage from '../stages/fragment.ts';
 import * as hostStage from '../stages/host.ts';
 import * as identity from '../stages/identity.ts';
+import * as overlay from '../stages/overlay.ts';
 import * as parseStage from '../stages/parse.ts';
 import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
@@ -17,6 +18,7 @@ const { toEndpoint, toStack } = forwardStage;
 const { fragment } = fragmentStage;
 const { hostEgress, unparsedFromHost } = hostStage;
 const { findDestinationEndpoint, identityOfSource } = identity;
+const { enterOverlay, findTunnel } = overlay;
 const { parse } = parseStage;
 const { CONTINUE } = verdicts;
 
@@ -25,6 +27,7 @@ const HOST_FIREWALL = FEATURE.HOST_FIREWALL;
 const IS_HOST = ENDPOINT_FLAG.HOST;
 const HOST = IDENTITY.HOST;
 const FROM_HOST = META_FLAG.FROM_HOST;
+const OVERLAY = FEATURE.OVERLAY;
 const EP_IDS = endpointValue.at.endpointId >>> 2;
 const EP_FLAGS = endpointValue.at.flags >>> 2;
 
@@ -43,7 +46,9 @@ export function fromHost(cx: Context, tables: Tables): number {
   const own = cx.endpointNode;
   if (at < 0) {
     cx.sourceIdentity = identityOfSource(cx, tables);
-    return toStack(cx);
+    if ((cx.features & OVERLAY) === 0) return toStack(cx);
+    const tunnel = findTunnel(cx, tables);
+    return tunnel < 0 ? toStack(cx) : enterOverlay(cx, tables, tunnel, cx.sourceIdentity, false);
   }
   // The node rule needs to know on which node the pod is: the sender is that node's stack.
   const words = cx.headers.family === 4 ? tables.endpoints4.words : tables.endpoints6.words;

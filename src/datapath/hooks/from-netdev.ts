@@ -10,6 +10,7 @@ import {
   ENDPOINT_FLAG,
   endpointValue,
   FEATURE,
+  IDENTITY,
   META_FLAG,
   NAT_FLAG,
   SERVICE_FLAG,
@@ -19,12 +20,15 @@ import { ETHER_TYPE } from '../../wire/index.ts';
 import type { Context } from '../context.ts';
 import * as announce from '../stages/announce.ts';
 import * as connections from '../stages/conntrack.ts';
+import * as directReturn from '../stages/direct-return.ts';
 import * as forwardStage from '../stages/forward.ts';
 import * as fragmentStage from '../stages/fragment.ts';
 import * as hostStage from '../stages/host.ts';
 import * as identity from '../stages/identity.ts';
+import * as ipip from '../stages/ipip.ts';
 import * as nat from '../stages/nat.ts';
 import * as natError from '../stages/nat-error.ts';
+import * as overlay from '../stages/overlay.ts';
 import * as parseStage from '../stages/parse.ts';
 import * as serviceStage from '../stages/service.ts';
 import * as snat from '../stages/snat.ts';
@@ -35,6 +39,7 @@ import * as fromContainerHook from './from-container.ts';
 // Constants of this module: what is used through an import costs V8 a load and a check each time.
 const { answerArp, answerSolicitation, isSolicitation } = announce;
 const { conntrack, createConnection } = connections;
+const { returnDirectly, takeDirectReturn } = directReturn;
 const { forwardOut, toEndpoint, toStack } = forwardStage;
 const { fragment } = fragmentStage;
 const { unparsedToHost } = hostStage;
@@ -46,11 +51,18 @@ const { parse } = parseStage;
 const { serviceFromOutside } = serviceStage;
 const { CONTINUE, drop, forwarded } = verdicts;
 const { backendAt } = fromContainerHook;
+const { encapsulateByRoute, openIpip } = ipip;
+const { forwardBeyond } = overlay;
+// The same for what this module exports itself.
+const arriveAt = arrive;
 
-const { L2_RESPONDER, NODE_PORT, VLAN_FILTER, MASQUERADE_V4, MASQUERADE_V6 } = FEATURE;
+const { L2_RESPONDER, NODE_PORT, VLAN_FILTER, MASQUERADE_V4, MASQUERADE_V6, DSR_OPTION, DSR_GENEVE } = FEATURE;
+const { DSR_IPIP_NETDEV, IPIP_TERMINATION } = FEATURE;
+const DSR = DSR_OPTION | DSR_GENEVE;
+const WORLD = IDENTITY.WORLD;
 const TRANSLATING = NODE_PORT | MASQUERADE_V4 | MASQUERADE_V6;
 const SKIP_SERVICE = META_FLAG.SKIP_SERVICE;
-const HOST_PORT = SERVICE_FLAG.HOST_PORT;
+const { HOST_PORT, FORWARD_DSR } = SERVICE_FLAG;
 const NODE = CT_KEY.NODE;
 const { NEW, REPLY, NONE } = CT_STATUS;
 const { NEEDS_CT, NODE_PORT: OF_FRONTEND } = NAT_FLAG;
@@ -70,14 +82,29 @@ export function fromNetdev(cx: Context, tables: Tables): number {
     const answered = neighbourQuestion(cx, tables, verdict);
     if (answered !== CONTINUE) return answered;
   }
-  if (verdict !== CONTINUE) return unparsedToHost(cx, tables, verdict);
+  if (verdict !== CONTINUE) {
+    if ((cx.features & IPIP_TERMINATION) !== 0) verdict = openIpip(cx, tables, verdict);
+    if (verdict !== CONTINUE) return unparsedToHost(cx, tables, verdict);
+  }
   verdict = fragment(cx, tables);
   if (verdict !== CONTINUE) return verdict;
   cx.sourceIdentity = identityOfSource(cx, tables);
-  verdict = balanceFromOutside(cx, tables);
+  return arriveAt(cx, tables, DSR_OPTION);
+}
+
+/**
+ * What a packet from outside this node meets here, its sender's identity being known: frontends, endpoints, source NAT's way back.
+ * @param direct feature by which packets here tell of direct return
+ */
+export function arrive(cx: Context, tables: Tables, direct: number): number {
+  let verdict = balanceFromOutside(cx, tables);
   if (verdict !== CONTINUE) return verdict;
   const at = findDestinationEndpoint(cx, tables);
   if (at >= 0) {
+    if ((cx.features & direct) !== 0 && cx.backendId === 0) {
+      verdict = takeDirectReturn(cx, tables);
+      if (verdict !== CONTINUE) return verdict;
+    }
     const words = cx.headers.family === 4 ? tables.endpoints4.words : tables.endpoints6.words;
     if ((words[at + EP_FLAGS]! & IS_HOST) === 0) return toEndpoint(cx, tables, at, LOCAL);
   }
@@ -153,6 +180,11 @@ function balanceFromOutside(cx: Context, tables: Tables): number {
   const local = isLocalBackend(cx, tables, at);
   if (!local) {
     if ((cx.serviceFlags & HOST_PORT) !== 0) return drop(cx, DROP.INVALID, NAT);
+    if ((cx.features & DSR) !== 0 && (cx.serviceFlags & FORWARD_DSR) !== 0) {
+      return (cx.features & DSR_IPIP_NETDEV) === DSR_IPIP_NETDEV
+        ? encapsulateByRoute(cx, tables, at)
+        : returnDirectly(cx, tables, at);
+    }
     if (!takeNodeAddress(cx, tables, 0, true)) return drop(cx, DROP.SNAT_NO_MAP_FOUND, NAT);
   }
   verdict = translateToBackend(cx, tables, at);
@@ -166,5 +198,5 @@ function balanceFromOutside(cx: Context, tables: Tables): number {
   verdict = translateOut(cx, tables, OF_FRONTEND);
   if (verdict !== CONTINUE) return verdict;
   markDone(cx);
-  return forwardOut(cx, tables);
+  return forwardBeyond(cx, tables, WORLD);
 }

@@ -3,10 +3,11 @@
 // policed where there is a host firewall.
 // Input: context with packet and meta. Output: a verdict. Walks: Cilium's to_netdev and handle_nat_fwd (nodeport.h). Invariant: at
 // most 2 conntrack probes, 2 more where pods are masqueraded, 2 more for a policed host; what an earlier hook translated is left alone. Twin: native/bpf/hooks/to_netdev.h.
-import { CT_KEY, CT_STATUS, FEATURE, NAT_FLAG } from '../../schema/index.ts';
+import { CT_FLAG, CT_KEY, CT_STATUS, FEATURE, MARK, NAT_FLAG } from '../../schema/index.ts';
 import type { Context } from '../context.ts';
 import * as bandwidth from '../stages/bandwidth.ts';
 import * as connections from '../stages/conntrack.ts';
+import * as directReturn from '../stages/direct-return.ts';
 import * as forwardStage from '../stages/forward.ts';
 import * as fragmentStage from '../stages/fragment.ts';
 import * as hostStage from '../stages/host.ts';
@@ -21,6 +22,7 @@ import * as verdicts from '../verdict.ts';
 // Constants of this module: what is used through an import costs V8 a load and a check each time.
 const { pace } = bandwidth;
 const { conntrack } = connections;
+const { answerByTranslation, answerDirectly } = directReturn;
 const { toStack } = forwardStage;
 const { fragment } = fragmentStage;
 const { hostEgress, unparsedFromHost } = hostStage;
@@ -32,14 +34,17 @@ const { isMarkedDone } = snat;
 const { CONTINUE } = verdicts;
 
 const { BANDWIDTH, NODE_PORT, MASQUERADE_V4, MASQUERADE_V6, HOST_FIREWALL } = FEATURE;
+const OVERLAYS = FEATURE.OVERLAY | FEATURE.DSR_GENEVE;
 const TRANSLATING = NODE_PORT | MASQUERADE_V4 | MASQUERADE_V6;
 const MASQUERADING = MASQUERADE_V4 | MASQUERADE_V6;
 const NEEDS_CT = NAT_FLAG.NEEDS_CT;
 const NODE = CT_KEY.NODE;
 const { NEW, REPLY, NONE } = CT_STATUS;
-const MARK_MASK = 0x0f00;
-/** Cilium's mark of what the node has put into its overlay. */
-const MARK_OVERLAY = 0x0400;
+const DSR_INTERNAL = CT_FLAG.DSR_INTERNAL;
+const { MASK: MARK_MASK, OVERLAY: MARK_OVERLAY } = MARK;
+
+/** Whether an earlier hook of this node has made the packet, for the overlay. */
+const isOfOverlay = (cx: Context): boolean => (cx.features & OVERLAYS) !== 0 && (cx.mark & MARK_MASK) === MARK_OVERLAY;
 
 /** Runs the hook. */
 export function toNetdev(cx: Context, tables: Tables): number {
@@ -50,7 +55,7 @@ export function toNetdev(cx: Context, tables: Tables): number {
     verdict = pace(cx, tables);
     if (verdict !== CONTINUE) return verdict;
   }
-  if ((cx.features & (TRANSLATING | HOST_FIREWALL)) === 0 || isMarkedDone(cx)) return toStack(cx);
+  if ((cx.features & (TRANSLATING | HOST_FIREWALL)) === 0 || isMarkedDone(cx) || isOfOverlay(cx)) return toStack(cx);
   verdict = fragment(cx, tables);
   if (verdict !== CONTINUE) return verdict;
   if ((cx.features & HOST_FIREWALL) === 0) return translate(cx, tables);
@@ -76,7 +81,12 @@ const translate = (cx: Context, tables: Tables): number => {
     cx.ownerFlags = NODE;
     conntrack(cx, tables);
     if (cx.ctStatus === REPLY) {
-      translateFromBackend(cx, tables, cx.ctFlags >>> 16, false);
+      if ((cx.ctFlags & DSR_INTERNAL) !== 0) answerDirectly(cx);
+      else translateFromBackend(cx, tables, cx.ctFlags >>> 16, false);
+      return toStack(cx);
+    }
+    if (answerByTranslation(cx, tables)) {
+      cx.ctStatus = NONE;
       return toStack(cx);
     }
   }

@@ -28,7 +28,7 @@ const { CONTINUE, forwarded } = verdicts;
 
 const { NODE_PORT, DSR_IPIP } = FEATURE;
 const SKIP_SERVICE = META_FLAG.SKIP_SERVICE;
-const { EXT_LOCAL, L7LB } = SERVICE_FLAG;
+const { EXT_LOCAL, L7LB, FORWARD_DSR } = SERVICE_FLAG;
 const STACK = ACTION.STACK;
 const SERVICE = STAGE.SERVICE;
 /** Words of a backend whose low half is the node. */
@@ -47,7 +47,7 @@ export function xdp(cx: Context, tables: Tables): number {
   if (cx.frontendAt < 0) return toStack(cx);
   // externalTrafficPolicy Local and proxies are judged behind XDP, where the stack can still answer.
   if ((cx.serviceFlags & (EXT_LOCAL | L7LB)) !== 0) return forwarded(cx, STACK, SERVICE);
-  if ((cx.features & DSR_IPIP) === 0) return toStack(cx);
+  if ((cx.features & DSR_IPIP) === 0 || (cx.serviceFlags & FORWARD_DSR) === 0) return toStack(cx);
   verdict = selectBackend(cx, tables, cx.frontendAt);
   if (verdict !== CONTINUE) return verdict;
   const four = cx.headers.family === 4;

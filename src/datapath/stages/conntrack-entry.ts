@@ -42,6 +42,7 @@ const {
   ENTRY_BYTES,
   ENTRY_LIFETIME,
   ENTRY_FLAGS,
+  ENTRY_BACKEND,
   ENTRY_SEEN,
   ENTRY_LAST_TX,
   ENTRY_LAST_RX,
@@ -62,6 +63,7 @@ const {
 const hasExpired = isExpired;
 const isOpening = opens;
 const lengthen = prolong;
+const move = moveToAnswered;
 
 const { RX_CLOSING, TX_CLOSING, SEEN_NON_SYN, ANSWERED, INBOUND, BOTH_WAYS, NODE_PORT, LOOPBACK } = CT_FLAG;
 const BOTH_CLOSING = RX_CLOSING | TX_CLOSING;
@@ -79,6 +81,17 @@ const REVERSE_NAT_PORT = reverseNatValue4.at.port >>> 2;
 /** Whether an entry is past its lifetime: it counts as absent, collected or not. */
 export function isExpired(cx: Context, words: Int32Array, at: number): boolean {
   return words[at + ENTRY_LIFETIME]! < cx.now;
+}
+
+/** Takes the frontend of a DSR_INTERNAL entry at `at` of `cx.ctWords`, for an entry that is made beside it. */
+export function takeFrontendOf(cx: Context, at: number): void {
+  const { ctWords: words } = cx;
+  cx.directReturn = 1;
+  cx.nat0 = words[at + ENTRY_BACKEND]!;
+  cx.nat1 = words[at + ENTRY_BACKEND + 1]!;
+  cx.nat2 = words[at + ENTRY_BACKEND + 2]!;
+  cx.nat3 = words[at + ENTRY_BACKEND + 3]!;
+  cx.natPort = words[at + ENTRY_SEEN]! & 0xffff;
 }
 
 /** Whether the packet is a SYN that opens (no ACK, and neither FIN nor RST, which close). */
@@ -220,15 +233,15 @@ export function promote(cx: Context, tables: Tables, at: number): number {
   const reverseNat = flags >>> 16;
   if (cx.ownerFlags === 0) {
     setRelatedKey(cx);
-    moveToAnswered(cx, tables);
+    move(cx, tables);
   }
   if (reverseNat !== 0) promoteService(cx, tables, reverseNat, flags, false);
   if ((flags & NODE_PORT) !== 0 && cx.ownerFlags === 0) {
     setTupleKey(cx, cx.ownerIsSource, NODE);
-    moveToAnswered(cx, tables);
+    move(cx, tables);
   }
   setTupleKey(cx, cx.ownerIsSource, cx.ownerFlags);
-  let now = moveToAnswered(cx, tables);
+  let now = move(cx, tables);
   // Unreachable while no other packet runs in between; the caller may rely on an offset.
   if (now < 0) now = insertEntry(cx, tables, true);
   if (cx.tracing !== 0) {
@@ -243,7 +256,7 @@ export function promote(cx: Context, tables: Tables, at: number): number {
  * Moves the entry of the current key, if there is one. Twins merge with one that is there: both directions then count.
  * @returns its offset in `cx.ctWords`, wherever it ended, or -1 when there is none
  */
-const moveToAnswered = (cx: Context, tables: Tables): number => {
+export function moveToAnswered(cx: Context, tables: Tables): number {
   const from = seekUnanswered(cx, tables);
   if (from < 0 || hasExpired(cx, cx.ctWords, from)) return -1;
   const source = cx.ctWords;
@@ -262,7 +275,7 @@ const moveToAnswered = (cx: Context, tables: Tables): number => {
   words[at + ENTRY_FLAGS] = words[at + ENTRY_FLAGS]! | ANSWERED;
   removeEntry(cx, tables, false);
   return at;
-};
+}
 
 /**
  * Moves the service entry of the answered connection at `at` to the answered map, too. The packet goes client → backend.
@@ -317,5 +330,5 @@ const promoteService = (cx: Context, tables: Tables, reverseNat: number, flags: 
       SERVICE | node,
     );
   }
-  moveToAnswered(cx, tables);
+  move(cx, tables);
 };

@@ -23,12 +23,14 @@ const {
   ENTRY_FLAGS,
   ENTRY_IDENTITY,
   ENTRY_PACKETS,
+  ENTRY_SEEN,
   ENTRY_WORDS,
   isExpired,
   opens,
   prolong,
   promote,
   rejoinService,
+  takeFrontendOf,
   track,
 } = entries;
 const {
@@ -47,7 +49,7 @@ const askUnanswered = probeUnanswered;
 
 const { NEW, ESTABLISHED, REPLY, RELATED } = CT_STATUS;
 const CONNTRACK = STAGE.CONNTRACK;
-const { INBOUND, BOTH_WAYS, NODE_PORT, RX_CLOSING, TX_CLOSING, AUDITED, PROXY_REDIRECT } = CT_FLAG;
+const { INBOUND, BOTH_WAYS, NODE_PORT, RX_CLOSING, TX_CLOSING, AUDITED, PROXY_REDIRECT, DSR_INTERNAL } = CT_FLAG;
 const LOOPBACK = CT_FLAG.LOOPBACK;
 const CLOSING = RX_CLOSING | TX_CLOSING;
 const NODE = CT_KEY.NODE;
@@ -255,6 +257,14 @@ const fill = (cx: Context, tables: Tables, at: number, direction: number, tcp: b
   if (cx.ownerIsSource === 0 && (cx.ownerFlags === NODE || (cx.reverseNat !== 0 && cx.loopback === 0))) {
     flags |= NODE_PORT;
   }
+  if (cx.directReturn !== 0) {
+    flags |= NODE_PORT | DSR_INTERNAL;
+    words[at + ENTRY_BACKEND] = cx.nat0;
+    words[at + ENTRY_BACKEND + 1] = cx.nat1;
+    words[at + ENTRY_BACKEND + 2] = cx.nat2;
+    words[at + ENTRY_BACKEND + 3] = cx.nat3;
+    words[at + ENTRY_SEEN] = cx.natPort;
+  }
   words[at + ENTRY_FLAGS] = flags | (cx.reverseNat << 16);
   words[at + ENTRY_IDENTITY] = cx.remoteIdentity;
   words[at + ENTRY_EPOCH] = cx.epoch;
@@ -295,7 +305,10 @@ export function createServiceEntry(cx: Context, tables: Tables, backendId: numbe
 export function findNodeConnection(cx: Context, tables: Tables): void {
   setTupleKey(cx, 0, NODE);
   const at = isMidway(cx) ? askAnswered(cx, tables) : askUnanswered(cx, tables);
-  if (at >= 0) cx.reverseNat = cx.ctWords[at + ENTRY_FLAGS]! >>> 16;
+  if (at < 0) return;
+  const flags = cx.ctWords[at + ENTRY_FLAGS]!;
+  cx.reverseNat = flags >>> 16;
+  if ((flags & DSR_INTERNAL) !== 0) takeFrontendOf(cx, at);
 }
 
 const traceLookup = (cx: Context, at: number, expired: boolean, answered: boolean): void => {

@@ -25,6 +25,9 @@ const { drop, forwarded } = verdicts;
 
 // The same for what this module exports itself.
 const buffer = grownBuffer;
+const gap = openGap;
+const outer4 = writeOuter4;
+const outer6 = writeOuter6;
 
 const FORWARD = STAGE.FORWARD;
 const { TX, REDIRECT } = ACTION;
@@ -74,9 +77,9 @@ export function encapsulate(cx: Context, tables: Tables, at: number): number {
   if ((known && mtu !== 0 && total > mtu) || (four ? total : h.l3Length) > MAX_LENGTH) {
     return drop(cx, DROP.FRAG_NEEDED, FORWARD);
   }
-  if (!grow(cx, four ? OUTER4 : OUTER6)) return drop(cx, DROP.WRITE_ERROR, FORWARD);
-  if (four) writeOuter4(cx, tables, at, total);
-  else writeOuter6(cx, tables, at);
+  if (!gap(cx, h.l3 - cx.offset, four ? OUTER4 : OUTER6)) return drop(cx, DROP.WRITE_ERROR, FORWARD);
+  if (four) outer4(cx, tables, at, total);
+  else outer6(cx, tables, at);
   cx.recordFlags |= ENCAPSULATED;
   if (cx.linkType === ETHERNET) writeMacs(cx, known ? hops.words : undefined, hop + HOP_MAC);
   const ifindex = known ? hops.words[hop + HOP_IFINDEX]! : 0;
@@ -101,18 +104,25 @@ export function grownBuffer(cx: Context): Uint8Array {
   return cx.grown;
 }
 
-/** Copies the frame into `cx.grown`, with `outer` bytes free behind the link header. False for one that is too long. */
-const grow = (cx: Context, outer: number): boolean => {
+/**
+ * Copies the frame into `cx.grown`, with `more` bytes free behind its first `at`. False for one that is too long.
+ * The frame itself stays as it is, but where it lies in that buffer already.
+ */
+export function openGap(cx: Context, at: number, more: number): boolean {
   const { bytes, offset, capturedEnd } = cx;
-  const link = cx.headers.l3 - offset;
   const length = capturedEnd - offset;
-  if (length + outer > GROWN_BYTES) return false;
+  if (length + more > GROWN_BYTES) return false;
   const grown = buffer(cx);
-  for (let i = 0; i < link; i++) grown[i] = bytes[offset + i]!;
-  for (let i = link; i < length; i++) grown[outer + i] = bytes[offset + i]!;
-  cx.grownBytes = outer;
+  if (bytes === grown) {
+    grown.copyWithin(0, offset, capturedEnd);
+    grown.copyWithin(at + more, at, length);
+  } else {
+    for (let i = 0; i < at; i++) grown[i] = bytes[offset + i]!;
+    for (let i = at; i < length; i++) grown[more + i] = bytes[offset + i]!;
+  }
+  cx.grownBytes = more;
   return true;
-};
+}
 
 /**
  * One raw word of an outer source: the kept bits of `source`, and a hash of client and ports in the others, so that a
@@ -126,7 +136,8 @@ export function spread(source: number, client: number, ports: number, freeBits: 
   return (source & ~swap32(mask)) | swap32(hash);
 }
 
-const writeOuter4 = (cx: Context, tables: Tables, at: number, total: number): void => {
+/** Writes the outer IPv4 header behind the link header of `cx.grown`; its destination is the backend at `at`. */
+export function writeOuter4(cx: Context, tables: Tables, at: number, total: number): void {
   const { grown, headers: h } = cx;
   const words = tables.config.words;
   const ip = h.l3 - cx.offset;
@@ -142,9 +153,10 @@ const writeOuter4 = (cx: Context, tables: Tables, at: number, total: number): vo
   writeRaw32(grown, ip + 12, spread(words[CONFIG_ENCAP_SOURCE4]!, h.s0, cx.ports, freeBits));
   writeRaw32(grown, ip + 16, tables.backends4.words[at]!);
   writeRaw16(grown, ip + 10, finishSum(sumBytes(grown, ip, ip + OUTER4, 0)));
-};
+}
 
-const writeOuter6 = (cx: Context, tables: Tables, at: number): void => {
+/** The same for IPv6. */
+export function writeOuter6(cx: Context, tables: Tables, at: number): void {
   const { grown, headers: h } = cx;
   const words = tables.config.words;
   const backends = tables.backends6.words;
@@ -159,7 +171,7 @@ const writeOuter6 = (cx: Context, tables: Tables, at: number): void => {
   for (let i = 0; i < 3; i++) writeRaw32(grown, ip + 8 + 4 * i, words[CONFIG_ENCAP_SOURCE6 + i]!);
   writeRaw32(grown, ip + 20, spread(words[CONFIG_ENCAP_SOURCE6 + 3]!, h.s3, cx.ports, freeBits));
   for (let i = 0; i < 4; i++) writeRaw32(grown, ip + 24 + 4 * i, backends[at + ADDRESS6 + i]!);
-};
+}
 
 /** The next hop's MACs from words, or those of the frame the other way round. */
 const writeMacs = (cx: Context, words: Int32Array | undefined, at: number): void => {

@@ -32,6 +32,7 @@ const { LINK_TYPE, writeRaw16, writeRaw32 } = wire;
 const deliver = toEndpoint;
 const leave = toStack;
 const out = forwardOut;
+const mayBeFragmented = isFragmentable;
 
 const FORWARD = STAGE.FORWARD;
 const { STACK, LOCAL, REDIRECT, PROXY, HOST } = ACTION;
@@ -113,11 +114,19 @@ export function forwardFromPod(cx: Context, tables: Tables): number {
 
 /** Where a packet goes that no endpoint here is to get: by the route table, or to the stack. */
 export function forwardOut(cx: Context, tables: Tables): number {
-  return tables.routes4.count + tables.routes6.count === 0 ? leave(cx) : toRoute(cx, tables);
+  return tables.routes4.count + tables.routes6.count === 0 ? leave(cx) : toRoute(cx, tables, 0);
+}
+
+/**
+ * The same for a packet that is to get longer behind this. Where it does not fit then nobody can mend it: 136.
+ * @param more bytes that it gets
+ */
+export function forwardLonger(cx: Context, tables: Tables, more: number): number {
+  return tables.routes4.count + tables.routes6.count === 0 ? leave(cx) : toRoute(cx, tables, more);
 }
 
 /** Redirects by route and neighbour. A local or tunnel route or a missing neighbour → the stack. */
-const toRoute = (cx: Context, tables: Tables): number => {
+const toRoute = (cx: Context, tables: Tables, more: number): number => {
   const h = cx.headers;
   const four = h.family === 4;
   cx.probesRoute = (cx.probesRoute + 1) | 0;
@@ -129,7 +138,7 @@ const toRoute = (cx: Context, tables: Tables): number => {
   const mtu = limits & 0xffff;
   const size = cx.gsoSize !== 0 ? (cx.gsoSize + h.payload - h.l3) | 0 : h.l3Length;
   if (((limits >>> 16) & ROUTE_LOCAL_OR_TUNNEL) !== 0) return leave(cx);
-  if (mtu !== 0 && size > mtu) return tooBig(cx, mtu);
+  if (mtu !== 0 && size + more > mtu) return tooBig(cx, mtu, more);
   const ifindex = words[at + ROUTE_IFINDEX]!;
   const hop = findHop(cx, tables, ifindex, words, at + ROUTE_GATEWAY);
   if (hop < 0) return leave(cx);
@@ -141,6 +150,62 @@ const toRoute = (cx: Context, tables: Tables): number => {
   return forwarded(cx, REDIRECT, FORWARD);
 };
 
+/**
+ * Where a packet of this node itself to an address leaves: `cx.outIfindex`, the MACs of the record, `cx.wayMtu`. False: the stack has
+ * to find it.
+ * @param four whether the address is IPv4
+ */
+export function findWay(
+  cx: Context,
+  tables: Tables,
+  four: boolean,
+  d0: number,
+  d1: number,
+  d2: number,
+  d3: number,
+): boolean {
+  cx.wayMtu = 0;
+  if (tables.routes4.count + tables.routes6.count === 0) return false;
+  cx.probesRoute = (cx.probesRoute + 1) | 0;
+  const at = four ? tables.routes4.find(d0) : tables.routes6.find(d0, d1, d2, d3);
+  const { words } = four ? tables.routes4 : tables.routes6;
+  if (cx.tracing !== 0) {
+    const t = cx.trace.open(TRACE.ROUTE, FORWARD, at >= 0 ? 1 : 0, four ? ROUTES4 : ROUTES6).key(d0);
+    if (!four) t.key(d1).key(d2).key(d3);
+    t.values(words, at, ROUTE_WORDS);
+  }
+  if (at < 0 || ((words[at + ROUTE_MTU]! >>> 16) & ROUTE_LOCAL_OR_TUNNEL) !== 0) return false;
+  cx.wayMtu = words[at + ROUTE_MTU]! & 0xffff;
+  const ifindex = words[at + ROUTE_IFINDEX]!;
+  const g = at + ROUTE_GATEWAY;
+  const onLink = (words[g]! | words[g + 1]! | words[g + 2]! | words[g + 3]!) === 0;
+  const n0 = onLink ? d0 : words[g]!;
+  const n1 = onLink ? d1 : words[g + 1]!;
+  const n2 = onLink ? d2 : words[g + 2]!;
+  const n3 = onLink ? d3 : words[g + 3]!;
+  cx.probesRoute = (cx.probesRoute + 1) | 0;
+  const hop = four ? tables.neighbours4.peek(ifindex, n0) : tables.neighbours6.peek(ifindex, n0, n1, n2, n3);
+  const macs = (four ? tables.neighbours4 : tables.neighbours6).words;
+  if (cx.tracing !== 0) {
+    const t = cx.trace.open(TRACE.NEIGHBOUR, FORWARD, hop >= 0 ? 1 : 0, four ? NEIGHBOURS4 : NEIGHBOURS6);
+    t.key(ifindex).key(n0);
+    if (!four) t.key(n1).key(n2).key(n3);
+    t.values(macs, hop, NEIGHBOUR_WORDS);
+  }
+  if (hop < 0) return false;
+  cx.outIfindex = ifindex;
+  cx.mac0 = macs[hop]!;
+  cx.mac1 = macs[hop + 1]!;
+  cx.mac2 = macs[hop + 2]!;
+  return true;
+}
+
+/** Whether routers may fragment the packet: IPv4 without the flag that forbids it. */
+export function isFragmentable(cx: Context): boolean {
+  const h = cx.headers;
+  return h.family === 4 && (cx.bytes[h.l3 + 6]! & DONT_FRAGMENT) === 0;
+}
+
 /** The sender is told, where the node has an address for that (RFC 1812 §5.3.1, RFC 4443 §3.3). */
 const noHopLeft = (cx: Context): number => {
   cx.answer = ANSWER.TIME_EXCEEDED;
@@ -151,12 +216,11 @@ const noHopLeft = (cx: Context): number => {
  * A packet over the MTU of its route. The stack fragments what may be; with path MTU discovery the sender of what may not be
  * is told (136; RFC 1191, RFC 8201).
  */
-const tooBig = (cx: Context, mtu: number): number => {
-  const h = cx.headers;
-  const mayBeFragmented = h.family === 4 && (cx.bytes[h.l3 + 6]! & DONT_FRAGMENT) === 0;
-  if ((cx.features & PMTU_DISCOVERY) === 0 || mayBeFragmented) return leave(cx);
-  cx.answer = ANSWER.TOO_BIG;
-  cx.answerMtu = mtu;
+const tooBig = (cx: Context, mtu: number, more: number): number => {
+  const discovery = (cx.features & PMTU_DISCOVERY) !== 0;
+  if (more === 0 && (!discovery || mayBeFragmented(cx))) return leave(cx);
+  if (discovery) cx.answer = ANSWER.TOO_BIG;
+  cx.answerMtu = (mtu - more) | 0;
   return drop(cx, DROP.FRAG_NEEDED, FORWARD);
 };
 

@@ -27,6 +27,8 @@ const ICMPV6 = 58;
 const SCTP = 132;
 
 const turned = (ports: number): number => (ports >>> 16) | (ports << 16);
+// The same for what this module exports itself.
+const putInQuote = putFrontendInQuote;
 
 /** Reads what the error quotes into `cx.quoted…`. False where it cannot be read or is not translated by tuple. */
 export function readQuote(cx: Context): boolean {
@@ -203,10 +205,25 @@ export function frontendInQuote(cx: Context, tables: Tables, reverseNat: number,
   const { words } = map;
   const portWord = at < 0 ? 0 : words[at + (four ? FRONTEND_PORT4 : FRONTEND_PORT6)]!;
   if ((portWord & IN_USE) === 0) return;
-  const a0 = words[at]!;
   const a1 = four ? 0 : words[at + 1]!;
   const a2 = four ? 0 : words[at + 2]!;
   const a3 = four ? 0 : words[at + 3]!;
+  putInQuote(cx, source, words[at]!, a1, a2, a3, portWord & 0xffff);
+  cx.reverseNat = reverseNat;
+}
+
+/** The same for a frontend that is given; `port` is raw. */
+export function putFrontendInQuote(
+  cx: Context,
+  source: boolean,
+  a0: number,
+  a1: number,
+  a2: number,
+  a3: number,
+  port: number,
+): void {
+  const h = cx.headers;
+  const four = h.family === 4;
   const b0 = source ? cx.quotedS0 : cx.quotedD0;
   let other = b0 ^ h.s0;
   if (!four) {
@@ -214,9 +231,8 @@ export function frontendInQuote(cx: Context, tables: Tables, reverseNat: number,
     other |= (source ? cx.quotedS2 : cx.quotedD2) ^ h.s2;
     other |= (source ? cx.quotedS3 : cx.quotedD3) ^ h.s3;
   }
-  rewriteQuote(cx, source, a0, a1, a2, a3, portWord & 0xffff);
+  rewriteQuote(cx, source, a0, a1, a2, a3, port);
   if (other === 0) setSource(cx, a0, a1, a2, a3, 0);
-  cx.reverseNat = reverseNat;
   cx.recordFlags |= REVERSE_NAT;
 }
 

@@ -76,6 +76,28 @@ export function setAnswerKey(cx: Context, ports: number, port: number): void {
   cx.k9 = h.protocol | (BACK << 8);
 }
 
+/** Key of what the packet's destination answers it, towards the outside. */
+export function setReplyKey(cx: Context): void {
+  const h = cx.headers;
+  const turned = (cx.ports >>> 16) | (cx.ports << 16);
+  cx.k0 = h.d0;
+  if (h.family === 4) {
+    cx.k1 = h.s0;
+    cx.k2 = turned;
+    cx.k3 = h.protocol | (OUT << 8);
+    return;
+  }
+  cx.k1 = h.d1;
+  cx.k2 = h.d2;
+  cx.k3 = h.d3;
+  cx.k4 = h.s0;
+  cx.k5 = h.s1;
+  cx.k6 = h.s2;
+  cx.k7 = h.s3;
+  cx.k8 = turned;
+  cx.k9 = h.protocol | (OUT << 8);
+}
+
 /** One counted lookup of the current key: word offset of the entry, or -1. A probe leaves no mark of use. */
 export function seekNat(cx: Context, tables: Tables): number {
   cx.probesNat = (cx.probesNat + 1) | 0;

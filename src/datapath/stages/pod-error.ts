@@ -12,13 +12,13 @@ import * as nat from './nat.ts';
 import * as errors from './nat-error.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.
-const { isExpired } = entries;
+const { isExpired, takeFrontendOf } = entries;
 const { ENTRY_FLAGS } = layout;
 const { seekAnswered, seekUnanswered, setKey4, setKey6 } = keys;
 const { translateFromBackend } = nat;
-const { frontendInQuote, readQuote } = errors;
+const { frontendInQuote, putFrontendInQuote, readQuote } = errors;
 
-const { LOOPBACK, NODE_PORT } = CT_FLAG;
+const { LOOPBACK, NODE_PORT, DSR_INTERNAL } = CT_FLAG;
 const RELATED = CT_STATUS.RELATED;
 const ICMP = 1;
 const ICMPV6 = 58;
@@ -43,7 +43,10 @@ const quotedConnection = (cx: Context, tables: Tables): number => {
   else setKey6(cx, s0, s1, s2, s3, d0, d1, d2, d3, ports, protocol, out ^ 1, 0);
   let at = seekAnswered(cx, tables);
   if (at < 0 || isExpired(cx, cx.ctWords, at)) at = seekUnanswered(cx, tables);
-  return at < 0 || isExpired(cx, cx.ctWords, at) ? UNKNOWN : cx.ctWords[at + ENTRY_FLAGS]!;
+  if (at < 0 || isExpired(cx, cx.ctWords, at)) return UNKNOWN;
+  const flags = cx.ctWords[at + ENTRY_FLAGS]!;
+  if ((flags & DSR_INTERNAL) !== 0) takeFrontendOf(cx, at);
+  return flags;
 };
 
 /**
@@ -53,6 +56,11 @@ const quotedConnection = (cx: Context, tables: Tables): number => {
 export function translatePodError(cx: Context, tables: Tables): void {
   const wanted = cx.egress !== 0 ? NODE_PORT : 0;
   const quoted = readQuote(cx) ? quotedConnection(cx, tables) : UNKNOWN;
+  if ((quoted & DSR_INTERNAL) !== 0) {
+    // The client asked the frontend, by way of another node.
+    if (cx.egress !== 0) putFrontendInQuote(cx, false, cx.nat0, cx.nat1, cx.nat2, cx.nat3, cx.natPort);
+    return;
+  }
   if ((quoted & LOOPBACK) === 0) {
     if (quoted >>> 16 !== 0 && (quoted & NODE_PORT) === wanted) frontendInQuote(cx, tables, quoted >>> 16, false);
     return;

@@ -36,7 +36,7 @@ const { CONFIG_ALGORITHM, CONFIG_HASH_SEED4, CONFIG_HASH_SEED6, CONFIG_MAGLEV_SI
 const { chance4, chance6, tupleHash4, tupleHash6 } = jhash;
 const { CONTINUE, drop, forwarded } = verdicts;
 const { createServiceEntry, probeAnswered, probeUnanswered } = connections;
-const { ENTRY_BACKEND, ENTRY_FLAGS, track } = entries;
+const { ENTRY_BACKEND, ENTRY_FLAGS, moveToAnswered, track } = entries;
 const { setTupleKey } = keys;
 const { findService, serviceWords } = serviceMap;
 // The same for what this module exports itself.
@@ -44,7 +44,9 @@ const seekBackend = findBackend;
 
 const SERVICE = STAGE.SERVICE;
 const SERVICE_KEY = CT_KEY.SERVICE;
-const { AFFINITY, EXT_LOCAL, INT_LOCAL } = SERVICE_FLAG;
+const { AFFINITY, EXT_LOCAL, INT_LOCAL, FORWARD_DSR } = SERVICE_FLAG;
+/** Ways of direct server return that keep their choice here. */
+const DSR = FEATURE.DSR_OPTION | FEATURE.DSR_GENEVE;
 const { NO_BACKEND_DROP, NO_BACKEND_REJECT } = FEATURE;
 const NO_SERVICE = ANSWER.NO_SERVICE;
 const XDP = HOOK.XDP;
@@ -67,6 +69,8 @@ const AFFINITY4 = traceMapNumber('affinity4');
 const AFFINITY6 = traceMapNumber('affinity6');
 const TCP = 6;
 const SYN = 2;
+const RST = 4;
+const ACK = 16;
 
 /** Word offset of a backend's value in the array of the packet's family, or -1 for an id that is none (state 0). */
 export function findBackend(cx: Context, tables: Tables, id: number): number {
@@ -119,6 +123,10 @@ export function balance(
   cx.reverseNat = reverseNat;
   let id = 0;
   let entry = findEntry(cx, tables, reverseNat, ownerFlags);
+  if (entry >= 0 && cx.serviceEntry === UNANSWERED && isAnsweredElsewhere(cx)) {
+    entry = moveToAnswered(cx, tables);
+    cx.serviceEntry = ANSWERED;
+  }
   if (entry >= 0 && track(cx, tables, entry, false, cx.headers.protocol === TCP, true)) entry = -1;
   if (entry >= 0) {
     id = cx.ctWords[entry + ENTRY_BACKEND]!;
@@ -146,6 +154,15 @@ export function balance(
 /** Whether a packet may not drain to a backend that is going: a TCP SYN (Cilium's state->syn; other protocols have none). */
 const isSyn = (cx: Context): boolean => {
   return cx.headers.protocol === TCP && (cx.headers.tcpFlags & SYN) !== 0;
+};
+
+/**
+ * Whether the packet shows that its connection was answered past this node, by direct server return: the client acknowledges. So
+ * its entry leaves the map that a flood of SYNs washes out.
+ */
+const isAnsweredElsewhere = (cx: Context): boolean => {
+  if ((cx.features & DSR) === 0 || (cx.serviceFlags & FORWARD_DSR) === 0 || cx.probe !== 0) return false;
+  return cx.headers.protocol === TCP && (cx.headers.tcpFlags & (SYN | RST | ACK)) === ACK;
 };
 
 /** The live service entry of this client and this frontend, in at most two probes: its offset in `cx.ctWords`, or -1. */

@@ -6,14 +6,17 @@ import type { Meta, Packet, SizeOverrides, StoredMapName } from '../../datapath/
 import type { AppliedWrites, ByteMap, MapWrite } from '../../maps/index.ts';
 import {
   ACTION,
-  clockValue,
   CT_STATUS,
-  decisionRecord,
   ERRNO,
   HOOK,
+  MAPS,
   META_FLAG,
   RECORD_FLAG,
+  SIMULATOR_FEATURES,
   VERDICT,
+  clockValue,
+  configValue,
+  decisionRecord,
 } from '../../schema/index.ts';
 import { ClosedMap } from '../closed-map.ts';
 import type { Dataplane, Decision, Events, Metric } from '../dataplane.ts';
@@ -177,7 +180,10 @@ class XdpDataplane implements Xdp {
   }
 
   apply(writes: Iterable<MapWrite>): AppliedWrites {
-    return this.writes?.apply(writes) ?? { applied: 0, failed: { index: 0, errno: ERRNO.EBADF } };
+    if (this.writes === undefined) return { applied: 0, failed: { index: 0, errno: ERRNO.EBADF } };
+    const refused = new Refusal(writes);
+    const done = this.writes.apply(refused);
+    return refused.refuses ? { applied: done.applied, failed: done.failed ?? refused.failure(done) } : done;
   }
 
   run(hook: number, packet: Packet, meta: Meta): number {
@@ -275,6 +281,31 @@ class XdpDataplane implements Xdp {
     ) as unknown as Record<StoredMapName, ByteMap>;
     this.loaded.close();
     this.loaded = undefined;
+  }
+}
+
+/** Writes up to the first that asks for what the programs do not have: a configuration with features of the simulator alone. */
+class Refusal implements Iterable<MapWrite> {
+  refuses = false;
+  private readonly writes: Iterable<MapWrite>;
+
+  constructor(writes: Iterable<MapWrite>) {
+    this.writes = writes;
+  }
+
+  *[Symbol.iterator](): Iterator<MapWrite> {
+    for (const write of this.writes) {
+      const { map, value } = write;
+      if (map === MAPS.config.name && value !== undefined && value.length === configValue.bytes) {
+        this.refuses = (configValue.decode(value).features & SIMULATOR_FEATURES) !== 0;
+        if (this.refuses) return;
+      }
+      yield write;
+    }
+  }
+
+  failure({ applied }: AppliedWrites): { readonly index: number; readonly errno: number } {
+    return { index: applied, errno: ERRNO.EOPNOTSUPP };
   }
 }
 

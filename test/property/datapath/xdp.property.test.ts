@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { Meta, Packet } from '../../../src/datapath/index.ts';
 import { typedTables } from '../../../src/maps/index.ts';
-import { ACTION, BACKEND_STATE, FEATURE, HOOK, MAGLEV_SLOT } from '../../../src/schema/index.ts';
+import { ACTION, BACKEND_STATE, FEATURE, HOOK, MAGLEV_SLOT, SERVICE_FLAG } from '../../../src/schema/index.ts';
 import { World } from '../../support/datapath-world.ts';
 import { encapsulated, spreadSource } from '../../support/ipip-encoder.ts';
 import { addressBytes, addressText, frame, type PacketSpec } from '../../support/packets.ts';
@@ -38,6 +38,7 @@ describe('encapsulation', () => {
         const length = x.six ? 16 : 4;
         const w = new World();
         w.enable(FEATURE.NODE_PORT, FEATURE.DSR_IPIP);
+        w.serviceFlags = SERVICE_FLAG.ROUTABLE | SERVICE_FLAG.FORWARD_DSR;
         const cut = (bytes: Uint8Array): Uint8Array => bytes.slice(0, length);
         // The unused low bits of the outer source are the hash’s, whatever the configuration holds there.
         const number = [...cut(x.prefix)].reduce((n, byte) => n * 256 + byte, 0);
@@ -137,6 +138,7 @@ describe('which backend', () => {
       fc.property(fc.boolean(), fc.array(event, { maxLength: 60 }), (six, events) => {
         const w = new World();
         w.enable(FEATURE.NODE_PORT, FEATURE.DSR_IPIP).configure({ flowLifetime: LIFETIME });
+        w.serviceFlags = SERVICE_FLAG.ROUTABLE | SERVICE_FLAG.FORWARD_DSR;
         const [vip, client] = six ? ['fd10::1', 'fd20::2'] : ['172.16.10.1', '110.0.11.1'];
         const address = (id: number): string => (six ? `fd0${id}::1` : `10.${id}.0.1`);
         const states = new Map([1, 2, 3, 4].map((id) => [id, 1]));

@@ -1,7 +1,7 @@
 // Random configurations, and the sets of features that a run goes through (a kernel program is loaded for one set).
 // Input: chance, a seed. Output: features, a value of `weir_config`. Invariant: every field is drawn, those that are newer
 // than this file included.
-import { ALGORITHM, configValue, FEATURE } from '../../../src/schema/index.ts';
+import { ALGORITHM, configValue, FEATURE, SIMULATOR_FEATURES } from '../../../src/schema/index.ts';
 import type { Cast } from './cast.ts';
 import { Random } from './random.ts';
 import { be32, TABLE_SLOTS } from './world.ts';
@@ -22,8 +22,8 @@ const BASE =
   FEATURE.L2_RESPONDER |
   FEATURE.BANDWIDTH |
   FEATURE.NODE_PORT;
-/** Every feature. */
-export const ALL_FEATURES = Object.values(FEATURE).reduce((all, bit) => all | bit, 0);
+/** Every feature that both engines have. */
+export const ALL_FEATURES = Object.values(FEATURE).reduce((all, bit) => all | bit, 0) & ~SIMULATOR_FEATURES;
 
 /** Sets of features that a run goes through: engines are loaded once for each. */
 export const FEATURE_SETS = 8;

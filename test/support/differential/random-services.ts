@@ -69,10 +69,11 @@ function addBackends(random: Random, cast: Cast, entries: WorldEntry[]): void {
 }
 
 const flagsOf = (random: Random): number => {
-  let flags = random.chance(88) ? SERVICE_FLAG.ROUTABLE : 0;
+  let flags = random.chance(94) ? SERVICE_FLAG.ROUTABLE : 0;
   const some = (percent: number, flag: number): void => {
     if (random.chance(percent)) flags |= flag;
   };
+  some(98, SERVICE_FLAG.FORWARD_DSR);
   some(20, SERVICE_FLAG.AFFINITY);
   some(10, SERVICE_FLAG.SOURCE_RANGE);
   some(6, SERVICE_FLAG.L7LB);
@@ -94,7 +95,17 @@ function addScope(random: Random, entries: WorldEntry[], f: Frontend, reverseNat
   const affine = (flags & SERVICE_FLAG.AFFINITY) !== 0;
   const key = { port: f.port, protocol: f.protocol, scope };
   const timeout = affine ? random.pick([1, 2, 5, 10, 60, 0, 0xffffff]) : 0;
-  const algorithm = random.pick([0, 0, ALGORITHM.RANDOM, ALGORITHM.MAGLEV, ALGORITHM.MAGLEV, ALGORITHM.FIRST, 9, 0x90]);
+  const algorithm = random.pick([
+    0,
+    ALGORITHM.RANDOM,
+    ALGORITHM.FIRST,
+    ALGORITHM.RANDOM,
+    ALGORITHM.MAGLEV,
+    ALGORITHM.MAGLEV,
+    ALGORITHM.FIRST,
+    9,
+    0x90,
+  ]);
   const l7 = (flags & SERVICE_FLAG.L7LB) !== 0;
   const target = l7 ? random.pick([12345, 0, 0x10050]) : ((algorithm << 24) | timeout) >>> 0;
   const drainCount = random.chance(10) ? 1 : 0;

@@ -183,20 +183,20 @@ extraConfig: {bpf-ct-timeout-regular-any: 5}
 
 test('unknown keys warn once by name; known but not honoured ones only when they change something', () => {
   const text = `loadBalancer: {mode: dsr, algoritm: maglev, acceleration: disabled}
+routingMode: native
 policyEnforcmentMode: always
 nonsense: {a: 1}
 __proto__: {policyAuditMode: true}
 egressGateway: {enabled: true, maxPolicyEntries: 5}
 `;
   assert.deepEqual(resolve({ valuesText: text, sets: ['nonsense.b=2'] }), {
-    changed: { 'loadBalancer.mode': 'dsr', 'egressGateway.enabled': true },
+    changed: { 'loadBalancer.mode': 'dsr', routingMode: 'native', 'egressGateway.enabled': true },
     problems: [
       'warning values.yaml:1:27: loadBalancer.algoritm: unknown key, ignored (did you mean loadBalancer.algorithm?)',
-      'warning values.yaml:2:1: policyEnforcmentMode: unknown key, ignored (did you mean policyEnforcementMode?)',
-      'warning values.yaml:3:1: nonsense: unknown key, ignored',
-      'warning values.yaml:4:1: __proto__: unknown key, ignored',
-      'warning values.yaml:1:22: loadBalancer.mode: "dsr" is not honoured yet, Weir behaves as with "snat"',
-      'warning values.yaml:5:26: egressGateway.enabled: true is not honoured yet, Weir behaves as with false',
+      'warning values.yaml:3:1: policyEnforcmentMode: unknown key, ignored (did you mean policyEnforcementMode?)',
+      'warning values.yaml:4:1: nonsense: unknown key, ignored',
+      'warning values.yaml:5:1: __proto__: unknown key, ignored',
+      'warning values.yaml:6:26: egressGateway.enabled: true is not honoured yet, Weir behaves as with false',
     ],
   });
 });

@@ -92,7 +92,7 @@ describe('the decision record', () => {
     assert.deepEqual([record.ctStatus, record.policyMatch, record.reverseNat], [CT_STATUS.NONE, 0, 0]);
   });
   test('a hook that is not built answers ERROR and leaves the packet to the stack', () => {
-    const result = w.run('FROM_OVERLAY', request());
+    const result = w.run('CONNECT', request());
     assert.deepEqual([result.verdict, result.record.action], [VERDICT.ERROR, ACTION.STACK]);
     assert.deepEqual(w.sim.metrics(), []);
   });

@@ -25,7 +25,8 @@ import { encapsulated, spreadSource } from '../../support/ipip-encoder.ts';
 import { addressBytes, frame, type PacketSpec } from '../../support/packets.ts';
 
 const { ACTIVE, TERMINATING, QUARANTINED, MAINTENANCE } = BACKEND_STATE;
-const { ROUTABLE, EXT_LOCAL, L7LB } = SERVICE_FLAG;
+const { EXT_LOCAL, L7LB, FORWARD_DSR } = SERVICE_FLAG;
+const ROUTABLE = SERVICE_FLAG.ROUTABLE | FORWARD_DSR;
 const CLIENT = { 4: '110.0.11.1', 6: '2001:db8::11' } as const;
 const VIP = { 4: '172.16.10.1', 6: 'fd10::1' } as const;
 const BACKEND = { 4: ['10.1.0.1', '10.2.0.2', '10.3.0.3'], 6: ['fd01::1', 'fd02::2', 'fd03::3'] } as const;
@@ -44,6 +45,7 @@ let w: World;
 beforeEach(() => {
   w = new World({ specs: { events: { maxEntries: 8 } } });
   w.enable(FEATURE.NODE_PORT, FEATURE.DSR_IPIP);
+  w.serviceFlags = ROUTABLE;
   for (const family of FAMILIES) BACKEND[family].forEach((address, i) => w.backend(i + 1, address, 8080));
 });
 

@@ -2,6 +2,7 @@
 // Input: hand-made VXLAN and Geneve frames. Output: records. Headers are written here byte by byte.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { readTopology } from '../../../src/control/topology.ts';
 import { FEATURE } from '../../../src/schema/index.ts';
 import { Directory } from '../../../src/replay/directory.ts';
 import { Overlay } from '../../../src/replay/overlay.ts';
@@ -102,6 +103,49 @@ describe('replay of the overlay', () => {
     assert.equal(packets[0]!.verdict, 'DROPPED');
     assert.equal(packets[0]!.drop?.code, 170);
   });
+});
+
+describe('with a topology the overlay’s packets are made', () => {
+  const TOPOLOGY = `node: n1
+interfaces: [{ name: eth0, ifindex: 2, mac: 02:00:00:00:00:01, mtu: 1500, addresses: [192.168.0.1/24] }]
+neighbours: [{ address: 192.168.0.2, interface: eth0, mac: 02:00:00:00:00:02 }]
+`;
+  const back = { source: '10.0.2.2', destination: '10.0.1.1', sourcePort: 8080, destinationPort: 1111 } as const;
+  const asked = { destination: '10.96.0.1', destinationPort: 80 } as const;
+
+  for (const [name, sets, wrap] of [
+    ['VXLAN', [], {}],
+    ['Geneve', ['tunnelProtocol=geneve'], { geneve: true, port: 6081 }],
+  ] as const) {
+    for (const more of [[], ['bpf.masquerade=true']]) {
+      it(`${name}${more.join()}: a service through the overlay and back, seen at the pod and at the device`, async () => {
+        const world = makeWorld({
+          sets: [...sets, ...more],
+          compile: { node: 'n1', topology: readTopology(TOPOLOGY, 'topology.yaml').topology! },
+        });
+        const { packets, result } = await replayed(
+          world,
+          [
+            [
+              { frame: pods(asked), on: 'lxc' },
+              { frame: wrapped(pods({ destination: back.source }), wrap), on: 'eth0' },
+              { frame: wrapped(pods({ ...back, flags: 'SA' }), { ...wrap, source: N2, destination: N1 }), on: 'eth0' },
+              { frame: pods({ ...back, flags: 'SA', source: '10.96.0.1', sourcePort: 80 }), on: 'lxc' },
+              { frame: pods({ ...asked, flags: 'A' }), on: 'lxc' },
+              { frame: wrapped(pods({ destination: back.source, flags: 'A' }), wrap), on: 'eth0' },
+            ],
+          ],
+          { at: 'any', node: 'n1' },
+        );
+        assert.deepEqual(
+          packets.map(({ verdict, ct }) => `${verdict} ${ct ?? ''}`.trim()),
+          ['FORWARDED NEW', 'OBSERVED', 'FORWARDED REPLY', 'OBSERVED', 'FORWARDED ESTABLISHED', 'OBSERVED'],
+        );
+        assert.equal(packets[0]!.service?.frontend, '10.96.0.1:80');
+        assert.equal(result.flows, 1);
+      });
+    }
+  }
 });
 
 describe('finding the inner frame', () => {
