@@ -84,7 +84,7 @@ export class Traffic {
     if ((features & FEATURE.IPV6) !== 0) on.push(6);
     this.families = on;
     this.flows.push(...flows);
-    this.talkative = random.chance(15);
+    this.talkative = random.chance(14);
     if (this.talkative && random.chance(50)) this.paving.push(...wayOut(random, world.cast));
     if (this.talkative && random.chance(75)) this.paving.push(...openDoors(random, world.cast));
   }
@@ -194,7 +194,7 @@ export class Traffic {
     if (n < 78) return this.again();
     if (n < 83) return { ...this.entering(this.anyFrame()), hook: random.pick(HOOKS) };
     if (n < 91) return this.entering(mutated(random, this.anyFrame(), this.anyFrame()));
-    if (n < 95) return this.error();
+    if (n < 94) return this.error();
     if (n < 96) return this.question();
     return this.odd();
   }
@@ -337,9 +337,9 @@ export class Traffic {
   private odd(): Pending {
     const { random } = this;
     const { source, destination } = randomFlow(this.random, this.cast, this.family());
-    const n = random.below(5);
+    const n = random.below(7);
     const bytes =
-      n === 0 ? arpFrame(random) : n < 3 ? noise(random) : frame(neighbourFrame(random, source, destination));
+      n === 0 ? arpFrame(random) : n < 5 ? noise(random) : frame(neighbourFrame(random, source, destination));
     return {
       ...this.entering(bytes),
       hook: random.chance(60) ? random.pick([HOOK.FROM_CONTAINER, HOOK.TO_CONTAINER]) : random.pick(HOOKS),
