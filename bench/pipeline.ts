@@ -54,6 +54,7 @@ const lpm = (map: Lpm1 | Lpm2): object => {
 function viewsOf({ maps }: Sim): object {
   const words = (map: ByteMap): Int32Array => (map as unknown as WordMap).words;
   const maglev = as(maps.maglev4, ArrayOfArrays);
+  const { places } = maglev as unknown as { readonly places: Int32Array };
   const neighbours = as(maps.neighbours4, Lru2);
   const connections = (map: ByteMap): object => ({
     multipliers: multipliersOf(as(map, Lru4)),
@@ -63,7 +64,8 @@ function viewsOf({ maps }: Sim): object {
     config: words(maps.config),
     services4: flat(as(maps.services4, Hash3)),
     backends4: words(maps.backends4),
-    maglevTables4: flat((maglev as unknown as { outer: Hash1 }).outer),
+    maglevPlaces4: places,
+    maglevCount4: places.length,
     maglevPool4: maglev.pool,
     maglevWords4: maglev.tableWords,
     endpoints4: flat(as(maps.endpoints4, Hash1)),

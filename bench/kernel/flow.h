@@ -4,6 +4,7 @@
  * counts in `bench`. Invariant: a program counts each repeat whose verdict was the expected one. */
 #pragma once
 #include "hooks/from_container.h"
+#include "hooks/to_host.h"
 #include "hooks/xdp.h"
 
 #define FLOW_SPREAD 37

@@ -53,7 +53,8 @@ weir::Tables tablesOf(const Napi::Object &from) {
   tables.services = flatView<weir::HashView<weir_service>>(from, "services4");
   tables.backends = reinterpret_cast<const weir_backend4 *>(wordsOf(from, "backends4"));
   tables.backendsMax = countOf<weir_backend4>(from, "backends4");
-  tables.maglevTables = flatView<weir::HashView<uint32_t>>(from, "maglevTables4");
+  tables.maglevPlaces = wordsOf(from, "maglevPlaces4");
+  tables.maglevCount = numberOf(from, "maglevCount4");
   tables.maglevPool = wordsOf(from, "maglevPool4");
   tables.maglevWords = numberOf(from, "maglevWords4");
   tables.endpoints = flatView<weir::HashView<weir_endpoint>>(from, "endpoints4");

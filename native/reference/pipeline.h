@@ -285,7 +285,8 @@ struct Tables {
   HashView<weir_service> services;
   const weir_backend4 *backends;
   uint32_t backendsMax;
-  HashView<uint32_t> maglevTables; ///< reverse NAT index to place in the pool
+  const uint32_t *maglevPlaces; ///< by reverse NAT index: place in the pool plus 1, 0 = no table
+  uint32_t maglevCount;
   const uint32_t *maglevPool;
   uint32_t maglevWords;
   HashView<weir_endpoint> endpoints;
@@ -488,12 +489,12 @@ private:
 
   int64_t maglev(const Context &cx, const weir_service &master, uint32_t reverseNat) const {
     const uint32_t algorithm = master.target >> 24 ? master.target >> 24 : tables_.config->algorithm;
-    const uint32_t *place = tables_.maglevTables.find(reverseNat);
-    if (algorithm != WEIR_ALGORITHM_MAGLEV || !place || tables_.config->maglev_size == 0) return -1;
+    const uint32_t place = reverseNat < tables_.maglevCount ? tables_.maglevPlaces[reverseNat] : 0;
+    if (algorithm != WEIR_ALGORITHM_MAGLEV || place == 0 || tables_.config->maglev_size == 0) return -1;
     uint32_t size = tables_.config->maglev_size;
     if (size > tables_.maglevWords) size = tables_.maglevWords;
     const uint32_t hash = jhash3(cx.source, cx.ports, kTcp, tables_.config->hash_seed4);
-    return tables_.maglevPool[*place * tables_.maglevWords + hash % size];
+    return tables_.maglevPool[(place - 1) * tables_.maglevWords + hash % size];
   }
 
   void createServiceEntry(Context &cx, uint32_t reverseNat) {
