@@ -82,6 +82,11 @@ export class FlowHistory {
   private fresh: FlowHistory | undefined;
   private documents: readonly string[] = [];
   private readonly tellsTime: boolean;
+  /** Who had a backend number last; and the numbers that changed hands after a restart, which is not remembered across it. */
+  private readonly owners = new Map<number, string>();
+  private readonly renumbered = new Set<number>();
+  private restarted = false;
+  private lastBackend = 0;
 
   constructor(entry: Entry, six = false, tellsTime = true) {
     this.entry = entry;
@@ -144,6 +149,7 @@ export class FlowHistory {
         this.evict(step.flow);
         return;
       case 'restart':
+        this.restarted = true;
         this.world.restart(this.config);
         this.tell();
         this.world.put(...this.fixed(), ...this.documents);
@@ -175,6 +181,7 @@ export class FlowHistory {
     this.world.put(...this.documents);
     this.write();
     this.changed = this.now;
+    this.noteOwners();
     for (const flow of this.flows.values()) {
       flow.changed = this.now;
       if (!this.serves(flow.backend)) flow.left = true;
@@ -184,6 +191,16 @@ export class FlowHistory {
     for (const [number, flow] of this.flows) {
       if (this.homeOf(number) === flow.backend) flow.away = -1;
       else if (flow.away < 0) flow.away = this.now;
+    }
+  }
+
+  private noteOwners(): void {
+    for (const [key, value] of this.sim.maps[this.six ? 'backends6' : 'backends4'].entries()) {
+      if (value.every((byte) => byte === 0)) continue;
+      const id = key[0]! | (key[1]! << 8);
+      const owner = this.backendAddress(id);
+      if (this.restarted && this.owners.has(id) && this.owners.get(id) !== owner) this.renumbered.add(id);
+      this.owners.set(id, owner);
     }
   }
 
@@ -231,6 +248,7 @@ export class FlowHistory {
     });
     this.sim.run(HOOK[entry], this.packet.set(bytes, this.now), this.meta.reset());
     const { backendId, verdict, action } = this.sim.decision();
+    this.lastBackend = backendId;
     const passed = verdict !== VERDICT.DROPPED && (entry !== 'XDP' || action !== ACTION.STACK);
     return passed && backendId !== 0 ? this.backendAddress(backendId) : undefined;
   }
@@ -258,6 +276,7 @@ export class FlowHistory {
       sinceChange: known.changed < 0 ? undefined : this.now - known.changed,
       sinceAway: known.away < 0 ? undefined : this.now - known.away,
       evicted: known.evicted,
+      renumbered: this.renumbered.has(this.lastBackend),
       stateless: entry === 'XDP',
       lifetime: LIFETIME,
     });

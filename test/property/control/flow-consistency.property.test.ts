@@ -59,6 +59,14 @@ const EXAMPLES: [boolean, Step[]][] = [
       ...[wait(18), ...packets(9), wait(83), to('draining', 'draining'), ...everyone],
     ],
   ],
+  // An entry from before a restart names a number that a newcomer has since: the allocator has forgotten who had it.
+  [
+    false,
+    [
+      ...[to('idle', 'draining', 'ready'), ...packets(0), to('ready', 'ready'), to('idle'), to('ready'), restart],
+      ...[...packets(0, 0, 0), to('draining', 'ready'), to('ready'), wait(1), to('ready', 'draining'), ...everyone],
+    ],
+  ],
 ];
 
 for (const entry of ['XDP', 'FROM_NETDEV', 'FROM_CONTAINER'] as const satisfies readonly Entry[]) {
