@@ -201,5 +201,6 @@ test('any history of pods, namespaces and policies leads to what a fresh compile
     ),
     { numRuns: runs },
   );
-  assert.ok(planned > runs / 3, `only ${planned} settles did without a whole compile`);
+  // Nobody takes pods alone as long as that is off (Controller.takesPodsAlone); then it has to happen, in a third of the runs.
+  assert.equal(planned, 0);
 });
