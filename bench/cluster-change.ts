@@ -7,7 +7,8 @@ import { defaultConfig } from '../src/control/config/index.ts';
 import { readManifests } from '../src/control/manifest/manifests.ts';
 import type { ClusterState, Pod } from '../src/control/state.ts';
 import { type BenchResult, median } from './harness.ts';
-import { makePod, makePolicyWorld, POLICY_SIZE } from './world/policies.ts';
+import { type BenchSizes, FULL } from './sizes.ts';
+import { makePod, makePolicyWorld } from './world/policies.ts';
 
 const read = (objects: readonly object[]): ClusterState => {
   const text = objects.map((object) => JSON.stringify(object)).join('\n');
@@ -23,9 +24,11 @@ const timed = <T>(times: number[], work: () => T): T => {
   return result;
 };
 
+const text = (n: number): string => n.toLocaleString('en');
+
 /** Runs the benchmark. */
-export function runClusterBench(rounds: number): BenchResult {
-  const objects = makePolicyWorld();
+export function runClusterBench({ cluster: { rounds, size } }: BenchSizes = FULL): BenchResult {
+  const objects = makePolicyWorld(size);
   const load: number[] = [];
   const compile: number[] = [];
   const known: number[] = [];
@@ -46,7 +49,7 @@ export function runClusterBench(rounds: number): BenchResult {
       return [...changes.values()].reduce((sum, rows) => sum + rows.length, 0);
     };
     for (let i = 0; i < 20; i++) {
-      const more = [makePod(POLICY_SIZE.pods + i), makePod(POLICY_SIZE.pods + 100 + i, POLICY_SIZE, { canary: 'yes' })];
+      const more = [makePod(size.pods + i, size), makePod(size.pods + 100 + i, size, { canary: 'yes' })];
       const [twin, other] = read(more).pods;
       writes = [change(known, twin!), change(fresh, other!)];
     }
@@ -65,7 +68,7 @@ export function runClusterBench(rounds: number): BenchResult {
     return { of, against: 'compile', atMost: 0.01, ratio, met: ratio <= 0.01 };
   };
   return {
-    suite: '10,000 pods, 500 namespaces, 2,000 policies',
+    suite: `${text(size.pods)} pods, ${text(size.namespaces)} namespaces, ${text(size.policies)} policies`,
     rounds,
     cases,
     targets: [target('one more pod, labels as others'), target('one more pod, labels of its own')],

@@ -1,6 +1,7 @@
 // npm run bench: every suite, each figure beside its peer, results as JSON in build/bench.json.
 // npm run bench -- map|pipeline|policy|cluster|capture|replay …: only these. --save makes the result the committed baseline;
-// npm run bench:compare shows how far the ratios moved from it.
+// npm run bench:compare shows how far the ratios moved from it. --smoke: everything once and tiny, results not kept: whether it
+// still runs.
 import './v8-flags.ts';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,6 +17,7 @@ import { suites as pipelineSuites } from './pipeline.ts';
 import { runPolicyBench } from './policy.ts';
 import { runReplayBench } from './replay.ts';
 import { runServicesBench } from './services.ts';
+import { FULL, SMOKE } from './sizes.ts';
 
 interface Report {
   readonly date: string;
@@ -36,27 +38,30 @@ if (unknown !== undefined) {
 }
 const wanted = (part: string): boolean => asked.length === 0 || asked.includes(part);
 
+const smoke = args.includes('--smoke');
+const sizes = smoke ? SMOKE : FULL;
 const results: BenchResult[] = [];
 const say = (result: BenchResult): void => {
   results.push(result);
-  process.stdout.write(`${formatResult(result)}\n\n`);
+  process.stdout.write(`${formatResult(smoke ? { ...result, targets: [] } : result)}\n\n`);
 };
 const machine = `${os.cpus()[0]?.model ?? 'unknown CPU'}, ${os.cpus().length} CPUs, ${os.type()} ${os.release()}, Node ${process.version}`;
 process.stdout.write(`${machine}\n\n`);
-if (wanted('map')) results.push(...runSuites(mapSuites()).results);
-if (wanted('pipeline')) results.push(...runSuites(pipelineSuites()).results);
-if (wanted('policy')) for (const result of runPolicyBench(9)) say(result);
-if (wanted('cluster')) say(runClusterBench(5));
-if (wanted('services')) for (const result of runServicesBench()) say(result);
+if (wanted('map')) results.push(...runSuites(mapSuites(sizes), sizes.harness).results);
+if (wanted('pipeline')) results.push(...runSuites(pipelineSuites('', sizes), sizes.harness).results);
+if (wanted('policy')) for (const result of runPolicyBench(sizes)) say(result);
+if (wanted('cluster')) say(runClusterBench(sizes));
+if (wanted('services')) for (const result of runServicesBench(sizes)) say(result);
 if (wanted('capture') || wanted('replay')) {
   const folder = process.env['WEIR_BENCH_FOLDER'] ?? join(root, 'build', 'bench');
-  process.stdout.write(`writing the capture into ${folder} (1 GB, once)\n`);
-  const inputs = makeInputs(folder);
+  process.stdout.write(`writing the capture into ${folder} (${sizes.traffic.bytes / 1e6} MB, once)\n`);
+  const inputs = makeInputs(folder, sizes.traffic);
   if (wanted('capture'))
-    for (const result of await runCaptureBench({ capture: inputs.capture, rounds: 11 })) say(result);
-  if (wanted('replay')) say(runReplayBench(inputs, 9));
+    for (const result of await runCaptureBench({ capture: inputs.capture, rounds: sizes.captureRounds })) say(result);
+  if (wanted('replay')) say(runReplayBench(inputs, sizes.replayRounds));
 }
 
+if (smoke) process.exit(0);
 const report: Report = { date: new Date().toISOString(), machine, results };
 mkdirSync(join(root, 'build'), { recursive: true });
 writeFileSync(join(root, 'build', 'bench.json'), `${JSON.stringify(report, null, 1)}\n`);

@@ -6,6 +6,7 @@ import { LRUCache } from 'lru-cache';
 import { Hash4, Lru4, type WordMap } from '../src/maps/index.ts';
 import { bytes, struct, u32 } from '../src/layout/index.ts';
 import type { MapKind, MapSpec } from '../src/schema/map-spec.ts';
+import { type BenchSizes, FULL } from './sizes.ts';
 import { isMain, loadReference, runSuites, type BenchCase, type BenchSuite } from './harness.ts';
 
 const BATCH = 1 << 14;
@@ -306,7 +307,7 @@ function evictionSuite(capacity: number): BenchSuite {
 }
 
 /** All suites, made one after the other so that only one table of each kind is alive. */
-export function* suites(sizes: readonly number[] = [1000, 10_000, 100_000, 1_000_000]): Generator<BenchSuite> {
+export function* suites({ maps: sizes, mapPeers }: BenchSizes = FULL): Generator<BenchSuite> {
   for (const count of sizes) {
     const keys = makeKeys(count, 7, 0);
     const hash = new Hash4(specOf('hash', 8, count), { seed: 1 });
@@ -314,7 +315,7 @@ export function* suites(sizes: readonly number[] = [1000, 10_000, 100_000, 1_000
     fill(hash, keys);
     fill(lru, keys);
     yield* nativeSuites(count, hash, lru, keys);
-    if (count === 100_000) yield* peerSuites(count, hash, lru, keys);
+    if (count === mapPeers) yield* peerSuites(count, hash, lru, keys);
   }
 }
 

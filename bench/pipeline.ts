@@ -10,6 +10,7 @@ import { decisionRecord, HOOK } from '../src/schema/index.ts';
 import { Meta, Packet } from '../src/dataplane/index.ts';
 import { isMain, loadReference, runSuites, type BenchCase, type BenchSuite } from './harness.ts';
 import { ObjectPipeline } from './objects/pipeline.ts';
+import { type BenchSizes, FULL } from './sizes.ts';
 import { fillMaps, MAGLEV_SEED, makePackets, type Packets, type PacketSizes } from './world/packets.ts';
 
 /** Unanswered connections keep two entries in one table and one in the other: room for all flows of the benchmark. */
@@ -265,16 +266,23 @@ function objectSuite(name: string, sim: Sim, sizes: PacketSizes): BenchSuite {
   };
 }
 
+/** A count for people. */
+const text = (n: number): string =>
+  n >= 1_000_000 ? `${n / 1_000_000}M` : n >= 10_000 ? `${n / 1000}k` : n.toLocaleString('en');
+
 /** All suites. `only` takes those whose name contains it. */
-export function* suites(only = ''): Generator<BenchSuite> {
-  const sim = createSim({ specs: SIZES, seed: 1 });
-  fillMaps(sim.maps);
-  const cold = 'pipeline: 1M packets, 100k flows, 5k services, cold';
-  const hot = 'pipeline: 300k packets of 60 bytes, 1,000 flows, 5k services, hot';
-  const objects = 'pipeline against objects: 250k packets, 100k flows, 5k services';
-  if (cold.includes(only)) yield nativeSuite(cold, sim, { packets: 1_000_000, flows: 100_000, mixed: true });
-  if (hot.includes(only)) yield nativeSuite(hot, sim, { packets: 300_000, flows: 1000, mixed: false });
-  if (objects.includes(only)) yield objectSuite(objects, sim, { packets: 250_000, flows: 100_000, mixed: true });
+export function* suites(only = '', { pipeline }: BenchSizes = FULL): Generator<BenchSuite> {
+  const { maglevSize } = pipeline;
+  const sim = createSim({ specs: { ...SIZES, maglev4: { innerEntries: maglevSize } }, seed: 1 });
+  fillMaps(sim.maps, maglevSize);
+  const size = ({ packets, flows, mixed }: PacketSizes): string =>
+    `${text(packets)} packets${mixed ? '' : ' of 60 bytes'}, ${text(flows)} flows, 5k services`;
+  const cold = `pipeline: ${size(pipeline.cold)}, cold`;
+  const hot = `pipeline: ${size(pipeline.hot)}, hot`;
+  const objects = `pipeline against objects: ${size(pipeline.objects)}`;
+  if (cold.includes(only)) yield nativeSuite(cold, sim, pipeline.cold);
+  if (hot.includes(only)) yield nativeSuite(hot, sim, pipeline.hot);
+  if (objects.includes(only)) yield objectSuite(objects, sim, pipeline.objects);
 }
 
 if (isMain(import.meta.url)) runSuites(suites(process.argv[2]), { rounds: 11, warmUp: 2 });

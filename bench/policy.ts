@@ -7,16 +7,16 @@ import { defaultConfig } from '../src/control/config/index.ts';
 import { readManifests } from '../src/control/manifest/index.ts';
 import { settingsOf } from '../src/control/settings.ts';
 import { type BenchResult, median } from './harness.ts';
-import { type ClusterSize, LARGE, namespaceName, podName, policyCluster } from './world/policy-cluster.ts';
+import { type BenchSizes, FULL } from './sizes.ts';
+import { type ClusterSize, namespaceName, podName, policyCluster } from './world/policy-cluster.ts';
 
 /** Nanoseconds that a verdict may take: 100,000 a second. */
 const VERDICT_NS = 10_000;
 /** Nanoseconds that a whole reach may take: a minute. */
 const REACH_NS = 60e9;
-const PROBES = 100_000;
 
 /** Compiles the cluster and asks. */
-export function runPolicyBench(rounds: number, size: ClusterSize = LARGE): BenchResult[] {
+export function runPolicyBench({ policy: { rounds, questions, cluster: size } }: BenchSizes = FULL): BenchResult[] {
   const { state } = readManifests([{ file: 'cluster.yaml', text: policyCluster(size) }]);
   if (state === undefined) throw new Error('the cluster of the benchmark cannot be read');
   const config = defaultConfig();
@@ -28,6 +28,9 @@ export function runPolicyBench(rounds: number, size: ClusterSize = LARGE): Bench
       dnsKnown: true,
     });
   const world = compile();
+  const pods = (size.namespaces * size.podsEach).toLocaleString('en');
+  const policies = (size.namespaces * size.policiesEach).toLocaleString('en');
+  const on = `${pods} pods and ${policies} policies`;
   const results: BenchResult[] = [];
   const verdicts: number[] = [];
   for (let round = -1; round < rounds; round++) {
@@ -35,23 +38,24 @@ export function runPolicyBench(rounds: number, size: ClusterSize = LARGE): Bench
     const judge = new Judge(world);
     const began = performance.now();
     let allowed = 0;
-    for (let i = 0; i < PROBES; i++) {
+    for (let i = 0; i < questions; i++) {
       const result = judge.ask(questionOf(i, size));
       if ('answer' in result && result.answer.verdict === 'allowed') allowed++;
     }
-    const ns = ((performance.now() - began) * 1e6) / PROBES;
-    if (allowed === 0 || allowed === PROBES) throw new Error('the questions of the benchmark are all answered alike');
+    const ns = ((performance.now() - began) * 1e6) / questions;
+    if (allowed === 0 || allowed === questions)
+      throw new Error('the questions of the benchmark are all answered alike');
     if (round >= 0) verdicts.push(ns);
   }
-  results.push(result('a verdict on 10,000 pods and 2,000 policies', verdicts, VERDICT_NS));
+  results.push(result(`a verdict on ${on}`, verdicts, VERDICT_NS));
   const reaches: number[] = [];
   const diffs: number[] = [];
   for (let round = 0; round < Math.min(rounds, 3); round++) {
     reaches.push(timed(() => reach(compile())));
     diffs.push(timed(() => diffWorlds(world, compile())));
   }
-  results.push(result('the whole reach of 10,000 pods and 2,000 policies, compile included', reaches, REACH_NS));
-  results.push(result('a diff of 10,000 pods and 2,000 policies, one compile included', diffs, REACH_NS));
+  results.push(result(`the whole reach of ${on}, compile included`, reaches, REACH_NS));
+  results.push(result(`a diff of ${on}, one compile included`, diffs, REACH_NS));
   return results;
 }
 

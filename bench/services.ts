@@ -8,6 +8,7 @@ import { Controller } from '../src/control/controller.ts';
 import { readManifests } from '../src/control/manifest/index.ts';
 import type { ClusterState, EndpointSlice } from '../src/control/state.ts';
 import { type BenchResult, median } from './harness.ts';
+import { type BenchSizes, FULL } from './sizes.ts';
 
 /** Sizes of the cluster. */
 export interface ServicesSize {
@@ -15,7 +16,6 @@ export interface ServicesSize {
   readonly backends: number;
 }
 
-const LARGE: ServicesSize = { services: 10_000, backends: 10 };
 const NODES = 10;
 /** Bounds: ten seconds from text to writes, five milliseconds a change, 1.5 GB. */
 const LOAD_NS = 10e9;
@@ -74,7 +74,7 @@ function flip(slice: EndpointSlice, ready: boolean): EndpointSlice {
 }
 
 /** Loads, compiles, changes. */
-export function runServicesBench(size: ServicesSize = LARGE): BenchResult[] {
+export function runServicesBench({ services: { changes, size } }: BenchSizes = FULL): BenchResult[] {
   const all = objects(size);
   const json = all.map((object) => JSON.stringify(object)).join('\n');
   const yaml = all.map((object) => stringify(object)).join('---\n');
@@ -110,7 +110,7 @@ export function runServicesBench(size: ServicesSize = LARGE): BenchResult[] {
     const { controller, state } = value;
     const times: number[] = [];
     let writes = 0;
-    for (let i = 0; i < 200; i++) {
+    for (let i = 0; i < changes; i++) {
       const slice = state.endpointSlices[(i * 37) % state.endpointSlices.length]!;
       controller.upsert(flip(slice, false));
       const change = timed(() => controller.settle());

@@ -11,6 +11,7 @@ const steps = [
   ['types', [bin('typescript/bin/tsc'), '-p', '.', '--noEmit', '--incremental', 'false']],
   ['lint and import boundaries', [bin('eslint/bin/eslint.js'), '--max-warnings', '0', '.']],
   ['format', [bin('prettier/bin/prettier.cjs'), '--check', '--log-level', 'warn', '.']],
+  ['format of C and C++', [join(root, 'scripts', 'format-native.mjs'), '--check']],
   ['generated files fresh', [join(root, 'scripts', 'gen.mjs'), '--check']],
   ['unit tests', [join(root, 'scripts', 'run-tests.mjs'), 'test/unit', 'test/conformance']],
 ];

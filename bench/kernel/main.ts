@@ -1,6 +1,7 @@
 // npm run bench:kernel: the hooks in the kernel, by test runs of wrappers, interleaved with bare programs; each figure beside
 // its target, results as JSON in build/bench-kernel.json. --rounds N, --events, --scattered, --save (the committed baseline),
-// --compare FOLDER (the same hooks from other sources, in the same rounds). Exit code 2: cannot run here.
+// --compare FOLDER (the same hooks from other sources, in the same rounds). --smoke: each once, briefly, results not kept: whether
+// it still runs. Exit code 2: cannot run here.
 // Invariant: every repeat's verdict is counted, and a run whose verdicts are not all as expected is an error, not a figure.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -21,7 +22,10 @@ const SCATTERED = 61_803;
 
 const args = process.argv.slice(2);
 const valueOf = (name: string): string | undefined => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined);
-const rounds = Math.max(Number(valueOf('--rounds') ?? 11), 9);
+const smoke = args.includes('--smoke');
+/** Repeats of a run are divided by it. */
+const scale = smoke ? 1000 : 1;
+const rounds = smoke ? 1 : Math.max(Number(valueOf('--rounds') ?? 11), 9);
 const only = valueOf('--only') ?? '';
 const cpu = os.availableParallelism() - 1;
 
@@ -57,7 +61,8 @@ const frameOf = ({ plan }: KernelCase): Uint8Array => {
 let fresh = 1;
 /** One run; nanoseconds a repeat. */
 function measure({ one, object }: Row): number {
-  const { plan, program, repeat } = one;
+  const { plan, program } = one;
+  const repeat = one.repeat / scale;
   const stride = plan.flows === FLOWS && args.includes('--scattered') ? SCATTERED : plan.stride;
   const now = { ...plan, stride, next: one.alwaysNew === true && plan.flows > 1 ? fresh : 0 };
   if (one.alwaysNew === true) fresh = (fresh + repeat) % 0x7fffffff;
@@ -116,16 +121,26 @@ for (const { object } of objects) {
   if (flows !== 0) throw new Error(`xdp remembered ${flows} flows of a settled table`);
 }
 notes.push('0 flows remembered by xdp while the table is settled');
-for (let round = -1; round < rounds; round++) {
-  process.stderr.write(`\rround ${round + 1} of ${rounds} `);
+for (let round = smoke ? 0 : -1; round < rounds; round++) {
+  if (!smoke) process.stderr.write(`\rround ${round + 1} of ${rounds} `);
   for (const row of rows) {
     const time = measure(row);
     if (round >= 0) row.times.push(time);
   }
 }
-process.stderr.write('\n');
+if (!smoke) process.stderr.write('\n');
 for (const [i, { object }] of objects.entries()) notes.push(...confirm(object, connections[i]!));
 notes.push(`${objects[0]!.object.maps.flows4.size} flows remembered while the table changes`);
+
+if (smoke) {
+  for (const { one, times } of rows)
+    process.stdout.write(
+      `${one.name}: ran ${times.length} x ${one.repeat / scale}${one.counts ? ', all as expected' : ''}\n`,
+    );
+  process.stdout.write(`${notes.join('\n')}\n`);
+  for (const { object } of objects) object.close();
+  process.exit(0);
+}
 
 const find = (name: string): Row => rows.find(({ one }) => one.name === name)!;
 const floor = find(FLOOR_CASE.name);

@@ -66,7 +66,7 @@ export const outIfindexOf = (backend: number): number =>
   backend % NODE.nodes === 0 ? backendIfindex(backend) : UPLINK_IFINDEX;
 
 /** Maglev table of a service as control makes it. */
-function tableOf(service: number): Uint32Array {
+function tableOf(service: number, size: number): Uint32Array {
   const first = service * NODE.backendsPerService + 1;
   const backends = Array.from({ length: NODE.backendsPerService }, (_, i) => {
     const id = first + i;
@@ -74,7 +74,7 @@ function tableOf(service: number): Uint32Array {
     const address = `${a >>> 24}.${(a >>> 16) & 255}.${(a >>> 8) & 255}.${a & 255}`;
     return { id, address, port: BACKEND_PORT, protocol: 'TCP' };
   });
-  return maglevTable(backends, { size: NODE.maglevSize, seed: MAGLEV_SEED.murmur });
+  return maglevTable(backends, { size, seed: MAGLEV_SEED.murmur });
 }
 
 /** The default seeds of Maglev tables and of the flow hash. */
@@ -102,16 +102,16 @@ function check(errno: number): void {
   if (errno < 0) throw new Error(`a map refused the benchmark's content: ${errno}`);
 }
 
-/** Writes the node's maps. */
-export function fillMaps(maps: NodeMaps): void {
-  fillConfig(maps);
-  fillServices(maps);
+/** Writes the node's maps. @param maglevSize elements of a Maglev table, as many as the map's own hold */
+export function fillMaps(maps: NodeMaps, maglevSize: number = NODE.maglevSize): void {
+  fillConfig(maps, maglevSize);
+  fillServices(maps, maglevSize);
   fillEndpoints(maps);
   fillPolicy(maps);
   fillRoutes(maps);
 }
 
-function fillConfig(maps: NodeMaps): void {
+function fillConfig(maps: NodeMaps, maglevSize: number): void {
   const { IPV4, ICMP_FRAG_NEEDED, ICMP_RULES, EVENTS, FRAGMENTS_V4, SOURCE_CHECK, NO_BACKEND_REJECT, NODE_PORT } =
     FEATURE;
   const value = {
@@ -119,7 +119,7 @@ function fillConfig(maps: NodeMaps): void {
       IPV4 | ICMP_FRAG_NEEDED | ICMP_RULES | EVENTS | FRAGMENTS_V4 | SOURCE_CHECK | NO_BACKEND_REJECT | NODE_PORT,
     globalEpoch: 0,
     algorithm: ALGORITHM.MAGLEV,
-    maglevSize: NODE.maglevSize,
+    maglevSize,
     hashSeed4: MAGLEV_SEED.hash4,
     hashSeed6: MAGLEV_SEED.hash6,
     randomSeed: 1,
@@ -150,7 +150,7 @@ function fillConfig(maps: NodeMaps): void {
   check(typedMap(MAPS.config, maps.config).set({ index: 0 }, value));
 }
 
-function fillServices(maps: NodeMaps): void {
+function fillServices(maps: NodeMaps, maglevSize: number): void {
   const services = typedMap(MAPS.services4, maps.services4);
   const backends = typedMap(MAPS.backends4, maps.backends4);
   const reverse = typedMap(MAPS.reverseNat4, maps.reverseNat4);
@@ -165,7 +165,12 @@ function fillServices(maps: NodeMaps): void {
       check(services.set({ ...key, slot }, { ...value, target: id, count: 0 }));
     }
     check(reverse.set({ index: reverseNat }, { address: key.address, port: SERVICE_PORT, flags: 1 }));
-    check(maps.maglev4.update(new Uint8Array(Uint32Array.of(reverseNat).buffer), new Uint8Array(tableOf(s).buffer)));
+    check(
+      maps.maglev4.update(
+        new Uint8Array(Uint32Array.of(reverseNat).buffer),
+        new Uint8Array(tableOf(s, maglevSize).buffer),
+      ),
+    );
     check(services.set({ ...key, slot: 0 }, { ...value, target: 0, count: NODE.backendsPerService }));
   }
 }

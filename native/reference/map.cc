@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exposes map.h: hash4(table, keys, from, count, dependent) and lru4(...), each a loop of lookups that returns a sum.
-// Input: an object with the fields of the JavaScript map and its `multipliers`. Output: an int32 sum, equal to JavaScript's.
+// Input: an object with the fields of the JavaScript map and its `multipliers`. Output: an int32 sum, equal to
+// JavaScript's.
 #include "map.h"
 #include "registry.h"
 
@@ -19,7 +20,8 @@ template <typename Map> Napi::Value run(const Napi::CallbackInfo &info, const Ma
   const uint32_t from = info[2].As<Napi::Number>().Uint32Value();
   const uint32_t count = info[3].As<Napi::Number>().Uint32Value();
   const auto *words = reinterpret_cast<const uint32_t *>(keys.Data()) + from * 4;
-  const uint32_t sum = info[4].ToBoolean() ? weir::sumDependent(map, words, count) : weir::sumIndependent(map, words, count);
+  const uint32_t sum =
+      info[4].ToBoolean() ? weir::sumDependent(map, words, count) : weir::sumIndependent(map, words, count);
   return Napi::Number::New(info.Env(), static_cast<int32_t>(sum));
 }
 

@@ -36,10 +36,13 @@ struct Hash4 {
     uint32_t at = (h >> shift) * stride;
     for (;;) {
       const uint32_t *slot = words + at;
-      if (slot[0] == h && slot[1] == k0 && slot[2] == k1 && slot[3] == k2 && slot[4] == k3) return at + 5;
-      if (slot[0] == 0) return -1;
+      if (slot[0] == h && slot[1] == k0 && slot[2] == k1 && slot[3] == k2 && slot[4] == k3)
+        return at + 5;
+      if (slot[0] == 0)
+        return -1;
       at += stride;
-      if (at == end) at = 0;
+      if (at == end)
+        at = 0;
     }
   }
   uint32_t value(int32_t at) const { return words[at]; }
@@ -60,7 +63,8 @@ struct Lru4 {
     uint32_t slot = h >> shift;
     for (;;) {
       const uint32_t word = index[slot];
-      if (word == 0) return -1;
+      if (word == 0)
+        return -1;
       if ((word ^ h << 24) >> 24 == 0) {
         const uint32_t entry = word & 0xffffff;
         const uint32_t at = entry * stride + kBias;

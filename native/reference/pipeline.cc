@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exposes pipeline.h as the class Pipeline: new Pipeline(tables, frames, starts, ifindexes) with views of the simulator's
-// maps and of the frames; run(first, end, seconds), checksum(first, end, seconds), clear(), and counters.
+// Exposes pipeline.h as the class Pipeline: new Pipeline(tables, frames, starts, ifindexes) with views of the
+// simulator's maps and of the frames; run(first, end, seconds), checksum(first, end, seconds), clear(), and counters.
 // Invariant: the typed arrays are kept alive, and are those that the simulator reads; frames are rewritten in place.
 #include "pipeline.h"
 #include "registry.h"
@@ -12,7 +12,9 @@ using weir::Pipeline;
 
 Napi::Object objectOf(const Napi::Object &from, const char *name) { return from.Get(name).As<Napi::Object>(); }
 
-uint32_t numberOf(const Napi::Object &from, const char *name) { return from.Get(name).As<Napi::Number>().Uint32Value(); }
+uint32_t numberOf(const Napi::Object &from, const char *name) {
+  return from.Get(name).As<Napi::Number>().Uint32Value();
+}
 
 /** The memory of a typed array of 32-bit words. */
 const uint32_t *wordsOf(const Napi::Object &from, const char *name) {
@@ -84,8 +86,8 @@ weir::ConnectionSizes sizesOf(const Napi::Object &from) {
 class PipelineObject : public Napi::ObjectWrap<PipelineObject> {
 public:
   explicit PipelineObject(const Napi::CallbackInfo &info)
-      : Napi::ObjectWrap<PipelineObject>(info), pipeline_(tablesOf(info[0].As<Napi::Object>()),
-                                                          sizesOf(info[0].As<Napi::Object>())) {
+      : Napi::ObjectWrap<PipelineObject>(info),
+        pipeline_(tablesOf(info[0].As<Napi::Object>()), sizesOf(info[0].As<Napi::Object>())) {
     auto frames = info[1].As<Napi::Uint8Array>();
     const auto starts = info[2].As<Napi::Uint32Array>();
     const auto ifindexes = info[3].As<Napi::Uint16Array>();
@@ -93,18 +95,18 @@ public:
     starts_ = starts.Data();
     ifindexes_ = ifindexes.Data();
     auto kept = Napi::Array::New(info.Env(), 4);
-    for (uint32_t i = 0; i < 4; i++) kept.Set(i, info[i]);
+    for (uint32_t i = 0; i < 4; i++)
+      kept.Set(i, info[i]);
     kept_ = Napi::Persistent(kept.As<Napi::Object>());
   }
 
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "Pipeline",
-                       {InstanceMethod<&PipelineObject::run>("run"), InstanceMethod<&PipelineObject::checksum>("checksum"),
-                        InstanceMethod<&PipelineObject::clear>("clear"),
-                        InstanceAccessor<&PipelineObject::unsupported>("unsupported"),
-                        InstanceAccessor<&PipelineObject::connections>("connections"),
-                        InstanceAccessor<&PipelineObject::events>("events"),
-                        InstanceAccessor<&PipelineObject::packets>("packets")});
+    return DefineClass(
+        env, "Pipeline",
+        {InstanceMethod<&PipelineObject::run>("run"), InstanceMethod<&PipelineObject::checksum>("checksum"),
+         InstanceMethod<&PipelineObject::clear>("clear"), InstanceAccessor<&PipelineObject::unsupported>("unsupported"),
+         InstanceAccessor<&PipelineObject::connections>("connections"),
+         InstanceAccessor<&PipelineObject::events>("events"), InstanceAccessor<&PipelineObject::packets>("packets")});
   }
 
 private:
@@ -118,7 +120,8 @@ private:
       const Frame frame{frames_ + starts_[2 * i], starts_[2 * i + 1], ifindexes_[i], seconds + (i >> 17),
                         (i & 0x1ffff) * 7629};
       const int verdict = pipeline_.run(frame);
-      if (verdict < 0) unsupported_++;
+      if (verdict < 0)
+        unsupported_++;
       sum = each(sum, static_cast<uint32_t>(verdict), frame);
     }
     return Napi::Number::New(info.Env(), static_cast<int32_t>(sum));
@@ -141,8 +144,10 @@ private:
       mix(pipeline_.mark);
       uint32_t record[sizeof(weir_decision) / 4];
       memcpy(record, &pipeline_.record, sizeof record);
-      for (const uint32_t word : record) mix(word);
-      for (int i = 0; i < 56; i += 4) mix(weir::load<uint32_t>(frame.bytes + i));
+      for (const uint32_t word : record)
+        mix(word);
+      for (int i = 0; i < 56; i += 4)
+        mix(weir::load<uint32_t>(frame.bytes + i));
       return sum;
     });
   }
@@ -156,7 +161,9 @@ private:
     return number(info, static_cast<double>(pipeline_.metrics(0).packets));
   }
 
-  static Napi::Value number(const Napi::CallbackInfo &info, double value) { return Napi::Number::New(info.Env(), value); }
+  static Napi::Value number(const Napi::CallbackInfo &info, double value) {
+    return Napi::Number::New(info.Env(), value);
+  }
 
   Pipeline pipeline_;
   Napi::ObjectReference kept_;

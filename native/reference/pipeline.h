@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The hook from-container (src/datapath/hooks/from-container.ts) in C++: what benchmarks compare the simulator with.
-// Input: views of the maps that a JavaScript simulator holds, frames. Output: the same verdicts, decision records, events,
-// counters and rewritten bytes. It reads the simulator's own memory and keeps connections and events in tables of the same
-// layout. Stages have the names of their twins. Written for TCP over IPv4 in Ethernet from a pod that opens connections,
-// through ClusterIPs with Maglev tables or straight; whatever else arrives gives kUnsupported and is counted, never guessed.
+// Input: views of the maps that a JavaScript simulator holds, frames. Output: the same verdicts, decision records,
+// events, counters and bytes. It reads the simulator's own memory and keeps connections and events in tables of the
+// same layout. Stages have the names of their twins. Written for TCP over IPv4 from a pod that opens connections,
+// through ClusterIPs with Maglev tables or straight; whatever else arrives gives kUnsupported, counted, never guessed.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -25,7 +25,8 @@ constexpr uint32_t kFinOrRst = 1 | 4;
 constexpr uint32_t kTcp = 6;
 constexpr uint32_t kIcmp = 1;
 
-// --- Unaligned loads and stores, and the internet checksum (src/wire). -------------------------------------------------
+// --- Unaligned loads and stores, and the internet checksum (src/wire).
+// -------------------------------------------------
 
 template <typename T> T load(const void *at) {
   T value;
@@ -46,7 +47,8 @@ inline void adjust(uint8_t *at, uint32_t before, uint32_t after, uint32_t mask) 
 inline void adjust16(uint8_t *at, uint32_t before, uint32_t after) { adjust(at, before, after, 0xffff); }
 inline void adjust32(uint8_t *at, uint32_t before, uint32_t after) { adjust(at, before, after, 0xffffffff); }
 
-// --- Jenkins' lookup3 (src/datapath/jhash.ts). -------------------------------------------------------------------------
+// --- Jenkins' lookup3 (src/datapath/jhash.ts).
+// -------------------------------------------------------------------------
 
 inline uint32_t rotate(uint32_t x, int by) { return x << by | x >> (32 - by); }
 
@@ -62,7 +64,8 @@ inline uint32_t jhash3(uint32_t a, uint32_t b, uint32_t c, uint32_t seed) {
   return (c ^ b) - rotate(b, 24);
 }
 
-// --- Maps (src/maps), read from the simulator's memory. ----------------------------------------------------------------
+// --- Maps (src/maps), read from the simulator's memory.
+// ----------------------------------------------------------------
 
 template <typename... K> inline uint32_t hashOf(const uint32_t *m, K... key) {
   uint32_t sum = 0;
@@ -87,10 +90,13 @@ struct FlatTable {
   template <typename... K> const uint32_t *probe(uint32_t hash, K... key) const {
     for (uint32_t at = (hash >> shift) * stride;;) {
       const uint32_t *slot = words + at;
-      if (slot[0] == hash && isKey(slot + 1, key...)) return slot + 1 + sizeof...(key);
-      if (slot[0] == 0) return nullptr;
+      if (slot[0] == hash && isKey(slot + 1, key...))
+        return slot + 1 + sizeof...(key);
+      if (slot[0] == 0)
+        return nullptr;
       at += stride;
-      if (at == end) at = 0;
+      if (at == end)
+        at = 0;
     }
   }
 };
@@ -101,7 +107,8 @@ template <typename Value> struct HashView : FlatTable {
   }
 };
 
-/** LpmTable: the same slots; the key begins with the prefix length. One probe for each length in use, from the longest. */
+/** LpmTable: the same slots; the key begins with the prefix length. One probe for each length in use, from the longest.
+ */
 template <typename Value> struct LpmView : FlatTable {
   const uint32_t *lengths;
   const uint32_t *salts;
@@ -114,7 +121,8 @@ template <typename Value> struct LpmView : FlatTable {
       const uint32_t k1 = w1 & masks[i];
       const uint32_t sum = salts[i] + k1 * m[0] + swap16(k1) * m[1];
       const uint32_t *value = probe((sum ^ sum >> 16) * kMix | 1, lengths[i], k1);
-      if (value) return reinterpret_cast<const Value *>(value);
+      if (value)
+        return reinterpret_cast<const Value *>(value);
     }
     return nullptr;
   }
@@ -124,7 +132,8 @@ template <typename Value> struct LpmView : FlatTable {
       const uint32_t k1 = w1 & masks[2 * i], k2 = w2 & masks[2 * i + 1];
       const uint32_t sum = salts[i] + k1 * m[0] + swap16(k1) * m[1] + k2 * m[2] + swap16(k2) * m[3];
       const uint32_t *value = probe((sum ^ sum >> 16) * kMix | 1, lengths[i], k1, k2);
-      if (value) return reinterpret_cast<const Value *>(value);
+      if (value)
+        return reinterpret_cast<const Value *>(value);
     }
     return nullptr;
   }
@@ -143,10 +152,13 @@ template <typename Value> struct LruView {
     const uint32_t hash = hashOf(multipliers, key...);
     for (uint32_t slot = hash >> shift;; slot = (slot + 1) & mask) {
       const uint32_t word = index[slot];
-      if (word == 0) return nullptr;
-      if ((word ^ hash << 24) >> 24 != 0) continue;
+      if (word == 0)
+        return nullptr;
+      if ((word ^ hash << 24) >> 24 != 0)
+        continue;
       const uint32_t *at = words + (word & 0xffffff) * stride + kBias;
-      if (isKey(at, key...)) return reinterpret_cast<const Value *>(at + sizeof...(key));
+      if (isKey(at, key...))
+        return reinterpret_cast<const Value *>(at + sizeof...(key));
     }
   }
 };
@@ -169,7 +181,8 @@ public:
   Value *find(const uint32_t *key) {
     const uint32_t hash = hashOf(multipliers_, key[0], key[1], key[2], key[3]);
     const uint32_t entry = entryOf(hash, key);
-    if (entry == 0) return nullptr;
+    if (entry == 0)
+      return nullptr;
     state_[entry] = kUsed;
     return valueOf(entry);
   }
@@ -206,10 +219,13 @@ private:
     const uint32_t *index = index_.data();
     for (uint32_t slot = hash >> shift_;; slot = (slot + 1) & mask()) {
       const uint32_t word = index[slot];
-      if (word == 0) return 0;
-      if ((word ^ hash << 24) >> 24 != 0) continue;
+      if (word == 0)
+        return 0;
+      if ((word ^ hash << 24) >> 24 != 0)
+        continue;
       const uint32_t entry = word & kEntry;
-      if (isKey(keyOf(entry), key[0], key[1], key[2], key[3])) return entry;
+      if (isKey(keyOf(entry), key[0], key[1], key[2], key[3]))
+        return entry;
     }
   }
 
@@ -225,23 +241,31 @@ private:
     shift_--;
     const uint32_t mask = static_cast<uint32_t>(grown.size()) - 1;
     for (const uint32_t word : index_) {
-      if (word == 0) continue;
+      if (word == 0)
+        continue;
       uint32_t slot = hashes_[word & kEntry] >> shift_;
-      while (grown[slot] != 0) slot = (slot + 1) & mask;
+      while (grown[slot] != 0)
+        slot = (slot + 1) & mask;
       grown[slot] = word;
     }
     index_ = std::move(grown);
   }
 
   uint32_t allocate(uint32_t hash) {
-    if (count_ >= maxEntries_) evict();
-    else if (free_ == 0 && used_ == room_) resizeEntries(room_ * 2 < maxEntries_ ? room_ * 2 : maxEntries_);
-    if (count_ * 2 >= index_.size()) growIndex();
+    if (count_ >= maxEntries_)
+      evict();
+    else if (free_ == 0 && used_ == room_)
+      resizeEntries(room_ * 2 < maxEntries_ ? room_ * 2 : maxEntries_);
+    if (count_ * 2 >= index_.size())
+      growIndex();
     uint32_t entry = free_;
-    if (entry == 0) entry = ++used_;
-    else free_ = hashes_[entry];
+    if (entry == 0)
+      entry = ++used_;
+    else
+      free_ = hashes_[entry];
     uint32_t slot = hash >> shift_;
-    while (index_[slot] != 0) slot = (slot + 1) & mask();
+    while (index_[slot] != 0)
+      slot = (slot + 1) & mask();
     index_[slot] = hash << 24 | entry;
     hashes_[entry] = hash;
     state_[entry] = kCold;
@@ -257,10 +281,12 @@ private:
     const uint32_t victim = hand_;
     hand_ = victim == maxEntries_ ? 1 : victim + 1;
     uint32_t hole = hashes_[victim] >> shift_;
-    while ((index_[hole] & kEntry) != victim) hole = (hole + 1) & mask();
+    while ((index_[hole] & kEntry) != victim)
+      hole = (hole + 1) & mask();
     for (uint32_t next = (hole + 1) & mask(); index_[next] != 0; next = (next + 1) & mask()) {
       const uint32_t home = hashes_[index_[next] & kEntry] >> shift_;
-      if (((next - home) & mask()) < ((next - hole) & mask())) continue;
+      if (((next - home) & mask()) < ((next - hole) & mask()))
+        continue;
       index_[hole] = index_[next];
       hole = next;
     }
@@ -278,7 +304,8 @@ private:
   uint32_t shift_ = 32 - 5, room_ = 0, used_ = 0, free_ = 0, hand_ = 1, count_ = 0;
 };
 
-// --- The maps of one simulator. ----------------------------------------------------------------------------------------
+// --- The maps of one simulator.
+// ----------------------------------------------------------------------------------------
 
 struct Tables {
   const weir_config *config;
@@ -314,7 +341,8 @@ struct ConnectionSizes {
   uint32_t answeredMax, unansweredMax, relatedMax;
 };
 
-// --- The hook. ---------------------------------------------------------------------------------------------------------
+// --- The hook.
+// ---------------------------------------------------------------------------------------------------------
 
 class Pipeline {
 public:
@@ -322,8 +350,9 @@ public:
   uint32_t mark;        ///< meta: what the next hook reads
 
   Pipeline(const Tables &tables, const ConnectionSizes &sizes)
-      : tables_(tables), answered_(sizes.answered, sizes.answeredMax), unanswered_(sizes.unanswered, sizes.unansweredMax),
-        related_(sizes.related, sizes.relatedMax), events_(WEIR_BOUND_EVENTS), metrics_(1024) {}
+      : tables_(tables), answered_(sizes.answered, sizes.answeredMax),
+        unanswered_(sizes.unanswered, sizes.unansweredMax), related_(sizes.related, sizes.relatedMax),
+        events_(WEIR_BOUND_EVENTS), metrics_(1024) {}
 
   uint32_t connections() const { return answered_.count() + unanswered_.count() + related_.count(); }
   uint64_t events() const { return eventsWritten_; }
@@ -354,7 +383,8 @@ public:
     record.ct_status = WEIR_CT_NONE;
     mark = 0;
     const int verdict = fromContainer(cx);
-    if (verdict >= 0) finish(cx, verdict);
+    if (verdict >= 0)
+      finish(cx, verdict);
     return verdict;
   }
 
@@ -392,15 +422,22 @@ private:
 
   int fromContainer(Context &cx) {
     int verdict = parse(cx);
-    if (verdict == kContinue) verdict = sender(cx);
-    if (verdict == kContinue) verdict = service(cx);
-    if (verdict == kContinue && cx.backend) verdict = translateToBackend(cx);
-    if (verdict == kContinue) verdict = conntrack(cx);
-    if (verdict != kContinue) return verdict;
+    if (verdict == kContinue)
+      verdict = sender(cx);
+    if (verdict == kContinue)
+      verdict = service(cx);
+    if (verdict == kContinue && cx.backend)
+      verdict = translateToBackend(cx);
+    if (verdict == kContinue)
+      verdict = conntrack(cx);
+    if (verdict != kContinue)
+      return verdict;
     verdict = policy(cx);
     record.destination_identity = cx.remoteIdentity;
-    if (verdict != kContinue) return verdict;
-    if (record.ct_status == WEIR_CT_NEW) createConnection(cx);
+    if (verdict != kContinue)
+      return verdict;
+    if (record.ct_status == WEIR_CT_NEW)
+      createConnection(cx);
     verdict = forwardFromPod(cx);
     if (record.action == WEIR_ACTION_LOCAL || record.action == WEIR_ACTION_STACK) {
       const uint32_t identity = record.source_identity;
@@ -411,18 +448,24 @@ private:
 
   /** Ethernet, IPv4, a whole TCP header, no fragment: checked as src/wire checks it. */
   int parse(Context &cx) {
-    if (cx.length < 14 + 20 || load<uint16_t>(cx.bytes + 12) != 0x0008) return kUnsupported;
-    if ((tables_.config->features & WEIR_FEATURE_IPV4) == 0) return kUnsupported;
+    if (cx.length < 14 + 20 || load<uint16_t>(cx.bytes + 12) != 0x0008)
+      return kUnsupported;
+    if ((tables_.config->features & WEIR_FEATURE_IPV4) == 0)
+      return kUnsupported;
     uint8_t *ip = cx.bytes + 14;
     const uint32_t room = cx.length - 14;
     const uint32_t headerBytes = (ip[0] & 15) << 2;
     uint32_t length = be16(load<uint16_t>(ip + 2));
-    if (length == 0) length = room;
-    if (ip[0] >> 4 != 4 || headerBytes < 20 || length < headerBytes || length > room) return kUnsupported;
-    if ((be16(load<uint16_t>(ip + 6)) & 0x3fff) != 0 || ip[9] != kTcp || headerBytes + 20 > length) return kUnsupported;
+    if (length == 0)
+      length = room;
+    if (ip[0] >> 4 != 4 || headerBytes < 20 || length < headerBytes || length > room)
+      return kUnsupported;
+    if ((be16(load<uint16_t>(ip + 6)) & 0x3fff) != 0 || ip[9] != kTcp || headerBytes + 20 > length)
+      return kUnsupported;
     uint8_t *tcp = ip + headerBytes;
     const uint32_t tcpBytes = (tcp[12] >> 4) << 2;
-    if (tcpBytes < 20 || headerBytes + tcpBytes > length) return kUnsupported;
+    if (tcpBytes < 20 || headerBytes + tcpBytes > length)
+      return kUnsupported;
     cx.ip = ip;
     cx.tcp = tcp;
     cx.l3Length = length;
@@ -436,7 +479,8 @@ private:
   int sender(Context &cx) {
     const bool checked = (tables_.config->features & WEIR_FEATURE_SOURCE_CHECK) != 0;
     const weir_endpoint *endpoint = tables_.endpoints.find(cx.source);
-    if (!endpoint) return drop(checked ? WEIR_DROP_INVALID_SOURCE_IP : WEIR_DROP_UNKNOWN_SENDER, WEIR_STAGE_FORWARD);
+    if (!endpoint)
+      return drop(checked ? WEIR_DROP_INVALID_SOURCE_IP : WEIR_DROP_UNKNOWN_SENDER, WEIR_STAGE_FORWARD);
     cx.endpoint = endpoint;
     cx.epoch = endpoint->epoch + tables_.config->global_epoch;
     if (checked && cx.ifindex != 0 && cx.ifindex != endpoint->ifindex &&
@@ -451,27 +495,35 @@ private:
   int service(Context &cx) {
     const uint32_t port = cx.ports >> 16;
     const weir_service *master = tables_.services.find(cx.destination, port, kTcp | WEIR_SCOPE_EXTERNAL << 8);
-    if (!master) return kContinue;
+    if (!master)
+      return kContinue;
     constexpr uint32_t kOther = WEIR_SERVICE_FLAG_TWO_SCOPES | WEIR_SERVICE_FLAG_L7LB | WEIR_SERVICE_FLAG_AFFINITY;
-    if ((master->flags & kOther) != 0) return kUnsupported;
+    if ((master->flags & kOther) != 0)
+      return kUnsupported;
     const uint32_t reverseNat = master->reverse_nat;
     record.reverse_nat = reverseNat;
     setKey(cx, cx.ports, kTcp, WEIR_CT_KEY_SERVICE);
     Entry *entry = findServiceEntry(cx, reverseNat);
     if (entry) {
-      if (track(cx, *entry, true)) return kUnsupported;
+      if (track(cx, *entry, true))
+        return kUnsupported;
       record.backend_id = entry->backend;
     } else {
-      if (master->count == 0) return kUnsupported;
+      if (master->count == 0)
+        return kUnsupported;
       const int64_t id = maglev(cx, *master, reverseNat);
-      if (id <= 0) return kUnsupported;
+      if (id <= 0)
+        return kUnsupported;
       record.backend_id = static_cast<uint32_t>(id);
     }
-    if (record.backend_id >= tables_.backendsMax) return kUnsupported;
+    if (record.backend_id >= tables_.backendsMax)
+      return kUnsupported;
     const weir_backend4 *backend = tables_.backends + record.backend_id;
-    if (backend->state != WEIR_BACKEND_STATE_ACTIVE) return kUnsupported;
+    if (backend->state != WEIR_BACKEND_STATE_ACTIVE)
+      return kUnsupported;
     cx.backend = backend;
-    if (!entry) createServiceEntry(cx, reverseNat);
+    if (!entry)
+      createServiceEntry(cx, reverseNat);
     return kContinue;
   }
 
@@ -490,9 +542,11 @@ private:
   int64_t maglev(const Context &cx, const weir_service &master, uint32_t reverseNat) const {
     const uint32_t algorithm = master.target >> 24 ? master.target >> 24 : tables_.config->algorithm;
     const uint32_t place = reverseNat < tables_.maglevCount ? tables_.maglevPlaces[reverseNat] : 0;
-    if (algorithm != WEIR_ALGORITHM_MAGLEV || place == 0 || tables_.config->maglev_size == 0) return -1;
+    if (algorithm != WEIR_ALGORITHM_MAGLEV || place == 0 || tables_.config->maglev_size == 0)
+      return -1;
     uint32_t size = tables_.config->maglev_size;
-    if (size > tables_.maglevWords) size = tables_.maglevWords;
+    if (size > tables_.maglevWords)
+      size = tables_.maglevWords;
     const uint32_t hash = jhash3(cx.source, cx.ports, kTcp, tables_.config->hash_seed4);
     return tables_.maglevPool[(place - 1) * tables_.maglevWords + hash % size];
   }
@@ -511,7 +565,8 @@ private:
     const uint32_t address = cx.backend->address;
     const uint32_t before = cx.ports >> 16;
     const uint32_t port = cx.backend->port != 0 ? cx.backend->port : before;
-    if (cx.source == address) return kUnsupported; // a pod that reaches itself
+    if (cx.source == address)
+      return kUnsupported; // a pod that reaches itself
     store(cx.ip + 16, address);
     adjust32(cx.ip + 10, cx.destination, address);
     adjust32(cx.tcp + 16, cx.destination, address);
@@ -538,7 +593,8 @@ private:
   }
 
   Entry *live(const Context &cx, Entry *entry) const {
-    if (!entry || static_cast<int32_t>(entry->lifetime) >= static_cast<int32_t>(cx.now)) return entry;
+    if (!entry || static_cast<int32_t>(entry->lifetime) >= static_cast<int32_t>(cx.now))
+      return entry;
     sawExpired_ = true;
     return nullptr;
   }
@@ -546,16 +602,21 @@ private:
   int conntrack(Context &cx) {
     setKey(cx, cx.ports, kTcp, 0);
     Entry *entry = nullptr;
-    if (cx.serviceEntry != ServiceEntry::kUnanswered) entry = live(cx, answered_.find(cx.key));
-    if (!entry && cx.serviceEntry != ServiceEntry::kAbsent) entry = live(cx, unanswered_.find(cx.key));
-    if (sawExpired_) return kUnsupported;
+    if (cx.serviceEntry != ServiceEntry::kUnanswered)
+      entry = live(cx, answered_.find(cx.key));
+    if (!entry && cx.serviceEntry != ServiceEntry::kAbsent)
+      entry = live(cx, unanswered_.find(cx.key));
+    if (sawExpired_)
+      return kUnsupported;
     if (!entry) {
       record.ct_status = WEIR_CT_NEW;
       cx.monitor = true;
       return kContinue;
     }
-    if ((entry->flags & WEIR_CT_FLAG_INBOUND) != 0 || entry->reverse_nat != record.reverse_nat) return kUnsupported;
-    if (track(cx, *entry, false)) return kUnsupported;
+    if ((entry->flags & WEIR_CT_FLAG_INBOUND) != 0 || entry->reverse_nat != record.reverse_nat)
+      return kUnsupported;
+    if (track(cx, *entry, false))
+      return kUnsupported;
     record.ct_status = WEIR_CT_ESTABLISHED;
     cx.entry = entry;
     return kContinue;
@@ -564,12 +625,14 @@ private:
   /** Applies the packet to an entry; true for what this peer does not do: connections that close. */
   bool track(Context &cx, Entry &entry, bool service) {
     constexpr uint32_t kClosing = WEIR_CT_FLAG_RX_CLOSING | WEIR_CT_FLAG_TX_CLOSING;
-    if ((entry.flags & kClosing) != 0 || (cx.tcpFlags & kFinOrRst) != 0) return true;
+    if ((entry.flags & kClosing) != 0 || (cx.tcpFlags & kFinOrRst) != 0)
+      return true;
     if ((tables_.config->features & WEIR_FEATURE_CT_ACCOUNTING) != 0) {
       entry.packets++;
       entry.bytes += cx.length;
     }
-    if ((cx.tcpFlags & kSyn) == 0) entry.flags |= WEIR_CT_FLAG_SEEN_NON_SYN;
+    if ((cx.tcpFlags & kSyn) == 0)
+      entry.flags |= WEIR_CT_FLAG_SEEN_NON_SYN;
     const bool established = (entry.flags & WEIR_CT_FLAG_SEEN_NON_SYN) != 0;
     const weir_config &config = *tables_.config;
     const uint32_t lifetime = service ? config.ct_service_tcp_lifetime : config.ct_tcp_lifetime;
@@ -618,7 +681,8 @@ private:
   int policy(Context &cx) {
     Entry *entry = cx.entry;
     if (entry && entry->policy_epoch == cx.epoch) {
-      if ((entry->flags & (WEIR_CT_FLAG_PROXY_REDIRECT | WEIR_CT_FLAG_AUDITED)) != 0) return kUnsupported;
+      if ((entry->flags & (WEIR_CT_FLAG_PROXY_REDIRECT | WEIR_CT_FLAG_AUDITED)) != 0)
+        return kUnsupported;
       cx.remoteIdentity = entry->remote_identity;
       record.cookie = entry->cookie;
       return kContinue;
@@ -646,25 +710,33 @@ private:
   }
 
   static uint32_t aggregateOf(uint32_t identity) {
-    if (identity >> 24 == 1) return WEIR_IDENTITY_AGGREGATE_WORLD;
-    if (identity >> 24 == 2) return WEIR_IDENTITY_AGGREGATE_REMOTE_NODE;
-    if (identity < 100) return 0;
+    if (identity >> 24 == 1)
+      return WEIR_IDENTITY_AGGREGATE_WORLD;
+    if (identity >> 24 == 2)
+      return WEIR_IDENTITY_AGGREGATE_REMOTE_NODE;
+    if (identity < 100)
+      return 0;
     return identity <= 65535 ? WEIR_IDENTITY_AGGREGATE_CLUSTER : WEIR_IDENTITY_AGGREGATE_CLUSTERMESH;
   }
 
   int evaluate(Context &cx) {
     const uint32_t policyId = cx.endpoint->policy_id;
-    if (policyId == 0) return kContinue;
-    if (policyId >= tables_.policyMetaMax) return kUnsupported;
+    if (policyId == 0)
+      return kContinue;
+    if (policyId >= tables_.policyMetaMax)
+      return kUnsupported;
     const weir_policy_meta &meta = tables_.policyMeta[policyId];
     if ((meta.flags & WEIR_POLICY_FLAG_AUDIT) != 0 || (tables_.config->features & WEIR_FEATURE_AUDIT) != 0)
       return kUnsupported;
-    if ((meta.flags & WEIR_POLICY_FLAG_ENFORCE_EGRESS) == 0) return kContinue;
+    if ((meta.flags & WEIR_POLICY_FLAG_ENFORCE_EGRESS) == 0)
+      return kContinue;
     record.flags |= WEIR_RECORD_FLAG_POLICY_LOOKED_UP | WEIR_RECORD_FLAG_ENFORCED;
     const weir_policy *best = search(cx, meta, policyId);
     record.cookie = best ? best->cookie : meta.egress_cookie;
-    if (!best) return drop(WEIR_DROP_POLICY, WEIR_STAGE_POLICY);
-    if ((best->precedence & 0xff) == WEIR_PRECEDENCE_DENY) return drop(WEIR_DROP_POLICY_DENY, WEIR_STAGE_POLICY);
+    if (!best)
+      return drop(WEIR_DROP_POLICY, WEIR_STAGE_POLICY);
+    if ((best->precedence & 0xff) == WEIR_PRECEDENCE_DENY)
+      return drop(WEIR_DROP_POLICY_DENY, WEIR_STAGE_POLICY);
     return (best->flags & 0x7f) != 0 || best->proxy_port != 0 ? kUnsupported : kContinue;
   }
 
@@ -677,16 +749,19 @@ private:
     int bestRank = -1;
     for (int kind = 0; kind < 3; kind++) {
       const uint32_t peer = peers[kind];
-      if (kind != 2 && peer == 0) continue;
+      if (kind != 2 && peer == 0)
+        continue;
       for (uint32_t shapes = meta.egress_shapes[kind] & (kAnyBit | 0x1ffff); shapes != 0;) {
         const uint32_t exact = shapes & ~kAnyBit;
         const uint32_t shape = exact ? 31 - __builtin_clz(exact) : WEIR_BOUND_SHAPE_ANY_PROTOCOL;
         shapes &= ~(1u << shape);
         const bool any = shape == WEIR_BOUND_SHAPE_ANY_PROTOCOL;
         uint32_t target = (shape | WEIR_POLICY_DIRECTION_EGRESS) << 24;
-        if (!any) target |= be16(port & 0xffff << (16 - shape)) | kTcp << 16;
+        if (!any)
+          target |= be16(port & 0xffff << (16 - shape)) | kTcp << 16;
         const weir_policy *entry = tables_.policy.find(policyId, peer, target);
-        if (!entry || (entry->precedence & 0xff) == WEIR_PRECEDENCE_PASS) continue;
+        if (!entry || (entry->precedence & 0xff) == WEIR_PRECEDENCE_PASS)
+          continue;
         const int rank = any ? 0 : static_cast<int>(shape) + 1;
         if (best && entry->precedence <= best->precedence && (entry->precedence < best->precedence || rank <= bestRank))
           continue;
@@ -699,8 +774,10 @@ private:
   }
 
   static uint8_t matchOf(bool named, bool any, uint32_t shape) {
-    if (any) return named ? WEIR_MATCH_L3_ONLY : WEIR_MATCH_ALL;
-    if (shape == 0) return named ? WEIR_MATCH_L3_PROTO : WEIR_MATCH_PROTO_ONLY;
+    if (any)
+      return named ? WEIR_MATCH_L3_ONLY : WEIR_MATCH_ALL;
+    if (shape == 0)
+      return named ? WEIR_MATCH_L3_PROTO : WEIR_MATCH_PROTO_ONLY;
     return named ? WEIR_MATCH_L3_L4 : WEIR_MATCH_L4_ONLY;
   }
 
@@ -709,8 +786,10 @@ private:
     const weir_endpoint *local = tables_.endpoints.find(cx.destination);
     if (local) {
       record.destination_identity = local->identity;
-      if ((local->flags & WEIR_ENDPOINT_FLAG_HOST) != 0) return forwarded(WEIR_ACTION_STACK);
-      if (!takeHop(cx)) return drop(WEIR_DROP_TTL_EXCEEDED, WEIR_STAGE_FORWARD);
+      if ((local->flags & WEIR_ENDPOINT_FLAG_HOST) != 0)
+        return forwarded(WEIR_ACTION_STACK);
+      if (!takeHop(cx))
+        return drop(WEIR_DROP_TTL_EXCEEDED, WEIR_STAGE_FORWARD);
       record.out_ifindex = local->ifindex;
       rewriteMacs(cx, local->mac, local->node_mac);
       return forwarded(WEIR_ACTION_LOCAL);
@@ -721,8 +800,10 @@ private:
     const bool onLink = load<uint64_t>(route->gateway) == 0 && load<uint64_t>(route->gateway + 8) == 0;
     const uint32_t nextHop = onLink ? cx.destination : load<uint32_t>(route->gateway);
     const weir_neighbour *hop = tables_.neighbours.peek(static_cast<uint32_t>(route->ifindex), nextHop);
-    if (!hop) return forwarded(WEIR_ACTION_STACK);
-    if (!takeHop(cx)) return drop(WEIR_DROP_TTL_EXCEEDED, WEIR_STAGE_FORWARD);
+    if (!hop)
+      return forwarded(WEIR_ACTION_STACK);
+    if (!takeHop(cx))
+      return drop(WEIR_DROP_TTL_EXCEEDED, WEIR_STAGE_FORWARD);
     record.out_ifindex = route->ifindex;
     rewriteMacs(cx, hop->destination, hop->source);
     return forwarded(WEIR_ACTION_REDIRECT);
@@ -730,7 +811,8 @@ private:
 
   static bool takeHop(Context &cx) {
     const uint32_t before = load<uint16_t>(cx.ip + 8);
-    if (cx.ip[8] <= 1) return false;
+    if (cx.ip[8] <= 1)
+      return false;
     cx.ip[8]--;
     adjust16(cx.ip + 10, before, load<uint16_t>(cx.ip + 8));
     return true;
@@ -740,8 +822,10 @@ private:
     static const uint8_t kZero[6] = {};
     memcpy(record.destination_mac, destination, 6);
     memcpy(record.source_mac, source, 6);
-    if (memcmp(destination, kZero, 6) != 0) memcpy(cx.bytes, destination, 6);
-    if (memcmp(source, kZero, 6) != 0) memcpy(cx.bytes + 6, source, 6);
+    if (memcmp(destination, kZero, 6) != 0)
+      memcpy(cx.bytes, destination, 6);
+    if (memcmp(source, kZero, 6) != 0)
+      memcpy(cx.bytes + 6, source, 6);
   }
 
   // The end of a run: record, counters, events.
@@ -751,10 +835,14 @@ private:
     weir_metrics &counters = metrics_[record.drop_reason * 4 + WEIR_DIRECTION_EGRESS];
     counters.packets++;
     counters.bytes += cx.length;
-    if ((tables_.config->features & WEIR_FEATURE_EVENTS) == 0) return;
-    if (verdict == WEIR_VERDICT_DROPPED) report(cx, WEIR_EVENT_DROP, record.drop_reason);
-    if ((record.flags & WEIR_RECORD_FLAG_POLICY_LOOKED_UP) != 0) report(cx, WEIR_EVENT_VERDICT, record.policy_match);
-    if (verdict == WEIR_VERDICT_DROPPED || record.action == WEIR_ACTION_LOCAL) return;
+    if ((tables_.config->features & WEIR_FEATURE_EVENTS) == 0)
+      return;
+    if (verdict == WEIR_VERDICT_DROPPED)
+      report(cx, WEIR_EVENT_DROP, record.drop_reason);
+    if ((record.flags & WEIR_RECORD_FLAG_POLICY_LOOKED_UP) != 0)
+      report(cx, WEIR_EVENT_VERDICT, record.policy_match);
+    if (verdict == WEIR_VERDICT_DROPPED || record.action == WEIR_ACTION_LOCAL)
+      return;
     if (cx.monitor || record.ct_status == WEIR_CT_NONE)
       report(cx, WEIR_EVENT_TRACE, record.action == WEIR_ACTION_STACK ? 3 : 11);
   }
