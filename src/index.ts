@@ -18,6 +18,7 @@ export {
 export { type CompileOptions } from './control/settings.ts';
 export { type Compiled, type CompiledNames, Compiler } from './control/compile.ts';
 export { type ContentDump, Controller, controlKey, type Settled } from './control/controller.ts';
+export { MEMORY_MAPS, type MemoryDump } from './control/service/remembered-numbers.ts';
 export { diff } from './control/diff.ts';
 export { loadManifests, type LoadOptions } from './control/load/index.ts';
 export {

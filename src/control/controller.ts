@@ -23,6 +23,7 @@ import {
 } from './service/feed.ts';
 import { healthAnswer, type HealthAnswer, type HealthCheck } from './service/health-check.ts';
 import type { HealthFact, ServicePlane } from './service/plane.ts';
+import type { MemoryDump } from './service/remembered-numbers.ts';
 import type { MapDump } from './service/restored.ts';
 import {
   type BackendRow,
@@ -176,9 +177,11 @@ export class Controller {
 
   /**
    * Takes over the service maps of a process before: its numbers, its quarantined slots, and what need not be written again.
-   * Nothing is deleted until {@link prune}. Before the first settle.
+   * Nothing is deleted until {@link prune}. With the maps that the datapath fills (connections, translations, affinity, flows) a
+   * number that one of their entries names is not given to somebody else before every other one. They are walked once, read
+   * when the process before writes no more. Before the first settle.
    */
-  restore(dump: MapDump): void {
+  restore(dump: MapDump & MemoryDump): void {
     this.services.restore(dump);
   }
 

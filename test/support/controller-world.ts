@@ -5,6 +5,7 @@ import type { DesiredMaps } from '../../src/control/compile.ts';
 import type { Config } from '../../src/control/config/index.ts';
 import { type ContentDump, Controller } from '../../src/control/controller.ts';
 import { type DesiredMap, MapBuilder } from '../../src/control/desired-map.ts';
+import type { MemoryDump } from '../../src/control/service/remembered-numbers.ts';
 import type { MapWrite } from '../../src/maps/map-write.ts';
 import { MAPS } from '../../src/schema/index.ts';
 import { MapContent } from './map-content.ts';
@@ -105,10 +106,10 @@ export class ControllerWorld {
     return this.apply(this.controller.prune(this.dump()));
   }
 
-  /** Another process on the same maps. Nothing is written yet. */
-  restart(changes: Partial<Config> = KPR): this {
+  /** Another process on the same maps, and on what a datapath remembers. Nothing is written yet. */
+  restart(changes: Partial<Config> = KPR, memory: MemoryDump = {}): this {
     this.controller = this.made(changes);
-    this.controller.restore(this.dump());
+    this.controller.restore({ ...this.dump(), ...memory });
     return this;
   }
 

@@ -20,15 +20,13 @@ export interface FateFacts {
   readonly sinceAway: number | undefined;
   /** Whether what was remembered of the flow has been evicted since its last packet. */
   readonly evicted: boolean;
-  /** Whether the backend that got the packet has a number that another one had before the control plane was restarted. */
-  readonly renumbered: boolean;
   /** Whether the hook goes by the table and remembers only flows of slots on the move. */
   readonly stateless: boolean;
   readonly lifetime: number;
 }
 
 /** Causes of a break. `unexplained` is a defect. */
-export type Cause = 'backend left' | 'idle' | 'evicted' | 'outlived' | 'renumbered' | 'unexplained';
+export type Cause = 'backend left' | 'idle' | 'evicted' | 'outlived' | 'unexplained';
 
 /** `reset`: another backend got it and has no such connection; `dropped`: nobody did. */
 export interface Fate {
@@ -38,12 +36,11 @@ export interface Fate {
 }
 
 function causeOf(facts: FateFacts): Cause {
-  const { left, idle, evicted, sinceChange, sinceAway, renumbered, lifetime, stateless } = facts;
+  const { left, idle, evicted, sinceChange, sinceAway, lifetime, stateless } = facts;
   if (left) return 'backend left';
   if (idle >= lifetime) return 'idle';
   if (evicted && (stateless || sinceChange !== undefined)) return 'evicted';
   if (sinceAway !== undefined && sinceAway > lifetime) return 'outlived';
-  if (renumbered) return 'renumbered';
   return 'unexplained';
 }
 
@@ -52,7 +49,6 @@ const WHY: Readonly<Record<Cause, string>> = {
   idle: 'nothing was seen of it for longer than a flow is remembered',
   evicted: 'what was remembered of it was evicted, and its backend cannot be told from the table',
   outlived: 'it went on for longer after a change than the table keeps both ways',
-  renumbered: 'an entry from before a restart names a backend by a number that was given away since',
   unexplained: 'no known cause: a defect',
 };
 

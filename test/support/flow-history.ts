@@ -5,6 +5,7 @@ import { createSim, type Sim } from '../../src/dataplane/sim/index.ts';
 import { Meta, Packet } from '../../src/datapath/index.ts';
 import { ACTION, backendValue4, backendValue6, HOOK, VERDICT } from '../../src/schema/index.ts';
 import type { Config } from '../../src/control/config/index.ts';
+import { MEMORY_MAPS, type MemoryDump } from '../../src/control/service/remembered-numbers.ts';
 import { ControllerWorld } from './controller-world.ts';
 import { SMALL } from './datapath-world.ts';
 import { type Fate, fateOf } from './flow-fate.ts';
@@ -82,11 +83,6 @@ export class FlowHistory {
   private fresh: FlowHistory | undefined;
   private documents: readonly string[] = [];
   private readonly tellsTime: boolean;
-  /** Who had a backend number last; and the numbers that changed hands after a restart, which is not remembered across it. */
-  private readonly owners = new Map<number, string>();
-  private readonly renumbered = new Set<number>();
-  private restarted = false;
-  private lastBackend = 0;
 
   constructor(entry: Entry, six = false, tellsTime = true) {
     this.entry = entry;
@@ -149,8 +145,7 @@ export class FlowHistory {
         this.evict(step.flow);
         return;
       case 'restart':
-        this.restarted = true;
-        this.world.restart(this.config);
+        this.world.restart(this.config, this.memory());
         this.tell();
         this.world.put(...this.fixed(), ...this.documents);
         this.write();
@@ -181,7 +176,6 @@ export class FlowHistory {
     this.world.put(...this.documents);
     this.write();
     this.changed = this.now;
-    this.noteOwners();
     for (const flow of this.flows.values()) {
       flow.changed = this.now;
       if (!this.serves(flow.backend)) flow.left = true;
@@ -191,16 +185,6 @@ export class FlowHistory {
     for (const [number, flow] of this.flows) {
       if (this.homeOf(number) === flow.backend) flow.away = -1;
       else if (flow.away < 0) flow.away = this.now;
-    }
-  }
-
-  private noteOwners(): void {
-    for (const [key, value] of this.sim.maps[this.six ? 'backends6' : 'backends4'].entries()) {
-      if (value.every((byte) => byte === 0)) continue;
-      const id = key[0]! | (key[1]! << 8);
-      const owner = this.backendAddress(id);
-      if (this.restarted && this.owners.has(id) && this.owners.get(id) !== owner) this.renumbered.add(id);
-      this.owners.set(id, owner);
     }
   }
 
@@ -234,6 +218,10 @@ export class FlowHistory {
     if (this.entry !== 'XDP' || this.now - this.changed <= LIFETIME) known.evicted = true;
   }
 
+  private memory(): MemoryDump {
+    return Object.fromEntries(MEMORY_MAPS.map((name) => [name, this.sim.maps[name].entries()]));
+  }
+
   /** Sends a packet of a flow. Returns the backend that gets it, undefined: none. */
   private ask(number: number, flags: 'A' | 'S'): string | undefined {
     const { entry, six } = this;
@@ -248,7 +236,6 @@ export class FlowHistory {
     });
     this.sim.run(HOOK[entry], this.packet.set(bytes, this.now), this.meta.reset());
     const { backendId, verdict, action } = this.sim.decision();
-    this.lastBackend = backendId;
     const passed = verdict !== VERDICT.DROPPED && (entry !== 'XDP' || action !== ACTION.STACK);
     return passed && backendId !== 0 ? this.backendAddress(backendId) : undefined;
   }
@@ -276,7 +263,6 @@ export class FlowHistory {
       sinceChange: known.changed < 0 ? undefined : this.now - known.changed,
       sinceAway: known.away < 0 ? undefined : this.now - known.away,
       evicted: known.evicted,
-      renumbered: this.renumbered.has(this.lastBackend),
       stateless: entry === 'XDP',
       lifetime: LIFETIME,
     });

@@ -1,7 +1,7 @@
 // The service side of the control plane, running: objects and facts come and go, and what they touch is worked out again.
 // Input: Services, slices, Endpoints, pods, nodes, health, maps of a process before. Output: changes of the service maps.
 // Invariant: the content depends on the objects alone, but for numbers; a change costs what it touches; ids of frontends stay
-// while the frontend does, freed ones are not handed out again at once.
+// while the frontend does, freed ones rest.
 import { parseMaglevSeed } from '../maglev/index.ts';
 import { type DesiredMap, type LazyBytes, MapBuilder } from '../desired-map.ts';
 import { type MapChanges, sameValue, updateOf } from '../diff.ts';
@@ -27,6 +27,7 @@ import { MaglevMotion, type SlotContent } from './maglev-motion.ts';
 import { MaglevTables, SharedTable } from './maglev-tables.ts';
 import { NodeFacts, type ServiceNode } from './node-view.ts';
 import { Owners } from './owners.ts';
+import { type MemoryDump, readMemory } from './remembered-numbers.ts';
 import { bytesText, InheritedEntries, inheritedSlots, type MapDump, readMaps } from './restored.ts';
 
 /** A backend's health behind one Service, as a health check found it. */
@@ -170,11 +171,15 @@ export class ServicePlane {
     this.owners.touchService(service);
   }
 
-  /** Takes over the maps of a process before: numbers, quarantines, and what need not be written again. Before anything else. */
-  restore(dump: MapDump): void {
+  /**
+   * Takes over the maps of a process before: numbers, quarantines, and what need not be written again. Numbers of nobody that the
+   * datapath's memory still names rest. Before anything else.
+   */
+  restore(dump: MapDump & MemoryDump): void {
     const { frontends, backends, quarantined, entries } = readMaps(dump);
     for (const [key, id] of frontends) this.frontendIds.restore(key, id);
     for (const [key, id] of backends) this.backends.ids.restore(key, id);
+    readMemory(dump, this.backends.ids, this.frontendIds);
     this.quarantined = new Map(quarantined);
     this.inherited = entries;
     this.starting = true;

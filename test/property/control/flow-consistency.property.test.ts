@@ -59,7 +59,7 @@ const EXAMPLES: [boolean, Step[]][] = [
       ...[wait(18), ...packets(9), wait(83), to('draining', 'draining'), ...everyone],
     ],
   ],
-  // An entry from before a restart names a number that a newcomer has since: the allocator has forgotten who had it.
+  // An entry from before a restart names a number of nobody: a newcomer got it, as the allocator had forgotten that it rests.
   [
     false,
     [
