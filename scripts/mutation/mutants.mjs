@@ -1,30 +1,34 @@
-// Mutants of a TypeScript file, all in one text: each place that a standard operator changes becomes a choice made by
-// `__mutant` at run time, so that a process loads the code once. In: a source text. Out: the text and what each number means.
+// Mutants of a TypeScript file, all in one text: each place that a standard operator changes becomes a choice made at run time
+// (runtime.mjs), so that a process loads the code once. In: a source text. Out: the text and what each number means.
 // Operators: Stryker's arithmetic, equality, logical, conditional, boolean, unary, update, string, array, block, optional
-// chaining, assignment. Invariant: with __mutant = 0 the code does what it did; types and imports are left alone.
+// chaining, assignment. Invariant: with no mutant on the code does what it did; types and imports are left alone.
 import ts from 'typescript';
 
+/** Operator → the function of runtime.mjs, and the operators that take its place. */
 const BINARY = new Map([
-  ['+', ['-']],
-  ['-', ['+']],
-  ['*', ['/']],
-  ['/', ['*']],
-  ['%', ['*']],
-  ['<', ['<=', '>=']],
-  ['<=', ['<', '>']],
-  ['>', ['>=', '<=']],
-  ['>=', ['>', '<']],
-  ['===', ['!==']],
-  ['!==', ['===']],
-  ['&&', ['||']],
-  ['||', ['&&']],
-  ['??', ['&&']],
-  ['&', ['|']],
-  ['|', ['&']],
-  ['^', ['&']],
-  ['<<', ['>>']],
-  ['>>', ['<<']],
-  ['>>>', ['<<']],
+  ['+', ['__add', '-']],
+  ['-', ['__subtract', '+']],
+  ['*', ['__multiply', '/']],
+  ['/', ['__divide', '*']],
+  ['%', ['__remainder', '*']],
+  ['<', ['__less', '<=', '>=']],
+  ['<=', ['__most', '<', '>']],
+  ['>', ['__more', '>=', '<=']],
+  ['>=', ['__least', '>', '<']],
+  ['===', ['__same', '!==']],
+  ['!==', ['__other', '===']],
+  ['&', ['__both', '|']],
+  ['|', ['__either', '&']],
+  ['^', ['__xor', '&']],
+  ['<<', ['__left', '>>']],
+  ['>>', ['__right', '<<']],
+  ['>>>', ['__unsigned', '<<']],
+]);
+/** As BINARY, for those that may leave their right side alone. */
+const SHORT = new Map([
+  ['&&', ['__and', '||']],
+  ['||', ['__or', '&&']],
+  ['??', ['__nullish', '&&']],
 ]);
 const ASSIGN = new Map([
   ['+=', '-='],
@@ -33,6 +37,11 @@ const ASSIGN = new Map([
   ['&=', '|='],
   ['<<=', '>>='],
   ['>>>=', '<<='],
+]);
+const SIGN = new Map([
+  [ts.SyntaxKind.ExclamationToken, ['__not', 'without !']],
+  [ts.SyntaxKind.MinusToken, ['__minus', 'without sign']],
+  [ts.SyntaxKind.TildeToken, ['__tilde', 'without sign']],
 ]);
 
 /** False for what runs when the module is loaded. */
@@ -45,128 +54,132 @@ function inFunction(node) {
   return false;
 }
 
+/** The names around a node from the outermost: class and method, function, variable; '' at the top of a file. */
+function placeOf(node) {
+  const names = [];
+  for (let up = node.parent; up !== undefined; up = up.parent) {
+    const named =
+      ts.isFunctionLike(up) || ts.isClassLike(up) || ts.isVariableDeclaration(up) || ts.isPropertyDeclaration(up);
+    if (ts.isConstructorDeclaration(up)) names.unshift('constructor');
+    else if (named && up.name !== undefined && ts.isIdentifier(up.name)) names.unshift(up.name.text);
+  }
+  // What a place is called by outside: its function, or its class and method.
+  return names.slice(0, 2).join('.');
+}
+
+/** A literal that is a value at run time: no type, key, import. */
+function isValue(node) {
+  const { parent } = node;
+  if (ts.isPropertyAssignment(parent) && parent.name === node) return false;
+  return !ts.isLiteralTypeNode(parent) && !ts.isImportDeclaration(parent) && !ts.isExportDeclaration(parent);
+}
+
+const isType = (node) => ts.isTypeNode(node) || ts.isInterfaceDeclaration(node) || ts.isTypeAliasDeclaration(node);
+
 /** `first`: the number of the first mutant. */
 export function mutate(text, file, first) {
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.ES2022, true, ts.ScriptKind.TS);
   const mutants = [];
   const add = (node, operator, replacement) => {
     const { line, character } = source.getLineAndCharacterOfPosition(node.getStart(source));
-    const id = first + mutants.length;
-    const atLoad = !inFunction(node);
     mutants.push({
-      id,
+      id: first + mutants.length,
       file,
       line: line + 1,
       column: character + 1,
+      place: placeOf(node),
       operator,
       original: node.getText(source),
       replacement,
-      atLoad,
+      atLoad: !inFunction(node),
     });
-    return id;
+    return first + mutants.length - 1;
   };
-  const isType = (node) => ts.isTypeNode(node) || ts.isInterfaceDeclaration(node) || ts.isTypeAliasDeclaration(node);
-  const chosen = (id, mutated, original) => `(__mutant === ${id} ? (${mutated}) : (${original}))`;
+  const chosen = (id, mutated, original) => `(__on(${id}) ? (${mutated}) : (${original}))`;
 
   /** The text of a node with every mutant below it. */
   const print = (node) => {
     if (isType(node) || ts.isImportDeclaration(node)) return node.getText(source);
-    const inner = () => {
-      let out = '';
-      let at = node.getStart(source);
-      node.forEachChild((child) => {
-        out += text.slice(at, child.getStart(source)) + print(child);
-        at = child.getEnd();
-      });
-      return out + text.slice(at, node.getEnd());
-    };
-    if (ts.isBinaryExpression(node)) {
-      const operator = node.operatorToken.getText(source);
-      const left = print(node.left);
-      const right = print(node.right);
-      let out = `${left} ${operator} ${right}`;
-      const assigned = ASSIGN.get(operator);
-      if (assigned !== undefined) return chosen(add(node, 'assignment', assigned), `${left} ${assigned} ${right}`, out);
-      const strings = operator === '+' && [node.left, node.right].some(ts.isStringLiteralLike);
-      for (const other of strings ? [] : (BINARY.get(operator) ?? [])) {
-        out = chosen(add(node, 'binary', other), `(${left}) ${other} (${right})`, out);
-      }
-      return out;
+    if (ts.isBinaryExpression(node)) return binary(node) ?? inner(node);
+    if (ts.isPrefixUnaryExpression(node) || ts.isPostfixUnaryExpression(node)) return unary(node) ?? inner(node);
+    if (node.kind === ts.SyntaxKind.TrueKeyword || node.kind === ts.SyntaxKind.FalseKeyword) {
+      if (ts.isLiteralTypeNode(node.parent)) return node.getText(source);
+      const other = node.kind === ts.SyntaxKind.TrueKeyword ? 'false' : 'true';
+      return chosen(add(node, 'boolean', other), other, node.getText(source));
     }
-    if (ts.isPrefixUnaryExpression(node)) {
-      const operand = print(node.operand);
-      const original = `${ts.tokenToString(node.operator)}${operand}`;
-      if (node.operator === ts.SyntaxKind.ExclamationToken)
-        return chosen(add(node, 'unary', 'without !'), operand, original);
-      if (node.operator === ts.SyntaxKind.MinusToken || node.operator === ts.SyntaxKind.TildeToken) {
-        return chosen(add(node, 'unary', 'without sign'), operand, original);
-      }
-      if (node.operator === ts.SyntaxKind.PlusPlusToken)
-        return chosen(add(node, 'update', '--'), `--${operand}`, original);
-      if (node.operator === ts.SyntaxKind.MinusMinusToken)
-        return chosen(add(node, 'update', '++'), `++${operand}`, original);
-    }
-    if (ts.isPostfixUnaryExpression(node)) {
-      const operand = node.operand.getText(source);
-      const up = node.operator === ts.SyntaxKind.PlusPlusToken;
-      return chosen(
-        add(node, 'update', up ? '--' : '++'),
-        `${operand}${up ? '--' : '++'}`,
-        `${operand}${up ? '++' : '--'}`,
-      );
-    }
-    if (node.kind === ts.SyntaxKind.TrueKeyword && !ts.isLiteralTypeNode(node.parent))
-      return chosen(add(node, 'boolean', 'false'), 'false', 'true');
-    if (node.kind === ts.SyntaxKind.FalseKeyword && !ts.isLiteralTypeNode(node.parent))
-      return chosen(add(node, 'boolean', 'true'), 'true', 'false');
-    if (ts.isStringLiteral(node) && ts.isExpressionNode?.(node) !== false && isValue(node)) {
-      return chosen(
-        add(node, 'string', node.text === '' ? '"mutant"' : '""'),
-        node.text === '' ? '"mutant"' : '""',
-        node.getText(source),
-      );
+    if (ts.isStringLiteral(node) && isValue(node)) {
+      const other = node.text === '' ? '"mutant"' : '""';
+      return chosen(add(node, 'string', other), other, node.getText(source));
     }
     if (ts.isArrayLiteralExpression(node) && node.elements.length > 0 && isValue(node)) {
-      return chosen(add(node, 'array', '[]'), '[]', inner());
+      return chosen(add(node, 'array', '[]'), '[]', inner(node));
     }
     if (ts.isConditionalExpression(node)) {
-      const condition = print(node.condition);
-      const yes = add(node.condition, 'conditional', 'true');
-      const no = add(node.condition, 'conditional', 'false');
-      const test = `__mutant === ${yes} ? true : __mutant === ${no} ? false : ${condition}`;
-      return `((${test}) ? ${print(node.whenTrue)} : ${print(node.whenFalse)})`;
+      return `(${condition(node.condition)} ? ${print(node.whenTrue)} : ${print(node.whenFalse)})`;
     }
     if (ts.isIfStatement(node)) {
-      const condition = print(node.expression);
-      const yes = add(node.expression, 'conditional', 'true');
-      const no = add(node.expression, 'conditional', 'false');
-      const test = `__mutant === ${yes} ? true : __mutant === ${no} ? false : ${condition}`;
       const rest = node.elseStatement === undefined ? '' : ` else ${print(node.elseStatement)}`;
-      return `if (${test}) ${print(node.thenStatement)}${rest}`;
+      return `if (${condition(node.expression)}) ${print(node.thenStatement)}${rest}`;
     }
     if (ts.isPropertyAccessExpression(node) && node.questionDotToken !== undefined && node.parent.expression !== node) {
       const target = print(node.expression);
-      return chosen(add(node, 'optional chaining', '.'), `${target}.${node.name.text}`, `${target}?.${node.name.text}`);
+      return `__target(${add(node, 'optional chaining', '.')}, ${target})?.${node.name.text}`;
     }
-    if (
-      ts.isBlock(node) &&
-      node.statements.length > 0 &&
-      (ts.isFunctionLike(node.parent) || ts.isIterationStatement?.(node.parent, false))
-    ) {
-      if (ts.isConstructorDeclaration(node.parent)) return inner();
-      const id = add(node, 'block', '{}');
-      return `{ if (__mutant !== ${id}) ${inner()} }`;
+    if (ts.isBlock(node) && node.statements.length > 0 && isBody(node)) {
+      return `{ if (!__on(${add(node, 'block', '{}')})) ${inner(node)} }`;
     }
-    return inner();
+    return inner(node);
   };
 
-  /** A literal that is a value at run time: no type, key, import or case label. */
-  const isValue = (node) => {
-    const { parent } = node;
-    if (ts.isPropertyAssignment(parent) && parent.name === node) return false;
-    if (ts.isCaseClause(parent) && parent.expression === node) return true;
-    return !ts.isLiteralTypeNode(parent) && !ts.isImportDeclaration(parent) && !ts.isExportDeclaration(parent);
+  const inner = (node) => {
+    let out = '';
+    let at = node.getStart(source);
+    node.forEachChild((child) => {
+      out += text.slice(at, child.getStart(source)) + print(child);
+      at = child.getEnd();
+    });
+    return out + text.slice(at, node.getEnd());
   };
+
+  const binary = (node) => {
+    const operator = node.operatorToken.getText(source);
+    const assigned = ASSIGN.get(operator);
+    if (assigned !== undefined) {
+      const id = add(node, 'assignment', assigned);
+      const [left, right] = [print(node.left), print(node.right)];
+      return chosen(id, `${left} ${assigned} ${right}`, `${left} ${operator} ${right}`);
+    }
+    const short = SHORT.get(operator);
+    if (short !== undefined) {
+      const id = add(node, 'binary', short[1]);
+      return `(${short[0]}(${id}, ${print(node.left)}) ? (${print(node.right)}) : __last())`;
+    }
+    const known = BINARY.get(operator);
+    // Strings have no minus.
+    if (known === undefined || (operator === '+' && [node.left, node.right].some(ts.isStringLiteralLike))) return;
+    const [name, ...others] = known;
+    const [id] = others.map((other) => add(node, 'binary', other));
+    return `${name}(${id}, ${print(node.left)}, ${print(node.right)})`;
+  };
+
+  const unary = (node) => {
+    const sign = ts.isPrefixUnaryExpression(node) ? SIGN.get(node.operator) : undefined;
+    if (sign !== undefined) return `${sign[0]}(${add(node, 'unary', sign[1])}, ${print(node.operand)})`;
+    const up = node.operator === ts.SyntaxKind.PlusPlusToken;
+    if (!up && node.operator !== ts.SyntaxKind.MinusMinusToken) return undefined;
+    const operand = node.operand.getText(source);
+    const written = (sign) => (ts.isPrefixUnaryExpression(node) ? `${sign}${operand}` : `${operand}${sign}`);
+    return chosen(add(node, 'update', up ? '--' : '++'), written(up ? '--' : '++'), written(up ? '++' : '--'));
+  };
+
+  const condition = (node) => {
+    const id = add(node, 'conditional', 'true');
+    add(node, 'conditional', 'false');
+    return `__if(${id}, ${print(node)})`;
+  };
+
+  const isBody = ({ parent }) =>
+    (ts.isFunctionLike(parent) && !ts.isConstructorDeclaration(parent)) || ts.isIterationStatement(parent, false);
 
   let out = '';
   let at = 0;

@@ -1,31 +1,75 @@
-// Tries mutants one after the other in one process. Arguments: first and last number, test files. Out, a line each: the number
-// and the test that noticed it, or `survived`. Invariant: with mutant 0 every test passes, else nothing is tried.
+// A process that tries mutants. In, by messages: first `load` (test files, a mutant that is on while they load), then `plan` or
+// `try`. Out: `planned` (what every test takes and which mutants it can notice); for each mutant `tried` with the test that noticed
+// it. Invariant: a test that fails under a mutant counts only if it passes again without; else this process says `spoilt` and ends.
+import { performance } from 'node:perf_hooks';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
 import fc from 'fast-check';
+import { reading, registered, run } from './registry.mjs';
+import { begin, endless, found, provide, taken } from './runtime.mjs';
 
-const [list, ...files] = process.argv.slice(2);
-const initial = Number(process.env.WEIR_MUTANT ?? 0);
-globalThis.__mutant = initial;
 fc.configureGlobal({ endOnFailure: true, seed: 1 });
-for (const file of files) await import(pathToFileURL(file).href);
-const { registered, runUntilFailure } = await import(new URL('./registry.mjs', import.meta.url).href);
-const say = (line) => process.stdout.write(`${line}\n`);
-const broken = initial === 0 ? await runUntilFailure() : undefined;
-if (broken !== undefined) {
-  say(`broken ${broken}`);
-  process.exit(1);
-}
-say(`ready ${registered.length}`);
-for (const number of list.split(',')) {
-  say(`try ${number}`);
-  globalThis.__mutant = Number(number);
-  let noticed;
-  try {
-    noticed = await runUntilFailure();
-  } catch (error) {
-    noticed = String(error);
+const say = (message) => new Promise((resolve) => process.send(message, resolve));
+const short = (error) =>
+  String(error?.message ?? error)
+    .split('\n')[0]
+    .slice(0, 200);
+let onWhileLoading = 0;
+
+async function load({ files, mutants, mutant }) {
+  provide(mutants);
+  onWhileLoading = mutant;
+  begin(mutant);
+  for (const { name, path } of files) {
+    await reading(name, () => import(pathToFileURL(path).href));
+    await say({ word: 'reading' });
   }
-  say(`${number} ${noticed === undefined ? 'survived' : `killed ${noticed.replaceAll('\n', ' ')}`}`);
+  await say({ word: 'loaded', tests: registered.length, differed: found() });
 }
-process.exit(0);
+
+/** Every test without a mutant: what it costs, what it can notice. */
+async function plan() {
+  const tests = [];
+  for (const one of registered) {
+    const { file, number, name } = one;
+    begin(0);
+    const from = performance.now();
+    const error = await run(one);
+    const ms = performance.now() - from;
+    const failed = error === undefined ? undefined : `${file}: ${name}: ${error.stack ?? short(error)}`;
+    tests.push({ file, number, name, ms, steps: taken(), differed: found(), failed });
+    await say({ word: 'running' });
+  }
+  await say({ word: 'planned', tests });
+}
+
+/** `tests`: file, number and steps of those that can notice it, in the order to ask them. */
+async function attempt({ mutant, tests }) {
+  const known = new Map(registered.map((one) => [`${one.file} ${one.number}`, one]));
+  let told = performance.now();
+  for (const { file, number, steps } of tests) {
+    const one = known.get(`${file} ${number}`);
+    if (one === undefined) continue;
+    begin(mutant, steps * 100 + 100_000);
+    const error = await run(one);
+    const why = endless() ? 'no end' : error === undefined ? undefined : short(error);
+    if (why !== undefined) {
+      begin(0);
+      const spoilt = onWhileLoading === 0 && (await run(one)) !== undefined;
+      await say({ word: spoilt ? 'spoilt' : 'tried', mutant, file, number, name: one.name, why });
+      if (spoilt) process.exit(0);
+      return;
+    }
+    if (performance.now() - told < 1000) continue;
+    told = performance.now();
+    await say({ word: 'running' });
+  }
+  await say({ word: 'tried', mutant });
+}
+
+process.on('message', (message) => {
+  const own = { load, plan, try: attempt }[message.word];
+  own(message).catch((error) => {
+    process.send({ word: 'broken', why: error.stack }, () => process.exit(1));
+  });
+});

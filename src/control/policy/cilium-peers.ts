@@ -3,7 +3,7 @@
 import { LabelSet } from '../labels.ts';
 import { objectKey } from '../pods.ts';
 import { hostPrefix } from '../prefix.ts';
-import { ciliumSelector, kubernetesSelector, labelExists, selectorOf, selects } from '../selector.ts';
+import { ciliumSelector, labelExists, selectorOf, selects } from '../selector.ts';
 import type {
   CiliumCidrSet,
   CiliumFqdnPeer,
@@ -104,7 +104,7 @@ function cidrSetPeers(set: CiliumCidrSet, { state }: CiliumReferences, complain:
 /** True when a selector, with or without sources, selects an object of the API by its labels. */
 function matchesLabels(selector: LabelSelector, labels: Labels): boolean {
   const own = new LabelSet([...labels].map(([key, value]) => ({ source: 'k8s', key, value })));
-  return selects(ciliumSelector(selector), own) || selects(kubernetesSelector(selector), own);
+  return selects(ciliumSelector(selector), own);
 }
 
 /** `fromNodes` / `toNodes`: other nodes by their labels (the agent adds that they must be remote nodes). */
