@@ -19,6 +19,8 @@ const option = (name) => {
 };
 const only = option('--only') ?? '';
 const sample = Number(option('--sample') ?? 1);
+/** Milliseconds of tests, as they take without a change, that a mutant gets: what no test notices by then has survived. */
+const BUDGET = Number(option('--budget') ?? 4000);
 const env = { WEIR_RUNS: process.env.WEIR_RUNS ?? '12' };
 
 const FILES = [
@@ -154,11 +156,14 @@ function fail(message) {
   process.exit(1);
 }
 
-/** The order to ask in: cheap tests first, and those that have noticed other mutants of late. */
-const inOrder = (tests) =>
-  [...tests]
+/** The order to ask in: cheap tests first, and those that have noticed other mutants of late; no more than the budget pays. */
+function inOrder(tests) {
+  let left = BUDGET;
+  return [...tests]
     .sort((a, b) => (a.ms + 0.2) / (1 + a.kills) - (b.ms + 0.2) / (1 + b.kills))
+    .filter(({ ms }) => (left -= ms) > 0 || ms < 20)
     .map(({ file, number, steps }) => ({ file, number, steps }));
+}
 
 function noticed(mutant, { file, number, name, why }) {
   for (const test of planned.tests) {

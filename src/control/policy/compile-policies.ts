@@ -348,8 +348,7 @@ export class PolicyCompiler {
 
   /** On egress a name is the destination's: numbered ports for every peer, named ones for each peer's own. */
   private egressNamedPairs(rule: PolicyRule, identities: readonly number[]): Region {
-    const numbered = { ...rule, ports: rule.ports.filter(({ kind }) => kind !== 'named') };
-    const pairs = [{ identities, shapes: this.shapesOf(numbered, undefined) }];
+    const pairs = [{ identities, shapes: this.shapesOf(rule, undefined) }];
     for (const identity of this.namedPorts.candidates(identities)) {
       const ports = this.namedPorts.of(identity);
       const words = rule.ports

@@ -68,7 +68,6 @@ export class InspectedRuleTable {
     const fitting = this.policies.rules.filter(
       (rule) =>
         rule.direction === direction &&
-        rule.verdict !== 'deny' &&
         rule.ports.some((match) => covers(match, connection, named)) &&
         rule.host !== true &&
         selects(rule.subject, subject.labels) &&
@@ -84,17 +83,20 @@ export class InspectedRuleTable {
   }
 
   private holds(rule: PolicyRule, required: Selector, peer: number, subject: PodIdentity): boolean {
-    if (peer === IDENTITY.HOST) {
-      return rule.peers === 'everybody' || peersHoldHost(rule.peers, required, subject.node?.hostLabels ?? PLAIN_HOST);
-    }
+    const identities = this.identitiesOf(rule, required);
+    if (identities.has(IDENTITY.UNKNOWN)) return true;
+    if (peer === IDENTITY.HOST) return peersHoldHost(rule.peers, required, subject.node?.hostLabels ?? PLAIN_HOST);
+    return identities.has(peer) || identities.has(aggregateOf(peer));
+  }
+
+  private identitiesOf(rule: PolicyRule, required: Selector): ReadonlySet<number> {
     const key = `${this.policies.rules.indexOf(rule)}\0${required.text}`;
     let identities = this.peers.get(key);
     if (identities === undefined) {
       identities = new Set(peerIdentities(rule.peers, required, this.view));
       this.peers.set(key, identities);
     }
-    const aggregate = aggregateOf(peer);
-    return identities.has(IDENTITY.UNKNOWN) || identities.has(peer) || (aggregate !== 0 && identities.has(aggregate));
+    return identities;
   }
 }
 
