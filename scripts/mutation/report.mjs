@@ -28,7 +28,9 @@ export function report(page, results, reasons) {
     if (group === undefined) unexplained.push(`${survivor.file} ${survivor.place}: ${change}`);
     else group.found.push(change);
   }
-  const stale = groups.filter(({ found }) => found.length === 0).map(({ file, place, why }) => `${file} ${place}: ${why}`);
+  const stale = groups
+    .filter(({ found }) => found.length === 0)
+    .map(({ file, place, why }) => `${file} ${place}: ${why}`);
   const files = [...new Set(results.map(({ file }) => file))];
   const share = (list) => {
     const killed = list.filter(({ by }) => by !== null).length;
