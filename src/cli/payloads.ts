@@ -25,6 +25,18 @@ export async function inspectedProblems(compiled: Compiled): Promise<readonly Pr
   return problems.list;
 }
 
+/** Marks the rules that the agent would refuse for their layer-7 parts: see markRefusedRules. */
+export async function withRefusedRules(
+  state: ClusterState,
+): Promise<{ readonly state: ClusterState; readonly problems: readonly Problem[] }> {
+  if (!state.ciliumPolicies.some(({ rules }) => rules.some(redirects))) return { state, problems: [] };
+  const { markRefusedRules } = await import('../l7/index.ts');
+  return markRefusedRules(state);
+}
+
+const redirects = ({ ingress = [], egress = [] }: ClusterState['ciliumPolicies'][number]['rules'][number]): boolean =>
+  [...ingress, ...egress].some(({ toPorts = [] }) => toPorts.some(({ l7 }) => l7 !== undefined));
+
 /** Makes the parts. `compile` compiles the cluster with other facts. */
 export async function readPayloads(
   state: ClusterState,

@@ -21,7 +21,7 @@ import type { SizeOverrides } from '../datapath/index.ts';
 import { safeText } from '../flow/index.ts';
 import { configValue, ERRNO, SIMULATOR_FEATURE_TEXT } from '../schema/index.ts';
 import { CommandFailure } from './failure.ts';
-import { inspectedProblems, type Payloads, readPayloads } from './payloads.ts';
+import { inspectedProblems, type Payloads, readPayloads, withRefusedRules } from './payloads.ts';
 import type { ClusterOptions } from './shared-options.ts';
 
 /** A cluster in a dataplane. */
@@ -155,7 +155,10 @@ export async function compileCluster(options: ClusterOptions, choices: CompileCh
     throw new CommandFailure('--topology: name the manifests, too (-m)');
   const loaded = paths.length === 0 ? { problems: [] } : await loadManifests(paths, { keepRefused });
   const problems: Problem[] = [...loaded.problems];
-  const read = 'state' in loaded ? loaded.state : undefined;
+  const written = 'state' in loaded ? loaded.state : undefined;
+  const { state: read, problems: refused } =
+    keepRefused && written !== undefined ? await withRefusedRules(written) : { state: written, problems: [] };
+  problems.push(...refused);
   const config = await readConfig(options, read, problems);
   const local = await readLocal(options, read, problems);
   const warnings = settle(problems);

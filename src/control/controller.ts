@@ -12,6 +12,7 @@ import { DesiredOverlay } from './desired-overlay.ts';
 import { type DesiredMap, MapBuilder } from './desired-map.ts';
 import { changesOf, type MapChanges, orderChanges } from './diff.ts';
 import { objectKey } from './pods.ts';
+import { ServicePeers } from './policy/service-peers.ts';
 import { hasErrors, type Problem } from './problem.ts';
 import type { Provenance } from './provenance.ts';
 import {
@@ -74,6 +75,7 @@ export class Controller {
   private readonly objects = new Map<ObjectKind, Map<string, ClusterObject>>();
   /** Nodes that slices name, and how many slices do. */
   private readonly namedNodes = new Map<string, number>();
+  private readonly servicePeers = new ServicePeers();
   private cluster: ClusterMaps | undefined;
   /** What pods and namespaces have changed since the last whole compile. */
   private readonly overlay = new DesiredOverlay();
@@ -347,7 +349,12 @@ export class Controller {
     const planned = isPlanned(object);
     if (planned) this.noteChange(object, before as Pod | Namespace | undefined);
     const itself = !planned && [before, after].some((one) => one !== undefined && concernsCluster(one));
-    if (ipv6 || nodes || itself) this.clusterDirty = true;
+    const meant = this.servicePeers.note(
+      before,
+      after,
+      (key) => this.objects.get('Service')?.get(key) as Service | undefined,
+    );
+    if (ipv6 || nodes || itself || meant) this.clusterDirty = true;
   }
 
   /** True when a slice is the first to name a node that has no object of its own, or was the last. */

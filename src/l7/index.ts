@@ -10,6 +10,7 @@ export {
   MOST_HELD,
   ReadyRules,
 } from './inspector.ts';
+export { markRefusedRules } from './refused-rules.ts';
 export {
   askRules,
   l7Rules,

@@ -191,6 +191,10 @@ function dnsRule(fields: Fields, complain: Complain): L7Rule | undefined {
     complain('needs matchName or matchPattern');
     return undefined;
   }
+  if (name !== '' && pattern !== '') {
+    complain('matchName and matchPattern cannot both be given');
+    return undefined;
+  }
   const exact = dnsName(name);
   const { matches } = namePattern(pattern);
   return {
@@ -203,6 +207,9 @@ function dnsRule(fields: Fields, complain: Complain): L7Rule | undefined {
 }
 
 // ---- Kafka ----
+
+/** Longest topic that the agent takes, characters. */
+const MOST_TOPIC = 255;
 
 /** Api keys of a role (Cilium's PortRuleKafka). */
 const ROLES: { readonly [role: string]: readonly number[] } = {
@@ -234,6 +241,10 @@ function kafkaRule(fields: Fields, complain: Complain): KafkaRule | undefined {
   }
   if (version !== '' && !/^[0-9]{1,5}$/.test(version)) {
     complain(`apiVersion: ${JSON.stringify(version)} is not a number`);
+    return undefined;
+  }
+  if (topic.length > MOST_TOPIC || !/^[a-zA-Z0-9._-]*$/.test(topic)) {
+    complain(`topic: ${JSON.stringify(topic.slice(0, MOST_TOPIC))} is not a topic`);
     return undefined;
   }
   const keys = role !== '' ? ROLES[role]! : api !== '' ? [KAFKA_API.indexOf(api)] : undefined;

@@ -143,7 +143,7 @@ function readRule(
   const written = required(reader, map, 'action', path, (node, at) => reader.asChoice(node, at, version.actions));
   const action = written === 'Deny' ? 'deny' : written === 'Pass' ? 'pass' : 'accept';
   bounded(reader, map, peersField, path, 1, most);
-  bounded(reader, map, portsField, path, 1, most);
+  bounded(reader, map, portsField, path, portsField === 'ports' ? 0 : 1, most);
   if (reader.field(map, peersField) === undefined) reader.error(map.offset, `${path}.${peersField}: required`);
   const peers = reader.eachMap(map, peersField, path, (peer, at) => readPeer(reader, peer, at, direction, written));
   const ports = reader.eachMap(map, portsField, path, (port, at) =>

@@ -66,6 +66,12 @@ const icmpTypes: { readonly [family in 4 | 6]: ReadonlyMap<string, number> } = {
   ]),
 };
 
+const l7Fields = {
+  http: ['method', 'path', 'host', 'headers', 'headerMatches'],
+  dns: ['matchName', 'matchPattern'],
+  kafka: ['role', 'apiKey', 'apiVersion', 'clientID', 'topic'],
+} as const;
+
 /** The `toPorts` list of an item. */
 export function readPortRules(reader: Reader, item: MapNode, path: string, place: Place): CiliumPortRule[] | undefined {
   return reader.eachMap(item, 'toPorts', path, (map, rulePath) => readPortRule(reader, map, rulePath, place));
@@ -125,7 +131,10 @@ function readL7(
 ): CiliumPortRule['l7'] {
   reader.onlyFields(rules, path, ['http', 'dns', 'kafka', 'l7proto', 'l7']);
   const used: ('http' | 'dns' | 'kafka' | 'l7')[] = (['http', 'dns', 'kafka'] as const).filter(
-    (kind) => reader.items(rules, kind, path) !== undefined,
+    (kind) =>
+      reader.eachMap(rules, kind, path, (item, itemPath) => {
+        reader.onlyFields(item, itemPath, l7Fields[kind]);
+      }) !== undefined,
   );
   const l7proto = reader.name(rules, 'l7proto', path);
   const l7Items = reader.items(rules, 'l7', path);

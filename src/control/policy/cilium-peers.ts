@@ -1,25 +1,23 @@
 // Peers of a Cilium rule item that refer to something else: prefixes, CIDR groups, entities, nodes, Services, DNS names.
 // Input: the item and an index of what it may refer to. Output: peers; what refers to nothing grants nothing, and says so.
-import { LabelSet } from '../labels.ts';
 import { objectKey } from '../pods.ts';
 import { hostPrefix } from '../prefix.ts';
-import { ciliumSelector, labelExists, selectorOf, selects } from '../selector.ts';
+import { ciliumSelector, labelExists, selectorOf } from '../selector.ts';
 import type {
   CiliumCidrSet,
   CiliumFqdnPeer,
-  CiliumPolicy,
   CiliumRuleItem,
   CiliumServicePeer,
   ClusterState,
   IpAddress,
   IpPrefix,
   LabelSelector,
-  Labels,
   Service,
 } from '../state.ts';
 import { servicePods } from './cilium-scope.ts';
 import { namePattern } from './name-pattern.ts';
 import type { FqdnPeer, Peer } from './rule.ts';
+import { meansService, selectsObject, selectsPods } from './service-peers.ts';
 
 /** What peers may refer to. */
 export interface CiliumReferences {
@@ -66,7 +64,6 @@ const cidr = (prefix: IpPrefix, except: readonly IpPrefix[] = []): Peer => ({
 
 /** Every peer of an item but its endpoint selectors. */
 export function referencedPeers(
-  policy: CiliumPolicy,
   item: CiliumRuleItem,
   references: CiliumReferences,
   complain: (message: string) => void,
@@ -81,7 +78,7 @@ export function referencedPeers(
     for (const nodes of item.nodes ?? []) peers.push(nodePeer(nodes));
   }
   if ((item.groups?.length ?? 0) > 0) complain('cloud groups are not resolved: nobody is selected');
-  for (const service of item.services ?? []) peers.push(...servicePeers(policy, service, references, complain));
+  for (const service of item.services ?? []) peers.push(...servicePeers(service, references, complain));
   const fqdns: FqdnPeer[] = [];
   for (const name of item.fqdns ?? []) {
     const addresses = learntAddresses(name, references.state.facts.dnsNames);
@@ -95,16 +92,10 @@ function cidrSetPeers(set: CiliumCidrSet, { state }: CiliumReferences, complain:
   if (set.cidr !== undefined) return [cidr(set.cidr, set.except)];
   const selector = set.cidrGroupSelector;
   const groups = state.ciliumCIDRGroups.filter((group) =>
-    selector === undefined ? group.name === set.cidrGroupRef : matchesLabels(selector, group.labels),
+    selector === undefined ? group.name === set.cidrGroupRef : selectsObject(selector, group.labels),
   );
   if (groups.length === 0) complain(`no CiliumCIDRGroup ${set.cidrGroupRef ?? 'with such labels'}: nobody is selected`);
   return groups.flatMap(({ externalCIDRs }) => externalCIDRs.map((prefix) => cidr(prefix, set.except)));
-}
-
-/** True when a selector, with or without sources, selects an object of the API by its labels. */
-function matchesLabels(selector: LabelSelector, labels: Labels): boolean {
-  const own = new LabelSet([...labels].map(([key, value]) => ({ source: 'k8s', key, value })));
-  return selects(ciliumSelector(selector), own);
 }
 
 /** `fromNodes` / `toNodes`: other nodes by their labels (the agent adds that they must be remote nodes). */
@@ -118,26 +109,19 @@ function nodePeer(written: LabelSelector): Peer {
 }
 
 function servicePeers(
-  policy: CiliumPolicy,
   peer: CiliumServicePeer,
   { state, serviceAddresses }: CiliumReferences,
   complain: (message: string) => void,
 ): Peer[] {
-  const namespace = peer.namespace ?? (peer.serviceName === undefined ? undefined : (policy.namespace ?? 'default'));
-  const selected = state.services.filter(
-    (service) =>
-      (namespace === undefined || service.namespace === namespace) &&
-      (peer.serviceName === undefined || service.name === peer.serviceName) &&
-      (peer.selector === undefined || matchesLabels(peer.selector, service.labels)),
-  );
+  const selected = state.services.filter((service) => meansService(peer, service));
   if (selected.length === 0) complain(`no Service ${peer.serviceName ?? 'with such labels'}: nobody is selected`);
   return selected.flatMap((service) => backendsOf(service, serviceAddresses));
 }
 
 /** A Service with a selector stands for the pods it selects; one without for the addresses of its endpoints. */
 function backendsOf(service: Service, serviceAddresses: ReadonlyMap<string, readonly IpAddress[]>): Peer[] {
-  if (service.selector !== undefined && service.selector.size > 0) {
-    return [{ kind: 'selector', selector: servicePods(service.namespace, service.selector), required: false }];
+  if (selectsPods(service)) {
+    return [{ kind: 'selector', selector: servicePods(service.namespace, service.selector!), required: false }];
   }
   return (serviceAddresses.get(objectKey(service)) ?? []).map((address) => cidr(hostPrefix(address)));
 }

@@ -152,9 +152,9 @@ function peersOf(
   const named = [endpoints, cidrs, cidrSets, entities, nodes, groups, services, fqdns];
   if (named.every((list) => list === undefined)) {
     const l4 = (item.toPorts?.length ?? 0) > 0 || (item.icmps?.length ?? 0) > 0;
-    return { peers: l4 && item.requires === undefined ? 'everybody' : [], fqdns: [] };
+    return { peers: l4 && (item.requires?.length ?? 0) === 0 ? 'everybody' : [], fqdns: [] };
   }
-  const referenced = referencedPeers(policy, item, references, complain);
+  const referenced = referencedPeers(item, references, complain);
   const own = (endpoints ?? []).map((selector) => ({
     kind: 'selector' as const,
     selector: peerSelector(policy, selector),

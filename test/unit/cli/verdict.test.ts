@@ -56,6 +56,20 @@ test('a rule that allows is named with its line; a proxy rule says so', async (t
   );
 });
 
+test('a rule that the agent refuses for its layer-7 part enforces nothing, and that is said', async (t) => {
+  const bad = `{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: bad, namespace: shop}, spec: {endpointSelector: {matchLabels: {app: web}}, ingress: [{toPorts: [{ports: [{port: "80", protocol: TCP}], rules: {http: [{path: "("}]}}]}]}}`;
+  const folder = folderWith(t, { 'bad.yaml': bad });
+  const manifests = ['-m', join(folder, 'shop.yaml'), '-m', join(folder, 'bad.yaml')];
+  const question = ['--from', 'pod:other/stranger', '--to', 'pod:shop/web', '--port', '81', '-o', 'json'];
+  const run = await runInProcess(['verdict', ...manifests, ...question]);
+  assert.equal(run.code, 0, run.stderr);
+  assert.equal((JSON.parse(run.stdout) as Line).verdict, 'allowed');
+  assert.match(run.stderr, /bad\.yaml:1:\d+.*http\[0\]: path: "\(" is not an expression.*it enforces nothing/);
+  const lint = await runInProcess(['lint', ...manifests]);
+  assert.equal(lint.code, 1);
+  assert.match(lint.stdout, /bad\.yaml:1:\d+: error: .*enforces nothing.* \[rejected\]/);
+});
+
 test('a default deny names the policies that isolate', async (t) => {
   const line = await ask(t, 'pod:other/stranger', 'pod:shop/api-1', '8080');
   assert.equal(line.verdict, 'denied');

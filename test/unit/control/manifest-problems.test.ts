@@ -323,3 +323,19 @@ test('a typo in a policy that still loads is a warning, elsewhere silence', () =
     warning 1:135: NetworkPolicy p: spec.ingress[0].from[0].podSelector.matchLabel: unknown field, it has no effect (did you mean matchLabels?)`,
   );
 });
+
+test('fields of layer-7 rules that nobody knows are told, since such a rule lets more pass than was meant', () => {
+  const rules = (kind: string, item: string): string =>
+    `{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: p, namespace: x}, spec: {endpointSelector: {}, egress: [{toPorts: [{ports: [{port: "80", protocol: TCP}], rules: {${kind}: [${item}]}}]}]}}`;
+  const said = (kind: string, item: string): string =>
+    readManifests([{ file: 'f.yaml', text: rules(kind, item) }])
+      .problems.map(({ severity, message }) => `${severity} ${message.replace(/^.*egress/, 'egress')}`)
+      .join('\n');
+  assert.equal(
+    said('http', '{paths: /v1}'),
+    'warning egress[0].toPorts[0].rules.http[0].paths: unknown field, it has no effect (did you mean path?)',
+  );
+  assert.match(said('dns', '{matchName: a.b, name: c.d}'), /^warning .*dns\[0\]\.name: unknown field/);
+  assert.match(said('kafka', '{topics: t}'), /^warning .*kafka\[0\]\.topics: unknown field/);
+  assert.equal(said('http', '{method: GET, path: /, host: h, headers: [a], headerMatches: [{name: b}]}'), '');
+});

@@ -281,6 +281,12 @@ test('kube-apiserver: a node, the own node, or outside the cluster', () => {
   assert.equal(remote.reachedBy('x/a'), 'n2');
 });
 
+test('an empty list of requirements is none: a rule of ports alone means everybody', () => {
+  const ports = 'toPorts: [{ports: [{port: "80", protocol: TCP}]}]';
+  const world = new TrapWorld(ciliumPolicy(`{${A}, ingress: [{fromRequires: [], ${ports}}]}`));
+  assert.equal(world.reaching('x/a'), 'x/b y/a y/b n1 n2 world');
+});
+
 test('toServices: a Service with a selector is its pods, one without is its endpoints’ addresses', () => {
   const services = `
 apiVersion: v1

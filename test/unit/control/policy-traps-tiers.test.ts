@@ -186,3 +186,9 @@ test('a policy in audit mode: the annotation takes two values', () => {
   assert.match(problems.map(({ message }) => message).join(), /"true" is neither enabled nor disabled/);
   assert.equal(new TrapWorld(policy).reaching('x/a'), 'n1');
 });
+
+test('v1alpha1: an empty list of ports filters no port', () => {
+  const admin = `{apiVersion: policy.networking.k8s.io/v1alpha1, kind: AdminNetworkPolicy, metadata: {name: old}, spec: {priority: 9, ${A}, ingress: [{action: Deny, ${FROM_Y}, ports: []}]}}\n`;
+  const world = new TrapWorld(admin);
+  assert.deepEqual([world.reaching('x/a'), world.allows('y/a', 'x/a', '8/ICMP')], ['x/b n1 n2 world', false]);
+});
