@@ -28,14 +28,14 @@ function asked(objects: string): { compiled: TrapWorld['compiled']; reached: str
   return { compiled: world.compiled, reached: world.reachedBy('x/a', '80', PLACES) };
 }
 
-test('toServices by name: the policy’s namespace where none is written, `default` for a cluster-wide policy', () => {
+test('toServices by name: any namespace where none is written, for a cluster-wide policy, too', () => {
   const services = service('x', 'db', '{pod: b}') + service('y', 'db', '{pod: b}');
   const inDefault = service('default', 'db', undefined) + endpoints('default', 'db', '203.0.113.9');
   const to = (name: string, namespace = ''): string =>
     `{toServices: [{k8sService: {serviceName: ${name}${namespace}}}]}`;
-  assert.deepEqual(egress(to('db'), services), { reached: 'x/b', said: [] });
+  assert.deepEqual(egress(to('db'), services), { reached: 'x/b y/b', said: [] });
   assert.deepEqual(egress(to('db', ', namespace: y'), services), { reached: 'y/b', said: [] });
-  assert.deepEqual(egress(to('db'), services + inDefault, false), { reached: 'world', said: [] });
+  assert.deepEqual(egress(to('db'), services + inDefault, false), { reached: 'x/b y/b world', said: [] });
 });
 
 test('toServices by label: any namespace where none is written', () => {
