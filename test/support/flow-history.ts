@@ -76,8 +76,8 @@ export class FlowHistory {
   private readonly flows = new Map<number, Flow>();
   private readonly packet = new Packet();
   private readonly meta = new Meta();
-  /** When the backends last changed. */
-  private changed = 0;
+  /** When slots last began to move: the backends changed, or a new process took over what was on the move. */
+  private moved = 0;
   private states: readonly BackendState[] = [];
   private heavy: number | undefined;
   private fresh: FlowHistory | undefined;
@@ -145,6 +145,7 @@ export class FlowHistory {
         this.evict(step.flow);
         return;
       case 'restart':
+        if (this.now - this.moved <= LIFETIME) this.moved = this.now;
         this.world.restart(this.config, this.memory());
         this.tell();
         this.world.put(...this.fixed(), ...this.documents);
@@ -175,7 +176,7 @@ export class FlowHistory {
     this.tell();
     this.world.put(...this.documents);
     this.write();
-    this.changed = this.now;
+    this.moved = this.now;
     for (const flow of this.flows.values()) {
       flow.changed = this.now;
       if (!this.serves(flow.backend)) flow.left = true;
@@ -215,7 +216,7 @@ export class FlowHistory {
     const known = this.flows.get(flow);
     if (known === undefined) return;
     // Where only flows of slots on the move are remembered, there is nothing to lose at other times.
-    if (this.entry !== 'XDP' || this.now - this.changed <= LIFETIME) known.evicted = true;
+    if (this.entry !== 'XDP' || this.now - this.moved <= LIFETIME) known.evicted = true;
   }
 
   private memory(): MemoryDump {

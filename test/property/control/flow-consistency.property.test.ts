@@ -49,6 +49,14 @@ const EXAMPLES: [boolean, Step[]][] = [
       ...[to('ready', 'absent', 'ready'), ...packets(3), restart, evict(3), ...everyone],
     ],
   ],
+  // The same where a restart has made the slot's motion last longer.
+  [
+    false,
+    [
+      ...[to('absent', 'ready'), ...everyone, to('ready'), to('draining', 'ready'), wait(48), ...packets(0, 1)],
+      ...[evict(0), restart, wait(53), ...packets(0), evict(0), ...everyone],
+    ],
+  ],
   // From one backend, which needs no table, to two and back, across a restart.
   [false, [to('ready'), ...everyone, restart, to('ready', 'ready'), ...everyone, to('ready', 'draining'), ...everyone]],
   // Drained for longer than both tables are kept, then its old slot's new owner drains too, and is the one that is asked.
