@@ -3,18 +3,31 @@
 // numbers; a change that reaches further than its own pod is refused, so that the caller compiles the whole.
 import { configValue } from '../schema/index.ts';
 import type { CompiledMapName } from './compile.ts';
-import { type EndpointNumbers, endpointRows, ipcacheRow, type MapRow, placeText } from './endpoint-tables.ts';
+import {
+  addressTexts,
+  type EndpointEpoch,
+  type EndpointNumbers,
+  endpointRows,
+  ipcacheRow,
+  keepsEpoch,
+  type MapRow,
+  placeText,
+} from './endpoint-tables.ts';
 import type { IdentityDemand, IdentityNumbers, IdentityView, PodIdentity } from './identity.ts';
 import { type LabelSet, podLabels } from './labels.ts';
+import { parseAddress } from './manifest/address.ts';
 import { blockLabels, IP_BLOCK_SOURCE, type NodeView } from './nodes.ts';
+import { livingAddresses, PodClaims, prefixText } from './pod-claims.ts';
 import { namedPortsText, objectKey, type PodView } from './pods.ts';
 import type { CompiledPolicies, PolicyCompiler } from './policy/compile-policies.ts';
 import { ENTRY_WORDS, type PolicyBlock, withinProbeBudget } from './policy/entries.ts';
 import { type BlockChange, PolicyPlane } from './policy/policy-plane.ts';
 import { hostPrefix } from './prefix.ts';
+import type { Problem } from './problem.ts';
 import { policyMeta, policyMetaKey } from '../schema/index.ts';
 import type { CompileSettings } from './settings.ts';
 import type { ClusterState, IpAddress, Labels, Pod } from './state.ts';
+import type { Tunnels } from './tunnels.ts';
 
 /** What a compile leaves for a plane to go on from. */
 export interface ClusterParts {
@@ -28,6 +41,9 @@ export interface ClusterParts {
   readonly local: readonly PodIdentity[];
   readonly identityNumbers: IdentityNumbers;
   readonly endpointNumbers: EndpointNumbers;
+  /** Problems of the compile, to which building policies adds. */
+  readonly problems: Problem[];
+  readonly tunnels: Tunnels | undefined;
   /** The one value of the configuration map. */
   readonly config: Uint8Array;
 }
@@ -81,12 +97,14 @@ export class ClusterPlane {
   private readonly pods = new Map<string, PodIdentity>();
   /** By the text of the labels. */
   private readonly held = new Map<string, HeldIdentity>();
-  private readonly owners = new Map<string, string>();
-  /** Addresses that are not pods': nodes, prefixes of policies, facts. */
+  private readonly claims: PodClaims;
+  /** Prefixes that are not pods', or would not be without them: nodes, prefixes of policies, facts. */
   private readonly foreign = new Set<string>();
   private readonly namespaces: Map<string, Labels>;
   private readonly nodes: ReadonlyMap<string, NodeView>;
   private config: Uint8Array;
+  /** Something has come up that only a whole compile may say. */
+  private failed = false;
   /** Of the changes that are told together: one number for their epochs, and whether the global one has moved. */
   private batch: { readonly generation: number; moved: boolean } | undefined;
 
@@ -97,17 +115,19 @@ export class ClusterPlane {
     this.policies = new PolicyPlane(parts.compiler, parts.policies, local, endpointNumbers.policies);
     this.namespaces = new Map(state.namespaces.map(({ name, labels }) => [name, labels]));
     this.nodes = new Map(view.nodes.map((node) => [node.name, node]));
+    this.claims = new PodClaims(state.pods);
+    const owned = new Set<string>();
     for (const pod of view.pods) {
-      const key = objectKey(pod.pod);
-      this.pods.set(key, pod);
+      this.pods.set(objectKey(pod.pod), pod);
       for (const { address, identity } of pod.identities) {
-        this.owners.set(address.text, key);
+        owned.add(prefixText(address));
         this.hold(view.labels.get(identity)!.text, identity);
       }
     }
-    for (const { prefix } of view.addresses) {
-      const slash = prefix.text.lastIndexOf('/');
-      if (!this.owners.has(prefix.text.slice(0, slash))) this.foreign.add(prefix.text);
+    for (const { prefix } of view.addresses) if (!owned.has(prefix.text)) this.foreign.add(prefix.text);
+    for (const text of state.facts.entities.keys()) {
+      const parsed = parseAddress(text);
+      if (parsed.ok) this.foreign.add(prefixText(parsed.value));
     }
   }
 
@@ -125,33 +145,30 @@ export class ClusterPlane {
     return new ClusterPlane(parts);
   }
 
-  /** True when a policy with this id is there. */
-  hasPolicy(policyId: number): boolean {
-    return this.parts.endpointNumbers.blocks.has(policyId);
-  }
-
   /**
-   * A pod has come (`before` undefined), gone (`after` undefined) or changed. Undefined: it reaches further than itself, and
-   * nothing has happened.
+   * A pod has come (`before` undefined), gone (`after` undefined) or changed. Undefined: it reaches further than itself; the
+   * plane must not be used again.
    */
   change(before: Pod | undefined, after: Pod | undefined): RowChanges | undefined {
     const key = objectKey((after ?? before)!);
     const old = this.pods.get(key);
-    if ([before, after].some((pod) => pod?.hostNetwork === true)) return undefined;
-    if (after !== undefined && !this.isPlain(after)) return undefined;
-    // A node that only pods name goes with its last pod.
-    if (old?.pod.nodeName !== undefined && old.node?.node === undefined) return undefined;
+    if (![before, after].every((pod) => pod === undefined || this.isPlain(pod))) return undefined;
+    if (!this.claims.isAlone(before, after)) return undefined;
     const addresses = after === undefined ? [] : livingAddresses(after);
-    if (![...addresses, ...(old?.addresses ?? [])].every((address) => this.isFree(address, key))) return undefined;
     const next = after === undefined || addresses.length === 0 ? undefined : this.view(after, addresses);
     const labels = next === undefined ? [] : addresses.map((address) => this.labelsOf(next, address));
-    // A terminating pod gives way to a living one with its address, and which one that is depends on all pods.
-    if (after?.terminating === true && old === undefined) return undefined;
-    if (next !== undefined) {
-      const known = labels.map(({ text }) => this.held.get(text)?.identity);
-      if (known.some((identity) => identity !== undefined && !this.keepsPorts(identity, next, old))) return undefined;
-    }
-    return this.replace(key, old, next, labels);
+    const known = labels.flatMap(({ text }) => this.held.get(text)?.identity ?? []);
+    if (next !== undefined && !known.every((identity) => this.policies.knowsPorts(identity, next.namedPorts)))
+      return undefined;
+    // Where pods of an identity disagree about a name, it means something else without one of them.
+    if (old?.identities.every(({ identity }) => this.policies.knowsPorts(identity, old.namedPorts)) === false)
+      return undefined;
+    const problems = this.parts.problems.length;
+    const changes = this.replace(key, old, next, labels);
+    if (this.parts.problems.length > problems) this.failed = true;
+    if (changes === undefined || this.failed) return undefined;
+    this.claims.change(before, after);
+    return changes;
   }
 
   /**
@@ -160,12 +177,12 @@ export class ClusterPlane {
    */
   changeNamespace(name: string, after: Labels | undefined): readonly RowChanges[] | undefined {
     const before = this.namespaces.get(name);
-    const pods = [...this.pods.values()].filter(({ pod }) => pod.namespace === name);
     // Pods of a namespace without an object have labels that only a whole compile knows.
-    if (pods.length > 0 && (before === undefined || after === undefined)) return undefined;
+    if ((before === undefined || after === undefined) && this.claims.populates(name)) return undefined;
     if (after === undefined) this.namespaces.delete(name);
     else this.namespaces.set(name, after);
-    if (before !== undefined && after !== undefined && sameLabels(before, after)) return [];
+    if (before === undefined || after === undefined || sameLabels(before, after)) return [];
+    const pods = [...this.pods.values()].filter(({ pod }) => pod.namespace === name);
     return this.together(() => {
       const all: RowChanges[] = [];
       for (const { pod } of pods) {
@@ -188,26 +205,14 @@ export class ClusterPlane {
     }
   }
 
-  /** Whether the named ports of an identity stay what they are when a pod joins it. */
-  private keepsPorts(identity: number, next: PodView, old: PodIdentity | undefined): boolean {
-    if (old !== undefined && old.namedPorts !== next.namedPorts) return false;
-    return this.policies.knowsPorts(identity, { ...next, identities: [] });
-  }
-
-  /** True when namespace and node are known objects. */
-  private isPlain({ namespace, nodeName }: Pod): boolean {
-    if (!this.namespaces.has(namespace)) return false;
-    return nodeName === undefined || this.nodes.get(nodeName)?.node !== undefined;
-  }
-
-  /** True when an address is nobody else's and no policy names it. */
-  private isFree(address: IpAddress, key: string): boolean {
-    const prefix = hostPrefix(address);
-    const owner = this.owners.get(address.text);
-    return (
-      (owner === undefined || owner === key) &&
-      !this.foreign.has(prefix.text) &&
-      !this.parts.demand.prefixes.has(prefix)
+  /** True when namespace and node are known objects, and nobody but pods can have its addresses: it is a pod like others. */
+  private isPlain(pod: Pod): boolean {
+    const { namespace, nodeName, hostNetwork } = pod;
+    if (hostNetwork || !this.namespaces.has(namespace)) return false;
+    // A node that only pods name comes and goes with them.
+    if (nodeName !== undefined && this.nodes.get(nodeName)?.node === undefined) return false;
+    return livingAddresses(pod).every(
+      (address) => !this.foreign.has(prefixText(address)) && !this.parts.demand.prefixes.has(hostPrefix(address)),
     );
   }
 
@@ -275,6 +280,7 @@ export class ClusterPlane {
     };
     const generation = this.batch?.generation ?? ++endpointNumbers.generation;
     if (after !== undefined) {
+      this.policies.joinPorts(after);
       for (const own of fresh) this.introduce(claimed.get(own.text)!, own, after, changes);
       labels.forEach(({ text }, i) => {
         this.hold(text, after.identities[i]!.identity);
@@ -283,9 +289,10 @@ export class ClusterPlane {
     const place = after !== undefined && isLocal(after) ? this.settle(key, after, generation, changes) : undefined;
     if (old !== undefined) {
       this.leave(key, old, isLocal(old), place !== undefined, changes);
-      for (const { identity } of old.identities) this.letGo(identity, changes);
+      this.policies.leavePorts(old);
+      for (const { identity } of old.identities) this.letGo(identity, old, changes);
     }
-    this.writeAddresses(key, old, after, changes);
+    this.writeAddresses(old, after, changes);
     if (after === undefined) this.pods.delete(key);
     else this.pods.set(key, after);
     if (place !== undefined) {
@@ -310,11 +317,11 @@ export class ClusterPlane {
     (view.labels as Map<number, LabelSet>).set(identity, labels);
     view.index.add(identity, labels);
     endpointNumbers.live.set(identity, labels.text);
-    for (const change of this.policies.identityChanged(identity, labels, pod)) this.writeBlock(change, changes);
+    for (const change of this.policies.identityChanged(identity, labels, pod, true)) this.writeBlock(change, changes);
   }
 
   /** One pod less for an identity; with the last it goes. */
-  private letGo(identity: number, changes: Recorder): void {
+  private letGo(identity: number, pod: PodIdentity, changes: Recorder): void {
     const { view, identityNumbers, endpointNumbers } = this.parts;
     const labels = view.labels.get(identity)!;
     const held = this.held.get(labels.text)!;
@@ -324,7 +331,7 @@ export class ClusterPlane {
     (view.labels as Map<number, LabelSet>).delete(identity);
     view.index.remove(identity);
     endpointNumbers.live.delete(identity);
-    for (const change of this.policies.identityChanged(identity, labels, undefined)) this.writeBlock(change, changes);
+    for (const change of this.policies.identityChanged(identity, labels, pod, false)) this.writeBlock(change, changes);
   }
 
   /** Policy, number and epoch of a pod. */
@@ -338,18 +345,22 @@ export class ClusterPlane {
     const added = this.policies.add(pod);
     const endpointId = endpointNumbers.ids.claim(key);
     if (added?.change !== undefined) this.writeBlock(added.change, changes);
-    if (endpointId === undefined) return undefined;
-    const policyId = added?.policyId ?? 0;
+    if (endpointId === undefined || added === undefined) {
+      this.failed = true;
+      return undefined;
+    }
+    const { policyId } = added;
     const before = endpointNumbers.epochs.get(key);
-    const kept = before !== undefined && before.policyId === policyId && added?.change === undefined;
+    const addresses = addressTexts(pod);
+    const kept = added.change === undefined && keepsEpoch(before, policyId, addresses);
     const epoch = kept ? before.epoch : generation;
     this.previous = before;
-    endpointNumbers.epochs.set(key, { policyId, epoch });
+    endpointNumbers.epochs.set(key, { policyId, epoch, addresses });
     return { endpointId, policyId, epoch };
   }
 
   /** What the pod being replaced had. */
-  private previous: { readonly policyId: number; readonly epoch: number } | undefined;
+  private previous: EndpointEpoch | undefined;
 
   private leave(key: string, old: PodIdentity, wasLocal: boolean, stays: boolean, changes: Recorder): void {
     const { endpointNumbers } = this.parts;
@@ -366,29 +377,27 @@ export class ClusterPlane {
     endpointNumbers.epochs.delete(key);
   }
 
-  private writeAddresses(
-    key: string,
-    old: PodIdentity | undefined,
-    after: PodIdentity | undefined,
-    changes: Recorder,
-  ): void {
+  private writeAddresses(old: PodIdentity | undefined, after: PodIdentity | undefined, changes: Recorder): void {
     const { endpointNumbers } = this.parts;
     const rows = (
       pod: PodIdentity,
     ): (MapRow & { readonly family: 4 | 6; readonly text: string; readonly place: string })[] =>
-      pod.identities.map(({ address, identity }) => ({
-        ...ipcacheRow({ prefix: hostPrefix(address), identity, nodeId: pod.nodeId }),
-        family: address.family,
-        text: hostPrefix(address).text,
-        place: placeText(identity, pod.nodeId),
-      }));
+      pod.identities.map(({ address, identity }) => {
+        const { nodeId } = pod;
+        const prefix = hostPrefix(address);
+        return {
+          ...ipcacheRow({ prefix, identity, nodeId }, this.parts.tunnels?.of(prefix, nodeId)),
+          family: address.family,
+          text: prefix.text,
+          place: placeText(identity, nodeId),
+        };
+      });
     const seen = new Map<string, string>();
     for (const row of old === undefined ? [] : rows(old)) {
       seen.set(row.text, row.place);
       changes.note(row.family === 4 ? 'ipcache4' : 'ipcache6', row.key, row.value, undefined);
       endpointNumbers.identities.delete(row.text);
     }
-    for (const { address } of old?.identities ?? []) this.owners.delete(address.text);
     let moved = false;
     for (const row of after === undefined ? [] : rows(after)) {
       if (seen.get(row.text) !== row.place) moved = true;
@@ -396,7 +405,6 @@ export class ClusterPlane {
       changes.note(row.family === 4 ? 'ipcache4' : 'ipcache6', row.key, undefined, row.value);
       endpointNumbers.identities.set(row.text, row.place);
     }
-    for (const { address } of after?.identities ?? []) this.owners.set(address.text, key);
     if (moved || seen.size > 0) this.bumpGlobalEpoch(changes);
   }
 
@@ -414,6 +422,7 @@ export class ClusterPlane {
     const policyId = (after ?? before)!.policyId;
     if (after === undefined) blocks.delete(policyId);
     else blocks.set(policyId, after);
+    if (after !== undefined && !this.fits(after)) this.failed = true;
     const meta = (block: PolicyBlock | undefined): Uint8Array | undefined => block && policyMeta.encode(block.meta);
     changes.note('policyMeta', policyMetaKey.encode({ policyId }), meta(before), meta(after));
     for (const [key, was, is] of entryChanges(before?.words ?? NONE, after?.words ?? NONE)) {
@@ -421,10 +430,8 @@ export class ClusterPlane {
     }
   }
 
-  /** The first policy that needs more probes than a packet may make, if any. */
-  overBudget(): number | undefined {
-    for (const [policyId, block] of this.parts.endpointNumbers.blocks) if (!withinProbeBudget(block)) return policyId;
-    return undefined;
+  private fits(block: PolicyBlock): boolean {
+    return withinProbeBudget(block) && block.words.length / ENTRY_WORDS <= this.parts.settings.policyMapMax;
   }
 }
 
@@ -432,12 +439,6 @@ const sameLabels = (a: Labels, b: Labels): boolean =>
   a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
 
 const NONE = new Uint32Array(0);
-
-/** Addresses of a pod that has any of its own: none once it has ended. */
-const livingAddresses = ({ phase, podIPs }: Pod): readonly IpAddress[] =>
-  phase === 'Succeeded' || phase === 'Failed'
-    ? []
-    : [...new Map(podIPs.map((address) => [address.text, address])).values()];
 
 /** Keys with their values before and after, of two lists of entries in key order; equal entries are left out. */
 function* entryChanges(

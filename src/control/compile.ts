@@ -238,12 +238,9 @@ export class Compiler {
     for (const message of sizeProblems(this.config)) complain(message);
 
     const announcements = buildAnnouncements(state, settings);
+    const tunnels = hasTunnels(settings) ? new Tunnels(view.nodes, node?.id ?? 0) : undefined;
     const maps = {
-      ...buildIpcache(
-        view.addresses,
-        this.endpointNumbers,
-        hasTunnels(settings) ? new Tunnels(view.nodes, node?.id ?? 0) : undefined,
-      ),
+      ...buildIpcache(view.addresses, this.endpointNumbers, tunnels),
       ...buildPolicies(policies.blocks),
       endpoints4: endpoints.endpoints4,
       endpoints6: endpoints.endpoints6,
@@ -256,14 +253,14 @@ export class Compiler {
     };
     const { identityNumbers, endpointNumbers } = this;
     const config = maps.config.valueAt(0);
+    const isWhole = settings.topology !== undefined || settings.hostFirewall || settings.bandwidthManager;
     this.parts =
-      hasErrors(problems) ||
-      settings.topology !== undefined ||
-      settings.hostFirewall ||
-      settings.bandwidthManager ||
-      hasTunnels(settings)
+      hasErrors(problems) || isWhole
         ? undefined
-        : { state, settings, view, demand, compiler, policies, local: pods, identityNumbers, endpointNumbers, config };
+        : {
+            ...{ state, settings, view, demand, compiler, policies, local: pods },
+            ...{ identityNumbers, endpointNumbers, problems, tunnels, config },
+          };
     return {
       maps,
       problems,

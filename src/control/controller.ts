@@ -80,11 +80,6 @@ export class Controller {
   /** What pods and namespaces have changed since the last whole compile. */
   private readonly overlay = new DesiredOverlay();
   private plane: ClusterPlane | undefined;
-  /**
-   * Whether pods and namespace labels are taken up without a whole compile. Off: a random history is known after which it leaves out
-   * rows that a fresh compile has (seed 69066285 of test/property/control/controller-policy.property.test.ts).
-   */
-  takesPodsAlone = false;
   /** Pods and namespaces that have changed since the last settle: what was there before. */
   private readonly changed = new Map<string, Pod | Namespace | undefined>();
   private clusterProblems: readonly Problem[] = [];
@@ -212,7 +207,7 @@ export class Controller {
 
   /** Goes on from the last whole compile, pod by pod. False: something reaches further, and the whole has to be compiled. */
   private settlePlane(changes: Map<CompiledMapName, MapChanges>): boolean {
-    if (!this.takesPodsAlone || this.cluster === undefined) return false;
+    if (this.cluster === undefined) return false;
     this.plane ??= this.compiler.plane();
     const { plane } = this;
     if (plane === undefined) return false;
@@ -236,7 +231,7 @@ export class Controller {
         return true;
       });
     });
-    if (!done || plane.overBudget() !== undefined) return false;
+    if (!done) return false;
     this.changed.clear();
     for (const [name, own] of this.overlay.take(this.cluster, all)) changes.set(name, own);
     return true;
@@ -373,13 +368,13 @@ export class Controller {
     return changed;
   }
 
-  /** True when this is the first object with IPv6, or the last one that goes. */
+  /** True when this is the first object with IPv6, or the last one that goes, and that matters. */
   private countIpv6(object: ClusterObject, held: boolean): boolean {
     const before = this.ipv6.size > 0;
     const key = `${object.kind} ${controlKey(object)}`;
     if (held && mentionsIpv6(object)) this.ipv6.add(key);
     else this.ipv6.delete(key);
-    return before !== this.ipv6.size > 0;
+    return this.config['ipv6.enabled'] === 'auto' && before !== this.ipv6.size > 0;
   }
 
   private all<T extends ClusterObject>(kind: T['kind']): T[] {

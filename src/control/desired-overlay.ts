@@ -51,7 +51,7 @@ export class DesiredOverlay {
         if (row.value !== undefined) upserts.push(updateOf(map, row.key, row.value));
         else if (kind === 'array') deletes.push(updateOf(map, row.key, new Uint8Array(layout.bytes)));
         else deletes.push({ map, op: 'delete', key: row.key });
-        this.put(name, text, row);
+        this.put(below, name, text, row);
       }
       told.set(name, { upserts, deletes });
     }
@@ -78,10 +78,16 @@ export class DesiredOverlay {
     return row === undefined ? below[name].get(key) : row.value;
   }
 
-  private put(name: ClusterMapName, text: string, row: Row): void {
+  /** A row that says what the map below says is none. */
+  private put(below: ClusterMaps, name: ClusterMapName, text: string, row: Row): void {
+    const beneath = below[name].get(row.key);
+    const same =
+      row.value === undefined || beneath === undefined ? row.value === beneath : sameValue(beneath, row.value);
     let own = this.maps.get(name);
     if (own === undefined) this.maps.set(name, (own = new Map()));
-    own.set(text, row);
+    if (same) own.delete(text);
+    else own.set(text, row);
+    if (own.size === 0) this.maps.delete(name);
     this.merged = undefined;
   }
 }

@@ -30,6 +30,21 @@ import { StickyIds } from './sticky-ids.ts';
 /** First interface number of an endpoint's device; below are the node's own. */
 const FIRST_IFINDEX = 100;
 
+/** When an endpoint's decisions changed last, and what that holds for. */
+export interface EndpointEpoch {
+  readonly policyId: number;
+  readonly epoch: number;
+  readonly addresses: readonly string[];
+}
+
+/** Whether an epoch may go on: not at an address that came since, where another endpoint may have had a later one. */
+export const keepsEpoch = (
+  before: EndpointEpoch | undefined,
+  policyId: number,
+  addresses: readonly string[],
+): before is EndpointEpoch =>
+  before !== undefined && before.policyId === policyId && addresses.every((text) => before.addresses.includes(text));
+
 /** What must survive from compile to compile. */
 export class EndpointNumbers {
   readonly ids = new StickyIds(1, 65535);
@@ -41,7 +56,7 @@ export class EndpointNumbers {
   /** By policy id. */
   blocks = new Map<number, PolicyBlock>();
   /** By `namespace/name` of the pod. */
-  epochs = new Map<string, { readonly policyId: number; readonly epoch: number }>();
+  epochs = new Map<string, EndpointEpoch>();
   /** What each prefix is, by its text. */
   identities = new Map<string, string>();
   /** Texts of the labels of every identity that was there. */
@@ -150,6 +165,10 @@ export function hostRows(
   }));
 }
 
+/** Texts of the addresses that a pod has. */
+export const addressTexts = ({ identities }: PodIdentity): readonly string[] =>
+  identities.map(({ address }) => address.text);
+
 const NO_MAC = new Uint8Array(6);
 
 /** The endpoint maps of pods and, behind them, of nodes, with epochs: an endpoint's is the generation in which its policy last changed. */
@@ -174,35 +193,38 @@ export function buildEndpoints(
     ...pods.map(({ pod }) => objectKey(pod)),
     ...hosts.map(({ node }) => hostKey(node.name)),
   ]);
-  const epochs = new Map<string, { policyId: number; epoch: number }>();
+  const epochs = new Map<string, EndpointEpoch>();
   const four = new MapBuilder(MAPS.endpoints4);
   const six = new MapBuilder(MAPS.endpoints6);
   /** Number, policy and epoch of the subject at a place of the list that was compiled. */
-  const place = (key: string, i: number): readonly [number, number, number] | undefined => {
+  const place = (
+    key: string,
+    i: number,
+    addresses: readonly string[],
+  ): readonly [number, number, number] | undefined => {
     const endpointId = ids.get(key);
     if (endpointId === undefined) return undefined;
     const policyId = policies.policyIds[i]!;
     const before = numbers.epochs.get(key);
-    const kept = before !== undefined && before.policyId === policyId && !changed.has(policyId);
-    const epoch = kept ? before.epoch : generation;
-    epochs.set(key, { policyId, epoch });
+    const epoch = keepsEpoch(before, policyId, addresses) && !changed.has(policyId) ? before.epoch : generation;
+    epochs.set(key, { policyId, epoch, addresses });
     return [endpointId, policyId, epoch];
   };
   pods.forEach((pod, i) => {
-    const at = place(objectKey(pod.pod), i);
+    const at = place(objectKey(pod.pod), i, addressTexts(pod));
     if (at === undefined) return;
     const flags = limits.has(objectKey(pod.pod)) ? ENDPOINT_FLAG.LIMITED : 0;
     for (const { family, key, value } of endpointRows(pod, ...at, flags)) (family === 4 ? four : six).set(key, value);
   });
   const taken = new Set<string>();
   hosts.forEach((host, i) => {
-    const at = place(hostKey(host.node.name), pods.length + i);
+    // Two nodes with one address: the first by name has it, as in the ipcache.
+    const own = host.node.addresses.map(({ address }) => address.text).filter((text) => !taken.has(text));
+    const at = place(hostKey(host.node.name), pods.length + i, own);
     if (at === undefined) return;
-    for (const { family, text, key, value } of hostRows(host, ...at)) {
-      // Two nodes with one address: the first by name has it, as in the ipcache.
-      if (!taken.has(text)) (family === 4 ? four : six).set(key, value);
-      taken.add(text);
-    }
+    for (const { family, text, key, value } of hostRows(host, ...at))
+      if (own.includes(text)) (family === 4 ? four : six).set(key, value);
+    for (const text of own) taken.add(text);
   });
   numbers.epochs = epochs;
   numbers.live = live;

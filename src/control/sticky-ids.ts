@@ -15,6 +15,7 @@ export class StickyIds {
   private readonly last: number;
   private next: number;
   private current = new Map<string, number>();
+  private taken = new Set<number>();
 
   constructor(first: number, last: number) {
     this.first = first;
@@ -50,6 +51,7 @@ export class StickyIds {
       this.advance();
     }
     this.current = ids;
+    this.taken = taken;
     return { ids, refused };
   }
 
@@ -58,17 +60,20 @@ export class StickyIds {
     const known = this.current.get(name);
     if (known !== undefined) return known;
     if (this.current.size > this.last - this.first) return undefined;
-    const taken = new Set(this.current.values());
-    while (taken.has(this.next)) this.advance();
+    while (this.taken.has(this.next)) this.advance();
     const number = this.next;
     this.current.set(name, number);
+    this.taken.add(number);
     this.advance();
     return number;
   }
 
   /** Takes the number of a name that is gone. */
   release(name: string): void {
+    const number = this.current.get(name);
+    if (number === undefined) return;
     this.current.delete(name);
+    this.taken.delete(number);
   }
 
   private advance(): void {
@@ -83,7 +88,10 @@ export class StickyIds {
 export class HashedIds {
   private readonly first: number;
   private readonly last: number;
+  /** Names and their numbers, those that are gone included: at most as many as there are numbers. */
   private readonly known = new Map<string, number>();
+  /** The same the other way round. */
+  private readonly names = new Map<number, string>();
   /** Names in use, by number. */
   private readonly used = new Map<number, string>();
 
@@ -109,11 +117,12 @@ export class HashedIds {
       ids.set(name, number);
       taken.add(number);
     }
-    const resting = new Set(this.known.values()); // of names that are gone: used again only when nothing else is left
+    // Numbers of names that are gone are used again only when nothing else is left.
+    const rests = (number: number): boolean => this.names.has(number);
     const refused: string[] = [];
     for (const name of wanted) {
       if (ids.has(name)) continue;
-      const number = this.probe(name, taken, resting) ?? this.probe(name, taken, new Set());
+      const number = this.probe(name, taken, rests) ?? this.probe(name, taken, () => false);
       if (number === undefined) {
         refused.push(name);
         continue;
@@ -121,12 +130,8 @@ export class HashedIds {
       ids.set(name, number);
       taken.add(number);
     }
-    for (const [name, number] of this.known) if (!ids.has(name) && taken.has(number)) this.known.delete(name);
     this.used.clear();
-    for (const [name, number] of ids) {
-      this.known.set(name, number);
-      this.used.set(number, name);
-    }
+    for (const [name, number] of ids) this.note(name, number);
     return { ids, refused };
   }
 
@@ -134,15 +139,23 @@ export class HashedIds {
   claim(name: string): number | undefined {
     const own = this.known.get(name);
     if (own !== undefined && this.used.get(own) === name) return own;
-    const taken = new Set(this.used.keys());
-    const free = own !== undefined && !taken.has(own) ? own : undefined;
-    const resting = new Set(this.known.values());
-    const number = free ?? this.probe(name, taken, resting) ?? this.probe(name, taken, new Set());
-    if (number === undefined) return undefined;
-    for (const [other, id] of this.known) if (id === number && other !== name) this.known.delete(other);
-    this.known.set(name, number);
-    this.used.set(number, name);
+    const { used } = this;
+    const free = own !== undefined && !used.has(own) ? own : undefined;
+    const rests = (number: number): boolean => this.names.has(number);
+    const number = free ?? this.probe(name, used, rests) ?? this.probe(name, used, () => false);
+    if (number !== undefined) this.note(name, number);
     return number;
+  }
+
+  /** A name has a number from now on. Who had it before has none. */
+  private note(name: string, number: number): void {
+    const before = this.names.get(number);
+    if (before !== undefined && before !== name) this.known.delete(before);
+    const old = this.known.get(name);
+    if (old !== undefined && old !== number && this.names.get(old) === name) this.names.delete(old);
+    this.known.set(name, number);
+    this.names.set(number, name);
+    this.used.set(number, name);
   }
 
   /** Takes the number of a name that is gone; the name keeps it in mind until somebody else needs it. */
@@ -151,13 +164,17 @@ export class HashedIds {
     if (number !== undefined && this.used.get(number) === name) this.used.delete(number);
   }
 
-  private probe(name: string, taken: ReadonlySet<number>, resting: ReadonlySet<number>): number | undefined {
+  private probe(
+    name: string,
+    taken: { readonly size: number; has(number: number): boolean },
+    rests: (number: number) => boolean,
+  ): number | undefined {
     const room = this.last - this.first + 1;
     if (taken.size >= room) return undefined;
     const start = hashText(name) % room;
     for (let i = 0; i < room; i++) {
       const number = this.first + ((start + i) % room);
-      if (!taken.has(number) && !resting.has(number)) return number;
+      if (!taken.has(number) && !rests(number)) return number;
     }
     return undefined;
   }

@@ -76,9 +76,10 @@ export class PolicyCompiler {
   private readonly settings: CompileSettings;
   private readonly provenance: Provenance;
   private readonly problems: Problem[];
-  private readonly shapes = new ShapeTable();
-  private readonly sets = new RuleSets();
-  private readonly namedPorts: NamedPortTable;
+  /** What the policies of one compile share while it lasts. */
+  private shared: { readonly shapes: ShapeTable; readonly sets: RuleSets } | undefined;
+  /** Has to be told of pods that come and go. */
+  readonly namedPorts: NamedPortTable;
   /** By rule: regions and identities that were worked out, which a new identity may change. */
   private readonly pairs = new Map<number, Map<string, Region>>();
   private readonly identities = new Map<number, Map<string, readonly number[]>>();
@@ -112,12 +113,14 @@ export class PolicyCompiler {
     const built = new Map<string, PolicyBlock>();
     const names: NamedRule[] = [];
     const podByKey = new Map(keys.map((key, i) => [key, pods[i]!]));
+    this.shared = { shapes: new ShapeTable(), sets: new RuleSets() };
     for (const key of [...podByKey.keys()].sort()) {
       const policyId = ids.get(key);
       if (policyId === undefined) continue;
       const pod = podByKey.get(key)!;
       built.set(key, this.build(policyId, pod, sides.get(pod.labels.text)!, names));
     }
+    this.shared = undefined;
     const blocks = [...built.values()].sort((a, b) => a.policyId - b.policyId);
     return { blocks, policyIds: keys.map((key) => ids.get(key) ?? 0), names };
   }
@@ -125,11 +128,9 @@ export class PolicyCompiler {
   /**
    * Takes up an identity that the view has got, or has lost, since. Returns the rules that may speak about it; what was worked
    * out for them is forgotten.
+   * @param namesPorts whether its pods name ports
    */
-  touch(identity: number, labels: LabelSet, pod: PodIdentity | undefined): readonly number[] {
-    const namesPorts = this.namedPorts.of(identity).size > 0 || (pod?.namedPorts ?? '') !== '';
-    if (pod === undefined) this.namedPorts.forget(identity);
-    else this.namedPorts.note(identity, pod.pod, pod.namedPorts);
+  touch(labels: LabelSet, namesPorts: boolean): readonly number[] {
     const touched: number[] = [];
     this.normal.rules.forEach((rule, index) => {
       const byName = namesPorts && rule.direction === 'egress' && hasNames(rule);
@@ -141,6 +142,12 @@ export class PolicyCompiler {
     return touched;
   }
 
+  /** Forgets what rules mean to a pod with named ports of its own. */
+  forgetPorts(rules: readonly number[], { namedPorts }: PodIdentity): void {
+    if (namedPorts === '') return;
+    for (const index of rules) if (hasNames(this.normal.rules[index]!)) this.pairs.delete(index);
+  }
+
   /**
    * True when a pass may be about an identity with these labels. What a pass covers raises entries of whole classes, so that such
    * an identity, coming or going, changes more than its own entries.
@@ -149,9 +156,9 @@ export class PolicyCompiler {
     return this.normal.rules.some(({ verdict, peers }) => verdict === 'pass' && peersSelect(peers, labels));
   }
 
-  /** True when a pod names its ports as the others of its identity do, or nobody asks. */
-  knowsPorts(identity: number, pod: PodIdentity): boolean {
-    return this.namedPorts.knows(identity, pod.namedPorts) || !this.normal.rules.some(hasNames);
+  /** True when the pods of an identity name their ports as this one does, or nobody asks. */
+  knowsPorts(identity: number, namedPorts: string): boolean {
+    return this.namedPorts.knows(identity, namedPorts) || !this.normal.rules.some(hasNames);
   }
 
   private complain(message: string): void {
@@ -214,7 +221,8 @@ export class PolicyCompiler {
 
   /** The policy of a pod; `only`: its entries for one identity, with what they add to the meta entry. */
   build(policyId: number, pod: PolicySubject, sides: Sides, names: NamedRule[], only?: number): PolicyBlock {
-    const entries = new EntrySet(this.shapes, this.sets, only);
+    const { shapes, sets } = this.shared ?? { shapes: new ShapeTable(), sets: new RuleSets() };
+    const entries = new EntrySet(shapes, sets, only);
     const enforced = { ingress: false, egress: false };
     const cookies = { ingress: 0, egress: 0 };
     for (const direction of DIRECTIONS) {

@@ -13,67 +13,101 @@ export function podPorts(pod: Pod): NamedPorts {
       .map(({ containerPort }) => containerPort);
 }
 
+interface IdentityPorts {
+  /** `namedPortsText` → a pod with these ports, and how many addresses of the identity have them. */
+  readonly signatures: Map<string, { readonly pod: Pod; count: number }>;
+  /** `name/PROTO` → numbers; undefined: to be worked out. */
+  numbers: Map<string, Set<number>> | undefined;
+}
+
 /** Resolves names on the pods of an identity. */
 export class NamedPortTable {
-  private readonly byIdentity = new Map<number, Map<string, Set<number>>>();
-  private readonly signatures = new Map<number, Set<string>>();
+  private readonly byIdentity = new Map<number, IdentityPorts>();
+  /** Identities with named ports, ascending; undefined: to be worked out. */
+  private named: readonly number[] | undefined;
 
   constructor(pods: readonly PodIdentity[]) {
-    for (const { pod, identities, namedPorts } of pods) {
-      for (const { identity } of identities) this.note(identity, pod, namedPorts);
-    }
+    for (const pod of pods) this.join(pod);
   }
 
-  /** Learns the ports of a pod of an identity. */
-  note(identity: number, pod: Pod, signature: string): void {
-    const seen = this.signatures.get(identity);
-    if (seen?.has(signature) === true) return;
-    if (seen === undefined) this.signatures.set(identity, new Set([signature]));
-    else seen.add(signature);
-    for (const { name, protocol, containerPort } of pod.ports) {
-      if (name === undefined) continue;
+  /** Learns the ports of a pod: of each of its identities, once an address. */
+  join({ pod, identities, namedPorts }: PodIdentity): void {
+    for (const { identity } of identities) {
       let ports = this.byIdentity.get(identity);
-      if (ports === undefined) this.byIdentity.set(identity, (ports = new Map()));
-      const key = `${name.toLowerCase()}/${protocol}`;
-      const numbers = ports.get(key);
-      if (numbers === undefined) ports.set(key, new Set([containerPort]));
-      else numbers.add(containerPort);
+      if (ports === undefined) this.byIdentity.set(identity, (ports = { signatures: new Map(), numbers: undefined }));
+      const same = ports.signatures.get(namedPorts);
+      if (same !== undefined) {
+        same.count++;
+        continue;
+      }
+      ports.signatures.set(namedPorts, { pod, count: 1 });
+      this.forget(ports);
     }
   }
 
-  /** The identity has no pod left. */
-  forget(identity: number): void {
-    this.byIdentity.delete(identity);
-    this.signatures.delete(identity);
+  /** A pod that has joined goes. */
+  leave({ identities, namedPorts }: PodIdentity): void {
+    for (const { identity } of identities) {
+      const ports = this.byIdentity.get(identity)!;
+      const own = ports.signatures.get(namedPorts)!;
+      if (--own.count > 0) continue;
+      ports.signatures.delete(namedPorts);
+      if (ports.signatures.size === 0) this.byIdentity.delete(identity);
+      this.forget(ports);
+    }
   }
 
-  /** True when some pod of the identity has exactly these named ports, and no pod has others. */
+  private forget(ports: IdentityPorts): void {
+    ports.numbers = undefined;
+    this.named = undefined;
+  }
+
+  /** True when the pods of the identity have exactly these named ports, and there are some. */
   knows(identity: number, signature: string): boolean {
-    const seen = this.signatures.get(identity);
+    const seen = this.byIdentity.get(identity)?.signatures;
     return seen !== undefined && seen.size === 1 && seen.has(signature);
   }
 
   /** `name/PROTO` → numbers on the pods of an identity. */
   of(identity: number): ReadonlyMap<string, ReadonlySet<number>> {
-    return this.byIdentity.get(identity) ?? new Map();
+    const ports = this.byIdentity.get(identity);
+    if (ports === undefined) return NO_PORTS;
+    return (ports.numbers ??= numbersOf([...ports.signatures.values()].map(({ pod }) => pod)));
   }
 
   /** Identities with named ports among these; everybody and the cluster's aggregate stand for all of them. */
   candidates(identities: readonly number[]): readonly number[] {
     const all = identities.includes(IDENTITY.UNKNOWN) || identities.includes(IDENTITY.AGGREGATE_CLUSTER);
-    const named = [...this.byIdentity.keys()].sort((a, b) => a - b);
-    if (all) return named;
+    this.named ??= [...this.byIdentity]
+      .filter(([, { signatures }]) => signatures.size > 1 || !signatures.has(''))
+      .map(([identity]) => identity)
+      .sort((a, b) => a - b);
+    if (all) return this.named;
     const wanted = new Set(identities);
-    return named.filter((identity) => wanted.has(identity));
+    return this.named.filter((identity) => wanted.has(identity));
   }
 
   /** An identity whose pods disagree about a name, or undefined. */
   ambiguous(identities: readonly number[], name: string, protocols: readonly string[]): number | undefined {
     return this.candidates(identities).find((identity) =>
       protocols.some((protocol) => {
-        if ((this.signatures.get(identity)?.size ?? 0) < 2) return false;
+        if ((this.byIdentity.get(identity)?.signatures.size ?? 0) < 2) return false;
         return (this.of(identity).get(`${name}/${protocol}`)?.size ?? 0) > 1;
       }),
     );
   }
+}
+
+const NO_PORTS: ReadonlyMap<string, ReadonlySet<number>> = new Map();
+
+function numbersOf(pods: readonly Pod[]): Map<string, Set<number>> {
+  const numbers = new Map<string, Set<number>>();
+  for (const { name, protocol, containerPort } of pods.flatMap(({ ports }) => ports)) {
+    if (name === undefined) continue;
+    const key = `${name.toLowerCase()}/${protocol}`;
+    const known = numbers.get(key);
+    if (known === undefined) numbers.set(key, new Set([containerPort]));
+    else known.add(containerPort);
+  }
+  return numbers;
 }

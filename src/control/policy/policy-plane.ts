@@ -5,7 +5,7 @@ import type { PodIdentity } from '../identity.ts';
 import type { LabelSet } from '../labels.ts';
 import type { StickyIds } from '../sticky-ids.ts';
 import type { CompiledPolicies, PolicyCompiler, Sides } from './compile-policies.ts';
-import { ENTRY_WORDS, identityClass, type PolicyBlock, withinProbeBudget } from './entries.ts';
+import { ENTRY_WORDS, identityClass, type PolicyBlock } from './entries.ts';
 import { isEgressWord, shapeOfWord } from './ports.ts';
 
 /** A policy before and after; undefined: it is not there. */
@@ -22,11 +22,18 @@ interface Held {
   readonly pod: PodIdentity;
 }
 
+/** Pods with the same labels. */
+interface Subject {
+  readonly sides: Sides;
+  pods: number;
+}
+
 /** See the head of this file. */
 export class PolicyPlane {
   private readonly compiler: PolicyCompiler;
   private readonly numbers: StickyIds;
-  private readonly sides = new Map<string, Sides>();
+  /** By the text of the labels. */
+  private readonly subjects = new Map<string, Subject>();
   /** By policy key, see PolicyCompiler.policyKey. */
   private readonly held = new Map<string, Held>();
   private readonly keysOfRule = new Map<number, Set<string>>();
@@ -35,26 +42,21 @@ export class PolicyPlane {
     this.compiler = compiler;
     this.numbers = numbers;
     const blocks = new Map(compiled.blocks.map((block) => [block.policyId, block]));
-    for (const [text, sides] of compiler.selectSubjects(pods)) this.sides.set(text, sides);
+    for (const [text, sides] of compiler.selectSubjects(pods)) this.subjects.set(text, { sides, pods: 0 });
     pods.forEach((pod, i) => {
+      this.subjects.get(pod.labels.text)!.pods++;
       const block = blocks.get(compiled.policyIds[i]!);
       if (block !== undefined) this.hold(this.keyOf(pod), pod, block);
     });
   }
 
-  /** Whether the policy key of a pod, or '' where nothing is enforced. */
+  /** The policy key of a pod, or '' where nothing is enforced. */
   private keyOf(pod: PodIdentity): string {
     return this.compiler.policyKey(pod, this.sidesOf(pod));
   }
 
   private sidesOf(pod: PodIdentity): Sides {
-    const { text } = pod.labels;
-    let sides = this.sides.get(text);
-    if (sides === undefined) {
-      sides = this.compiler.selectSubjects([pod]).get(text)!;
-      this.sides.set(text, sides);
-    }
-    return sides;
+    return this.subjects.get(pod.labels.text)!.sides;
   }
 
   private hold(key: string, pod: PodIdentity, block: PolicyBlock): void {
@@ -64,8 +66,7 @@ export class PolicyPlane {
       return;
     }
     this.held.set(key, { block, pods: 1, pod });
-    const { ingress, egress } = this.sidesOf(pod);
-    for (const rule of [...ingress.rules, ...egress.rules]) {
+    for (const rule of rulesOf(this.sidesOf(pod))) {
       const keys = this.keysOfRule.get(rule);
       if (keys === undefined) this.keysOfRule.set(rule, new Set([key]));
       else keys.add(key);
@@ -77,25 +78,34 @@ export class PolicyPlane {
     return this.compiler.meetsPass(labels);
   }
 
-  /** True when a pod changes nothing about the named ports of an identity that is already there. */
-  knowsPorts(identity: number, pod: PodIdentity): boolean {
-    return this.compiler.knowsPorts(identity, pod);
+  /** See PolicyCompiler.knowsPorts. */
+  knowsPorts(identity: number, namedPorts: string): boolean {
+    return this.compiler.knowsPorts(identity, namedPorts);
   }
 
-  /** An identity has come (with its first pod) or gone (without one): the policies that tell it from others. */
-  identityChanged(identity: number, labels: LabelSet, pod: PodIdentity | undefined): BlockChange[] {
+  /** A pod comes: what names mean on its identities. Before anything else about it. */
+  joinPorts(pod: PodIdentity): void {
+    this.compiler.namedPorts.join(pod);
+  }
+
+  /** A pod goes. */
+  leavePorts(pod: PodIdentity): void {
+    this.compiler.namedPorts.leave(pod);
+  }
+
+  /** An identity has come (`isThere`) or gone with a pod: the policies that tell it from others. */
+  identityChanged(identity: number, labels: LabelSet, { namedPorts }: PodIdentity, isThere: boolean): BlockChange[] {
     const keys = new Set<string>();
-    for (const rule of this.compiler.touch(identity, labels, pod)) {
+    for (const rule of this.compiler.touch(labels, namedPorts !== '')) {
       for (const key of this.keysOfRule.get(rule) ?? []) keys.add(key);
     }
     const changes: BlockChange[] = [];
     for (const key of keys) {
       const held = this.held.get(key)!;
       const before = held.block;
-      const slice =
-        pod === undefined
-          ? undefined
-          : this.compiler.build(before.policyId, held.pod, this.sidesOf(held.pod), [], identity);
+      const slice = isThere
+        ? this.compiler.build(before.policyId, held.pod, this.sidesOf(held.pod), [], identity)
+        : undefined;
       const after = withSlice(before, identity, slice?.words ?? new Uint32Array(0));
       if (after === before) continue;
       held.block = after;
@@ -106,6 +116,13 @@ export class PolicyPlane {
 
   /** Gives a pod its policy: the id (0: nothing enforced), and the policy itself where it is new. Undefined: no number is left. */
   add(pod: PodIdentity): { readonly policyId: number; readonly change?: BlockChange } | undefined {
+    const { text } = pod.labels;
+    let subject = this.subjects.get(text);
+    if (subject === undefined) {
+      subject = { sides: this.compiler.selectSubjects([pod]).get(text)!, pods: 0 };
+      this.subjects.set(text, subject);
+    }
+    subject.pods++;
     const key = this.keyOf(pod);
     if (key === '') return { policyId: 0 };
     const known = this.held.get(key);
@@ -115,34 +132,33 @@ export class PolicyPlane {
     }
     const policyId = this.numbers.claim(key);
     if (policyId === undefined) return undefined;
-    const after = this.compiler.build(policyId, pod, this.sidesOf(pod), []);
+    const after = this.compiler.build(policyId, pod, subject.sides, []);
     this.hold(key, pod, after);
     return { policyId, change: { before: undefined, after, identity: undefined } };
   }
 
   /** Takes a pod's policy away with its last pod. */
   remove(pod: PodIdentity): BlockChange | undefined {
+    const { text } = pod.labels;
+    const subject = this.subjects.get(text)!;
     const key = this.keyOf(pod);
     const held = this.held.get(key);
+    // Worked out again when such a pod comes back.
+    if (--subject.pods === 0) this.subjects.delete(text);
     if (held === undefined || --held.pods > 0) return undefined;
     this.held.delete(key);
     this.numbers.release(key);
-    for (const keys of this.keysOfRule.values()) keys.delete(key);
-    // Worked out again when such a pod comes back.
-    this.sides.delete(pod.labels.text);
+    for (const rule of rulesOf(subject.sides)) {
+      const keys = this.keysOfRule.get(rule)!;
+      keys.delete(key);
+      if (keys.size === 0) this.keysOfRule.delete(rule);
+    }
+    this.compiler.forgetPorts(subject.sides.ingress.rules, pod);
     return { before: held.block, after: undefined, identity: undefined };
   }
-
-  /** Every policy that is held. */
-  blocks(): PolicyBlock[] {
-    return [...this.held.values()].map(({ block }) => block).sort((a, b) => a.policyId - b.policyId);
-  }
-
-  /** The first policy that needs more probes than a packet may make. */
-  overBudget(): PolicyBlock | undefined {
-    return [...this.held.values()].find(({ block }) => !withinProbeBudget(block))?.block;
-  }
 }
+
+const rulesOf = ({ ingress, egress }: Sides): readonly number[] => [...ingress.rules, ...egress.rules];
 
 /** A policy with other entries for one identity; the same object when they are what they were. */
 function withSlice(block: PolicyBlock, identity: number, slice: Uint32Array): PolicyBlock {

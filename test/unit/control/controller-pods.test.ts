@@ -1,0 +1,228 @@
+// Pods and namespaces that a running control plane takes up alone, and what reaches further. Input: small clusters. Output: content and
+// problems as a fresh compile has them (see PolicyHistory), and whether the whole was compiled for it.
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Controller } from '../../../src/control/controller.ts';
+import type { ClusterObject } from '../../../src/control/state.ts';
+import { emptyFacts } from '../../../src/control/state.ts';
+import { objectsOf, PolicyHistory, wholeCompiles } from '../../support/policy-history.ts';
+import { configWith, stateOf } from '../../support/policy-world.ts';
+
+const NODES = ['n1', 'n2'].map((name, i) => ({
+  apiVersion: 'v1',
+  kind: 'Node',
+  metadata: { name },
+  status: { addresses: [{ type: 'InternalIP', address: `172.18.0.1${i + 1}` }] },
+}));
+const namespace = (name: string): object => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+const pod = (
+  name: string,
+  ips: readonly string[],
+  more: { labels?: object; http?: number; spec?: object } = {},
+): object => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name, namespace: 'x', labels: more.labels ?? { app: 'a' } },
+  spec: {
+    nodeName: 'n1',
+    containers: [{ name: 'c', ports: more.http === undefined ? [] : [{ name: 'http', containerPort: more.http }] }],
+    ...more.spec,
+  },
+  status: { podIPs: ips.map((ip) => ({ ip })) },
+});
+const policy = (name: string, spec: object): object => ({
+  apiVersion: 'networking.k8s.io/v1',
+  kind: 'NetworkPolicy',
+  metadata: { name, namespace: 'x' },
+  spec,
+});
+const isolate = policy('isolate', {
+  podSelector: {},
+  policyTypes: ['Ingress', 'Egress'],
+  ingress: [{ from: [{ podSelector: { matchLabels: { app: 'a' } } }] }],
+  egress: [{ to: [{ podSelector: {} }], ports: [{ port: 'http' }] }],
+});
+
+const objects = (...documents: readonly object[]): ClusterObject[] =>
+  objectsOf(stateOf(documents.map((document) => JSON.stringify(document)).join('\n---\n')));
+
+class Cluster extends PolicyHistory {
+  constructor(...documents: readonly object[]) {
+    super({}, undefined);
+    this.take(...NODES, namespace('x'), isolate, ...documents);
+  }
+  /** Takes objects and settles; true when the whole was compiled. */
+  take(...documents: readonly object[]): boolean {
+    for (const object of objects(...documents)) this.put(object);
+    this.settle();
+    return this.wasWhole;
+  }
+  /** Takes an object away and settles; true when the whole was compiled. */
+  leave(document: object): boolean {
+    for (const object of objects(document)) this.drop(object);
+    this.settle();
+    return this.wasWhole;
+  }
+}
+
+describe('pods that are taken up alone', () => {
+  test('one that comes, changes its labels and its node, and goes', () => {
+    const cluster = new Cluster(pod('one', ['10.0.0.1']));
+    const other = pod('other', ['10.0.0.2', 'fd00::2']);
+    assert.equal(cluster.take(other), false);
+    assert.equal(cluster.take(pod('other', ['10.0.0.2', 'fd00::2'], { labels: { app: 'b' } })), false);
+    assert.equal(cluster.take(pod('other', ['10.0.0.2'], { labels: { app: 'b' }, spec: { nodeName: 'n2' } })), false);
+    assert.equal(cluster.leave(other), false);
+  });
+
+  test('one whose address another takes at once', () => {
+    const cluster = new Cluster(pod('one', ['10.0.0.1']), pod('two', ['10.0.0.2']));
+    for (const object of objects(pod('one', ['10.0.0.1']))) cluster.drop(object);
+    assert.equal(cluster.take(pod('three', ['10.0.0.1'], { labels: { app: 'c' } })), false);
+  });
+
+  test('a namespace with other labels', () => {
+    const cluster = new Cluster(pod('one', ['10.0.0.1']));
+    assert.equal(cluster.take({ ...namespace('x'), metadata: { name: 'x', labels: { team: 't' } } }), false);
+  });
+});
+
+describe('pods that reach further', () => {
+  test('an address that two pods claim goes to the other one', () => {
+    const cluster = new Cluster(pod('one', ['10.0.0.1']), pod('three', ['10.0.0.3']));
+    assert.equal(cluster.take(pod('two', ['10.0.0.1'])), true);
+    assert.equal(cluster.leave(pod('one', ['10.0.0.1'])), true);
+    assert.equal(cluster.leave(pod('two', ['10.0.0.1'])), false);
+  });
+
+  test('a pod that takes an address over does not go on with an epoch of its own that is older', () => {
+    const cluster = new Cluster(pod('old', ['10.0.0.9']), pod('last', ['10.0.0.1']));
+    cluster.take(pod('last', ['10.0.0.1'], { labels: { app: 'b' } }));
+    cluster.take(pod('old', ['10.0.0.9', '10.0.0.1']));
+    cluster.leave(pod('last', ['10.0.0.1']));
+  });
+
+  test('an address twice on one pod, and one of a node', () => {
+    const cluster = new Cluster(pod('one', ['10.0.0.1']));
+    assert.equal(cluster.take(pod('two', ['10.0.0.2', '10.0.0.2'])), true);
+    assert.equal(cluster.leave(pod('two', ['10.0.0.2'])), true);
+    assert.equal(cluster.take(pod('two', ['172.18.0.11'])), true);
+    assert.equal(cluster.leave(pod('two', ['172.18.0.11'])), true);
+  });
+
+  test('one of those that disagree about a port name goes', () => {
+    const cluster = new Cluster(pod('one', ['10.0.0.1'], { http: 80 }));
+    assert.equal(cluster.take(pod('two', ['10.0.0.2'], { http: 81 })), true);
+    assert.equal(cluster.leave(pod('two', ['10.0.0.2'])), true);
+  });
+
+  test('a node that only a pod names, with an address or without', () => {
+    const cluster = new Cluster(pod('one', ['10.0.0.1']));
+    for (const ips of [['10.0.0.2'], []]) {
+      assert.equal(cluster.take(pod('two', ips, { spec: { nodeName: 'n3' } })), true);
+      assert.equal(cluster.leave(pod('two', ips)), true);
+    }
+  });
+
+  test('a namespace whose only pods have no address', () => {
+    const cluster = new Cluster(pod('one', ['10.0.0.1'], { labels: { app: 'b' } }));
+    cluster.take(
+      policy('by-label', {
+        podSelector: {},
+        ingress: [{ from: [{ namespaceSelector: { matchLabels: { a: 'b' } } }] }],
+      }),
+    );
+    const waiting = { ...pod('waiting', []), metadata: { name: 'waiting', namespace: 'y' } };
+    assert.equal(cluster.take(waiting), true);
+    assert.equal(cluster.take(namespace('y')), true);
+    assert.equal(cluster.leave(namespace('y')), true);
+  });
+
+  test('an address that a fact speaks of', () => {
+    const [one] = objects(pod('one', ['10.0.0.1']));
+    const facts = { ...emptyFacts(), entities: new Map([['10.0.0.1', ['health'] as const]]) };
+    const state = { ...stateOf(...[...NODES, namespace('x'), isolate].map((o) => JSON.stringify(o))), facts };
+    const controller = new Controller(configWith({}));
+    controller.replaceAll({ ...state, pods: [one as never] });
+    controller.settle();
+    assert.equal(controller.content().ipcache4?.size, 4);
+    controller.remove('Pod', 'x/one');
+    controller.settle();
+    assert.equal(controller.content().ipcache4?.size, 4, 'the address is the fact’s now');
+  });
+});
+
+/** How many things there are in every collection below an object, by the names that lead there. */
+function sizesOf(root: object): Map<string, number> {
+  const sizes = new Map<string, number>();
+  const seen = new Set<unknown>();
+  const walk = (value: unknown, path: string): void => {
+    if (typeof value !== 'object' || value === null || seen.has(value)) return;
+    seen.add(value);
+    const items: [string, unknown][] = [];
+    if (value instanceof Map) for (const [key, item] of value) items.push(['[]', key], ['[]', item]);
+    else if (value instanceof Set || Array.isArray(value)) for (const item of value) items.push(['[]', item]);
+    else if (ArrayBuffer.isView(value)) sizes.set(path, (sizes.get(path) ?? 0) + value.byteLength);
+    else for (const [name, item] of Object.entries(value)) items.push([`.${name}`, item]);
+    if (value instanceof Map || value instanceof Set || Array.isArray(value))
+      sizes.set(path, (sizes.get(path) ?? 0) + (Array.isArray(value) ? value.length : value.size));
+    for (const [name, item] of items) walk(item, path + name);
+  };
+  walk(root, '');
+  return sizes;
+}
+
+/** Numbers of names that are gone rest: as many as there are numbers, whatever the cluster. */
+const RESTING = /\.(identityNumbers\.pods\.(known|names)|ids\.(resting|queue)|frontendIds\.(resting|queue))\b/;
+
+test('after 10,000 changes back and forth nothing is kept that a new control plane would not keep', () => {
+  const start = objects(
+    ...NODES,
+    ...['x', 'y'].map(namespace),
+    isolate,
+    policy('named', { podSelector: {}, ingress: [{ ports: [{ port: 'http' }] }] }),
+    policy('labelled', { podSelector: { matchLabels: { app: 'b' } }, egress: [{ ports: [{ port: 'http' }] }] }),
+    ...[1, 2, 3, 4].map((i) =>
+      pod(`p${i}`, [`10.0.0.${i}`, `fd00::${i}`], { labels: { app: i % 2 ? 'a' : 'b' }, http: 80 }),
+    ),
+  );
+  const over = (changes: number): Map<string, number> => {
+    const before = wholeCompiles();
+    const controller = new Controller(configWith({ 'ipv6.enabled': true }));
+    for (const object of start) controller.upsert(object);
+    controller.settle();
+    const [template] = objects(pod('t', ['10.0.0.9'], { http: 80 })) as [ClusterObject & { kind: 'Pod' }];
+    const take = (...list: readonly ClusterObject[]): void => {
+      for (const object of list) controller.upsert(object);
+      assert.deepEqual(controller.settle().problems, []);
+    };
+    const [x] = objects(namespace('x')) as [ClusterObject & { kind: 'Namespace' }];
+    for (let i = 0; i < changes; i++) {
+      const ip = {
+        family: 4 as const,
+        text: `10.${1 + (i >> 8)}.${i & 255}.1`,
+        bytes: Uint8Array.of(10, 1 + (i >> 8), i & 255, 1),
+      };
+      const port = { ...(start.find(({ kind }) => kind === 'Pod') as typeof template).ports[0]!, containerPort: 1 + i };
+      // New names, addresses, labels and ports each time.
+      take({
+        ...template,
+        name: `more${i}`,
+        podIPs: [ip],
+        labels: new Map([['app', i % 3 ? 'c' : `v${i}`]]),
+        ports: [port],
+      });
+      if (i % 100 === 0) take({ ...x, labels: new Map([['turn', `${i}`]]) }, template);
+      controller.remove('Pod', `x/more${i}`);
+      controller.settle();
+    }
+    controller.remove('Pod', 'x/t');
+    take(x);
+    assert.equal(wholeCompiles() - before, 1);
+    return sizesOf(controller);
+  };
+  const fresh = over(1);
+  const old = over(3300);
+  const grown = [...old].filter(([path, size]) => size > (fresh.get(path) ?? 0) && !RESTING.test(path));
+  assert.deepEqual(grown, []);
+});
