@@ -320,7 +320,7 @@ export class Controller {
     return frontendRows(this.services.owners);
   }
   backendRows(): readonly BackendRow[] {
-    return backendRows(this.services.owners);
+    return backendRows(this.services.owners, this.settings);
   }
 
   /** Ports that load balancers probe, and the answers to give there. */

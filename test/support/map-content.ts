@@ -89,7 +89,9 @@ export class MapContent {
       for (let slot = 1; slot <= v.count + v.drainCount; slot++) {
         if (!services.has(hex(layout.encode({ ...k, slot } as never)))) return `${at}: slot ${slot}`;
       }
-      if ((v.flags & SERVICE_FLAG.TWO_SCOPES) !== 0 && !services.has(hex(layout.encode({ ...k, scope: 1 } as never)))) {
+      // External IPs have the external scope alone.
+      const two = (v.flags & (SERVICE_FLAG.TWO_SCOPES | SERVICE_FLAG.EXTERNAL_IP)) === SERVICE_FLAG.TWO_SCOPES;
+      if (two && !services.has(hex(layout.encode({ ...k, scope: 1 } as never)))) {
         return `${at}: internal scope`;
       }
       if ((v.flags & SERVICE_FLAG.SOURCE_RANGE) !== 0) {

@@ -124,7 +124,10 @@ export function backendIndexOf(state: ClusterState): BackendIndex {
   return index;
 }
 
-/** Backends of one port in one family, by address and port. A Service's only, unnamed port takes ports of any name. */
+/**
+ * Backends of one port in one family, by address and port. A Service's only, unnamed port takes ports of any name, and a port
+ * of a slice that has no name is behind any port of its protocol, as the agent has it.
+ */
 export function backendsOfPort(
   all: readonly PortBackend[],
   service: Service,
@@ -134,7 +137,9 @@ export function backendsOfPort(
   const anyName = port.name === '' && service.ports.length === 1;
   return uniqueBackends(
     all.flatMap(({ portName, backend }) =>
-      (anyName || portName === port.name) && backend.protocol === port.protocol && backend.address.family === family
+      (anyName || portName === '' || portName === port.name) &&
+      backend.protocol === port.protocol &&
+      backend.address.family === family
         ? [backend]
         : [],
     ),
@@ -183,6 +188,9 @@ interface Condition {
   readonly state: number;
   readonly serving: boolean;
 }
+
+/** Not a backend: the operator of Ingress and Gateway API puts it into slices so that older agents look at their Services. */
+const DUMMY = { address: '192.192.192.192', port: 9999 } as const;
 
 const ACTIVE: Condition = { state: BACKEND_STATE.ACTIVE, serving: true };
 const IDLE: Condition = { state: BACKEND_STATE.MAINTENANCE, serving: false };
@@ -240,6 +248,7 @@ function backendOf(
   hints: readonly string[],
 ): PortBackend | undefined {
   if (port === undefined) return undefined; // "every port" is for Services without ports of their own, that is, headless ones
+  if (port === DUMMY.port && address.text === DUMMY.address) return undefined;
   const key = backendKeyOf(address.text, port, protocol);
   return {
     portName: name,

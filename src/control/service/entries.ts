@@ -4,6 +4,7 @@ import type { LazyBytes } from '../desired-map.ts';
 import {
   affinityMatchKey,
   ALGORITHM,
+  BACKEND_STATE,
   backendKey,
   backendValue4,
   backendValue6,
@@ -120,12 +121,14 @@ export function frontendEntries(
     );
   }
   if (frontend.affinitySeconds > 0) {
-    for (const { id } of selectable)
-      entries.push({
-        map: 'affinityMatch',
-        key: affinityMatchKey.encode({ backendId: id, reverseNat }),
-        value: PRESENT,
-      });
+    // What only stands in while it terminates takes no clients; what is in quarantine is active, and keeps those that it has.
+    for (const { id, backend } of [...selectable, ...draining])
+      if (backend.state === BACKEND_STATE.ACTIVE)
+        entries.push({
+          map: 'affinityMatch',
+          key: affinityMatchKey.encode({ backendId: id, reverseNat }),
+          value: PRESENT,
+        });
   }
   for (const { bytes, prefixLen } of frontend.sourceRanges) {
     const prefixLength = 32 + prefixLen;

@@ -32,7 +32,7 @@ export function healthAnswer({ namespace, name, localEndpoints }: HealthCheck): 
   };
 }
 
-/** Addresses with an active backend on a node. */
+/** Addresses with an active backend on a node, or on none that is named. */
 export const localAddresses = (
   backends: readonly {
     readonly address: { readonly text: string };
@@ -43,6 +43,6 @@ export const localAddresses = (
 ): number =>
   new Set(
     backends.flatMap(({ address, state, nodeName }) =>
-      state === BACKEND_STATE.ACTIVE && nodeName === node ? [address.text] : [],
+      state === BACKEND_STATE.ACTIVE && (nodeName === undefined || nodeName === node) ? [address.text] : [],
     ),
   ).size;

@@ -12,8 +12,7 @@ import { type FrontendWorld, NOTHING_WANTED, type Wanted } from './service-front
 /** True for a pod that can own host ports at all. */
 export const hasHostPorts = (pod: Pod): boolean =>
   !pod.hostNetwork &&
-  pod.phase !== 'Succeeded' &&
-  pod.phase !== 'Failed' &&
+  (pod.phase === undefined || pod.phase === 'Running' || pod.phase === 'Unknown') &&
   pod.ports.some(({ hostPort }) => hostPort !== undefined);
 
 /** Reads the frontends of a pod. */
@@ -40,6 +39,7 @@ export function hostPortFrontends(pod: Pod, world: FrontendWorld): Wanted {
       origin: port.origin,
     };
     for (const podIP of pod.podIPs) {
+      if (!(podIP.family === 4 ? settings.ipv4 : settings.ipv6)) continue;
       for (const place of placesOf(port, podIP.family, world, pod.nodeName))
         frontends.push(frontendOf(owner, port, hostPort, podIP, place));
     }

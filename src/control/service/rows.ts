@@ -67,9 +67,10 @@ export const frontendRows = (owners: Owners): FrontendRow[] =>
     }));
 
 /** Known backends. */
-export function backendRows(owners: Owners): BackendRow[] {
+export function backendRows(owners: Owners, { ipv4, ipv6 }: CompileSettings): BackendRow[] {
   const known = new Map<string, { backends: ServiceBackend[]; services: Set<string> }>();
   const add = (service: string, backend: ServiceBackend): void => {
+    if (!(backend.address.family === 4 ? ipv4 : ipv6)) return;
     const row = known.get(backend.key);
     if (row === undefined) known.set(backend.key, { backends: [backend], services: new Set([service]) });
     else {

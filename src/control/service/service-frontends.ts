@@ -109,8 +109,13 @@ class ServiceReader {
     return this.traits.types === undefined || this.traits.types.has(type);
   }
 
-  /** Addresses and ports of a Service port. */
-  private places({ port, nodePort }: ServicePort): Place[] {
+  /** Addresses and ports of a Service port, of the families that are on. */
+  private places(servicePort: ServicePort): Place[] {
+    const { ipv4, ipv6 } = this.world.settings;
+    return this.allPlaces(servicePort).filter(({ address: { family } }) => (family === 4 ? ipv4 : ipv6));
+  }
+
+  private allPlaces({ port, nodePort }: ServicePort): Place[] {
     const { service } = this;
     const { kubeProxyReplacement, externalClusterIP } = this.world.settings;
     const places: Place[] = [];
@@ -152,15 +157,17 @@ class ServiceReader {
     if (place.type === 'ClusterIP') return add(SCOPE.EXTERNAL, internal, 0);
     if (external === internal || this.world.settings.node === undefined) return add(SCOPE.EXTERNAL, external, 0);
     add(SCOPE.EXTERNAL, external, SERVICE_FLAG.TWO_SCOPES);
-    if (!traits.externalOnly) add(SCOPE.INTERNAL, internal, SERVICE_FLAG.TWO_SCOPES);
+    // An external IP has the external scope alone, in Cilium, too.
+    if (!traits.externalOnly && place.type !== 'ExternalIPs') add(SCOPE.INTERNAL, internal, SERVICE_FLAG.TWO_SCOPES);
   }
 
-  /** Backends on the node; with delegation also those that have an address of it. */
+  /** Backends on the node, those that name no node (as the agent has it), with delegation those that have an address of it. */
   private localOf(all: readonly ServiceBackend[]): readonly ServiceBackend[] {
     const { node } = this.world.settings;
     if (node === undefined) return all;
     return all.filter(
-      ({ nodeName, address }) => nodeName === node || (this.traits.delegate && this.nodes.isOwn(address)),
+      ({ nodeName, address }) =>
+        nodeName === undefined || nodeName === node || (this.traits.delegate && this.nodes.isOwn(address)),
     );
   }
 
@@ -243,6 +250,7 @@ class ServiceReader {
     const port = healthCheckPort(service, settings);
     if (port === undefined || !settings.kubeProxyReplacement || !this.exposes('LoadBalancer')) return;
     for (const address of virtualAddresses(service)) {
+      if (!(address.family === 4 ? settings.ipv4 : settings.ipv6)) continue;
       const own = this.nodes.nodePortAddresses(address.family)[0];
       if (own === undefined) continue;
       const backend: ServiceBackend = {

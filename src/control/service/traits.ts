@@ -51,21 +51,25 @@ export function hasFrontends(service: Service, settings: CompileSettings): boole
   return (service.labels.get(PROXY_NAME_LABEL) ?? '') === settings.serviceProxyName;
 }
 
-/** Whether a Service is exposed on a node with these labels (annotations `node` and `node-selector`). */
+/**
+ * Whether a Service is exposed on a node with these labels: by annotation `node-selector`, where there is none by `node`. A
+ * selector that is none is as if neither were there, as in the agent.
+ */
 export function exposedOn(service: Service, labels: Labels): boolean {
-  const wanted = service.annotations.get(KEY.node);
-  if (wanted !== undefined && labels.get(KEY.node) !== wanted) return false;
   const selector = service.annotations.get(KEY.nodeSelector);
-  return selector === undefined || matches(selector, labels);
+  if (selector !== undefined) return matches(selector, labels) ?? true;
+  const wanted = service.annotations.get(KEY.node);
+  return wanted === undefined || labels.get(KEY.node) === wanted;
 }
 
 /** Whether {@link exposedOn} depends on the node. */
 export const choosesNodes = (service: Service): boolean =>
   service.annotations.has(KEY.node) || service.annotations.has(KEY.nodeSelector);
 
-/** A label selector as text: `a=b,c!=d,e in (f,g),h notin (i),j,!k`. What cannot be read selects nothing. */
-function matches(selector: string, labels: Labels): boolean {
-  if (selector.length > 4096) return false;
+/** A label selector as text: `a=b,c!=d,e in (f,g),h notin (i),j,!k`. Undefined: it cannot be read. */
+function matches(selector: string, labels: Labels): boolean | undefined {
+  if (selector.length > 4096) return undefined;
+  let matching = true;
   for (const part of selector.split(/,(?![^(]*\))/)) {
     const text = part.trim();
     if (text === '') continue;
@@ -76,14 +80,14 @@ function matches(selector: string, labels: Labels): boolean {
       const values = set[3]!.split(',').map((value) => value.trim());
       const own = labels.get(set[1]!);
       const member = own !== undefined && values.includes(own);
-      if (member !== (set[2] === 'in')) return false;
+      if (member !== (set[2] === 'in')) matching = false;
     } else if (equal !== null) {
-      if ((labels.get(equal[1]!) === equal[3]) !== (equal[2] !== '!=')) return false;
+      if ((labels.get(equal[1]!) === equal[3]) !== (equal[2] !== '!=')) matching = false;
     } else if (exists !== null) {
-      if (labels.has(exists[2]!) !== (exists[1] === '')) return false;
-    } else return false;
+      if (labels.has(exists[2]!) !== (exists[1] === '')) matching = false;
+    } else return undefined;
   }
-  return true;
+  return matching;
 }
 
 /** Reads the traits; `warn` gets what follows the Service's name. */
@@ -110,15 +114,15 @@ export function readTraits(
     else unknown(KEY.algorithm, 'maglev or random');
   }
   let directReturn: boolean | undefined;
-  const mode = told(KEY.mode);
+  const mode = told(KEY.mode)?.toLowerCase();
   if (mode !== undefined) {
     if (!settings.modeAnnotation) ignored(KEY.mode, 'bpf.lbModeAnnotation');
     else if (mode === 'dsr' || mode === 'snat') directReturn = mode === 'dsr';
     else unknown(KEY.mode, 'dsr or snat');
   }
-  const ranges = told(KEY.ranges);
+  const ranges = told(KEY.ranges)?.toLowerCase();
   if (ranges !== undefined && ranges !== 'allow' && ranges !== 'deny') unknown(KEY.ranges, 'allow or deny');
-  const delegation = told(KEY.delegation);
+  const delegation = told(KEY.delegation)?.toLowerCase();
   if (delegation !== undefined && delegation !== 'none' && delegation !== 'delegate-if-local')
     unknown(KEY.delegation, 'none or delegate-if-local');
   const types = (told(KEY.type) ?? '').split(',').flatMap((type) => (TYPES.has(type.trim()) ? [type.trim()] : []));
@@ -146,11 +150,11 @@ function annotated(text: string | undefined, warn: (message: string) => void): I
   });
 }
 
-/** `trafficDistribution` wins over the older annotations. */
-function preference({ trafficDistribution, annotations }: Service): 'node' | 'zone' | undefined {
+/** `trafficDistribution` wins over the older annotations, where its value is known; an internal policy Local over both. */
+function preference({ trafficDistribution, annotations, internalTrafficPolicy }: Service): 'node' | 'zone' | undefined {
+  if (internalTrafficPolicy === 'Local') return undefined;
   if (trafficDistribution === 'PreferSameNode') return 'node';
   if (trafficDistribution === 'PreferSameZone' || trafficDistribution === 'PreferClose') return 'zone';
-  if (trafficDistribution !== undefined) return undefined;
   const mode =
     annotations.get('service.kubernetes.io/topology-aware-hints') ??
     annotations.get('service.kubernetes.io/topology-mode') ??

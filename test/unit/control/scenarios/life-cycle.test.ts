@@ -297,6 +297,9 @@ test('L34 a quarantine without anybody healthy leaves no backend to choose, and 
     world.lines,
     expect(
       `fe ${VIP} ClusterIP aff=90s : | 10.20.1.1:9000(quarantined) 10.20.1.2:9000(quarantined)`,
+      // Their clients stay with them: they are active by what the slices say.
+      `aff ${VIP} : 10.20.1.1:9000`,
+      `aff ${VIP} : 10.20.1.2:9000`,
       'wild 172.30.1.1 ClusterIP',
     ),
   );
