@@ -10,9 +10,6 @@ const TCP = 6;
 const RECENT_LOG2 = 16;
 const RECENT = 1 << RECENT_LOG2;
 
-/** Bits of a tuple's value. */
-const INITIATOR_LOW = 4;
-
 /** Told before a record is forgotten or used anew, while its fields can still be read. */
 export type OnForgotten = (number: number) => void;
 
@@ -141,10 +138,7 @@ export class Connections {
       const recent = this.recall4(s, d, ports);
       if (recent !== 0) return recent;
     }
-    const { tuples } = this;
-    const at = tuples.find4(s, d, ports, protocol);
-    if (at < 0) return this.none();
-    const number = this.found(tuples.wordsOf(false), at, tuples.low);
+    const number = this.met(this.tuples.find4(this.int, s, d, ports, protocol));
     if (protocol === TCP && this.role === ROLE.ASKED) this.recent[recentAt(s, d, ports)] = number;
     return number;
   }
@@ -166,29 +160,20 @@ export class Connections {
       const recent = this.recall6(s0, s1, s2, s3, d0, d1, d2, d3, ports);
       if (recent !== 0) return recent;
     }
-    const { tuples } = this;
-    const at = tuples.find6(s0, s1, s2, s3, d0, d1, d2, d3, ports, protocol);
-    if (at < 0) return this.none();
-    const number = this.found(tuples.wordsOf(true), at, tuples.low);
+    const number = this.met(this.tuples.find6(this.int, s0, s1, s2, s3, d0, d1, d2, d3, ports, protocol));
     if (protocol === TCP && this.role === ROLE.ASKED)
       this.recent6[recentAt(s0 ^ s1 ^ s2 ^ s3, d0 ^ d1 ^ d2 ^ d3, ports)] = number;
     return number;
   }
 
-  private none(): number {
-    this.role = ROLE.NONE;
-    this.forward = false;
-    return 0;
-  }
-
-  private found(words: Int32Array, at: number, low: boolean): number {
-    const number = words[at]!;
-    const role = words[at + 1]!;
-    const state = number * INT_STRIDE + AT.STATE;
+  /** Takes over what the table found. */
+  private met(number: number): number {
+    this.role = this.tuples.role;
+    this.forward = this.tuples.forward;
+    if (number === 0) return 0;
     const { int } = this;
+    const state = number * INT_STRIDE + AT.STATE;
     if ((int[state]! & STATE.MET) === 0) int[state]! |= STATE.MET;
-    this.role = role & 3;
-    this.forward = ((role & INITIATOR_LOW) !== 0) === low;
     return number;
   }
 
@@ -226,8 +211,8 @@ export class Connections {
   /** Ends a connection: its tuples mean nothing any more, and `onForgotten` is told. */
   forget(number: number): void {
     this.onForgotten?.(number);
-    this.leave(number, AT.SOURCE, AT.DESTINATION, AT.PORTS);
-    this.leave(number, AT.OUT_SOURCE, AT.OUT_DESTINATION, AT.OUT_PORTS);
+    this.leave(number, AT.SOURCE);
+    this.leave(number, AT.OUT_SOURCE);
     const at = number * INT_STRIDE;
     this.int[at + AT.GENERATION]! += 1;
     this.int[at + AT.STATE] = this.free;
@@ -238,49 +223,41 @@ export class Connections {
 
   /** Enters the tuple that the initiator asked for (AT.SOURCE …), and the translated one where it differs. */
   enter(number: number): void {
-    this.enterTuple(number, AT.SOURCE, AT.DESTINATION, AT.PORTS, ROLE.ASKED);
+    this.enterTuple(number, AT.SOURCE);
     if ((this.int[number * INT_STRIDE + AT.STATE]! & STATE.TRANSLATED) !== 0) this.enterOutput(number);
   }
 
   /** Enters the translated tuple (AT.OUT_SOURCE …). */
   enterOutput(number: number): void {
-    this.enterTuple(number, AT.OUT_SOURCE, AT.OUT_DESTINATION, AT.OUT_PORTS, ROLE.OUTPUT);
+    this.enterTuple(number, AT.OUT_SOURCE);
   }
 
   /** Takes the translated tuple out before it is changed. */
   leaveOutput(number: number): void {
-    this.leave(number, AT.OUT_SOURCE, AT.OUT_DESTINATION, AT.OUT_PORTS);
+    this.leave(number, AT.OUT_SOURCE);
   }
 
-  private enterTuple(number: number, source: number, destination: number, portsAt: number, role: number): void {
-    const { int, tuples } = this;
+  private enterTuple(number: number, source: number): void {
+    const { int } = this;
     const base = number * INT_STRIDE;
-    const ports = int[base + portsAt]!;
     const six = (int[base + AT.STATE]! & STATE.IPV6) !== 0;
-    this.forgetRecent(six, base + source, base + destination, ports);
-    const at = tuples.insertAt(six, int, base + source, base + destination, ports, int[base + AT.PROTOCOL]!);
-    if (at < 0) return;
-    const words = tuples.wordsOf(six);
-    words[at] = number;
-    words[at + 1] = role | (tuples.low ? INITIATOR_LOW : 0);
+    this.forgetRecent(six, base + source);
+    this.tuples.enter(int, six, number, source);
   }
 
   /** Takes a tuple of a record out, unless it means another connection by now. */
-  private leave(number: number, source: number, destination: number, portsAt: number): void {
-    const { int, tuples } = this;
+  private leave(number: number, source: number): void {
+    const { int } = this;
     const base = number * INT_STRIDE;
-    const s = base + source;
-    const d = base + destination;
-    const ports = int[base + portsAt]!;
-    const protocol = int[base + AT.PROTOCOL]!;
     const six = (int[base + AT.STATE]! & STATE.IPV6) !== 0;
-    this.forgetRecent(six, s, d, ports);
-    const at = tuples.findAt(six, int, s, d, ports, protocol);
-    if (at >= 0 && tuples.wordsOf(six)[at] === number) tuples.removeAt(six, int, s, d, ports, protocol);
+    this.forgetRecent(six, base + source);
+    this.tuples.leave(int, six, number, source);
   }
 
-  private forgetRecent(six: boolean, s: number, d: number, ports: number): void {
+  private forgetRecent(six: boolean, s: number): void {
     const { int } = this;
+    const d = s + (AT.DESTINATION - AT.SOURCE);
+    const ports = int[s + (AT.PORTS - AT.SOURCE)]!;
     if (!six) {
       this.recent[recentAt(int[s]!, int[d]!, ports)] = 0;
       return;
