@@ -3,11 +3,18 @@
 // Invariant: replay.md, "Each packet", rule 4; allocates nothing but for addresses that nobody owns.
 import { HOOK, type Hook, UNKNOWN_REASON } from '../schema/index.ts';
 import type { Headers } from '../wire/index.ts';
-import type { Directory, Owner } from './directory.ts';
+import type { Directory } from './directory.ts';
 import type { Vantage } from './vantage.ts';
 import { RUN } from './way.ts';
 
 const { XDP, FROM_HOST, FROM_CONTAINER, TO_CONTAINER } = HOOK;
+
+/** What an owner is, in `EntryHook.traits`. */
+const POD = 1;
+/** A pod whose hooks are this dataplane's. */
+const ENDPOINT = 2;
+/** A node that the dataplane stands for. */
+const OWN_NODE = 4;
 
 /** Answers of the last `choose`. */
 export class EntryHook {
@@ -19,7 +26,9 @@ export class EntryHook {
   private readonly directory: Directory;
   private readonly masquerade4: boolean;
   private readonly masquerade6: boolean;
-  private readonly node: string | undefined;
+  /** By owner: bits, and its node as a number; 0 where the manifests do not say. Texts would be compared for every connection. */
+  private readonly traits: Uint8Array;
+  private readonly homes: Int32Array;
 
   /**
    * @param masquerade whether nodes put their own address in place of a pod's towards the outside
@@ -29,7 +38,18 @@ export class EntryHook {
     this.directory = directory;
     this.masquerade4 = masquerade.ipv4;
     this.masquerade6 = masquerade.ipv6;
-    this.node = node;
+    const { owners } = directory;
+    const numbers = new Map<string | undefined, number>([[undefined, 0]]);
+    this.traits = new Uint8Array(owners.length);
+    this.homes = new Int32Array(owners.length);
+    for (const [number, owner] of owners.entries()) {
+      if (owner === undefined) continue;
+      const home = numbers.get(owner.node) ?? numbers.size;
+      numbers.set(owner.node, home);
+      this.homes[number] = home;
+      const own = node === undefined || owner.node === node;
+      this.traits[number] = owner.kind === 'pod' ? POD | (own ? ENDPOINT : 0) : own ? OWN_NODE : 0;
+    }
   }
 
   /** Fills `hook`, `run` and `unknown` for a packet from `s` to `d`; `ports` as Headers has them. */
@@ -47,19 +67,18 @@ export class EntryHook {
     ports: number,
     protocol: number,
   ): void {
-    const { directory } = this;
-    const { owners } = directory;
+    const { directory, traits, homes } = this;
     const source = directory.ownerOf(family, s0, s1, s2, s3);
     const destination = directory.ownerOf(family, d0, d1, d2, d3);
-    const sender = owners[source];
-    this.run = this.isEndpoint(owners[destination]) ? RUN.TO_POD : 0;
+    const sender = traits[source]!;
+    this.run = (traits[destination]! & ENDPOINT) !== 0 ? RUN.TO_POD : 0;
     this.unknown = UNKNOWN_REASON.NONE;
     if (at.kind === 'pod' && (source === at.owner || destination === at.owner)) {
       this.hook = source === at.owner ? FROM_CONTAINER : TO_CONTAINER;
       return;
     }
     if (at.kind === 'node') {
-      if (sender?.kind === 'pod' && sender.node === owners[at.owner]?.name) {
+      if ((sender & POD) !== 0 && homes[source] === homes[at.owner]) {
         this.hook = FROM_CONTAINER;
         if (directory.isBackend(family, d0, d1, d2, d3, ports >>> 16, protocol)) this.run |= RUN.SKIP_SERVICE;
         return;
@@ -78,7 +97,7 @@ export class EntryHook {
       }
       this.hook = XDP;
     } else {
-      this.hook = this.isEndpoint(sender) ? FROM_CONTAINER : this.isOwnNode(sender) ? FROM_HOST : XDP;
+      this.hook = (sender & ENDPOINT) !== 0 ? FROM_CONTAINER : (sender & OWN_NODE) !== 0 ? FROM_HOST : XDP;
     }
     if (source !== 0 || destination !== 0) return;
     const ours =
@@ -110,14 +129,5 @@ export class EntryHook {
       ports,
       protocol,
     );
-  }
-
-  /** Whether a pod's hooks are this dataplane's. */
-  private isEndpoint(owner: Owner | undefined): boolean {
-    return owner?.kind === 'pod' && (this.node === undefined || owner.node === this.node);
-  }
-
-  private isOwnNode(owner: Owner | undefined): boolean {
-    return owner?.kind === 'node' && (this.node === undefined || owner.name === this.node);
   }
 }

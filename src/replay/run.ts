@@ -36,6 +36,18 @@ function configOf(dataplane: Dataplane): ReturnType<typeof configValue.decode> {
   return configValue.decode(value);
 }
 
+/** What is being read: a capture, or several merged. */
+interface Reading {
+  readonly source: PacketSource;
+  readonly packets: VantageSource;
+  /** Index of the capture. */
+  readonly capture: number;
+  readonly firstInterface: number;
+  readonly merged: boolean;
+  /** Packets of each capture so far, where they are merged. */
+  readonly numbers: Float64Array;
+}
+
 /** One replay in progress. */
 export class Run implements JudgedPacket {
   readonly outcome: Outcome;
@@ -198,25 +210,44 @@ export class Run implements JudgedPacket {
       this.vantages.push(found);
       this.sink.vantage?.(found);
     });
+    const from: Reading = { source, packets, capture, firstInterface, merged, numbers };
     for (;;) {
       this.judge.settling = this.maySettle();
-      for (;;) {
-        const seen = this.passRun(source, packets, firstInterface);
-        if (!packets.next()) break;
-        const { packet, vantage } = packets;
-        this.clock.advance(packet.seconds, packet.nanoseconds);
-        this.fileBytes += packet.capturedBytes + 16;
-        const index = merged ? (packet.capture ?? 0) : capture;
-        // Merged captures count their packets together; a packet's number is the one in its own capture.
-        const number = merged ? (numbers[index]! += 1) : packet.number;
-        const interfaceNumber = firstInterface + packet.interfaceId;
-        this.step(packet, vantage, source.interfaces.length, index, interfaceNumber, number, seen);
-      }
+      this.takeRead(from);
       this.sink.progress?.(this.counts.packets, this.fileBytes);
       const wait = this.sink.pause?.();
       if (wait !== undefined) await wait;
       if (!(await packets.fill())) return;
     }
+  }
+
+  /** Judges the packets in memory. */
+  private takeRead(from: Reading): void {
+    const { source, packets, firstInterface } = from;
+    for (;;) {
+      const seen = this.passRun(source, packets, firstInterface);
+      if (!packets.next()) return;
+      if (packets.holding) this.takeHeld(from);
+      else this.take(from, packets.packet, packets.vantage, seen);
+    }
+  }
+
+  /** Judges what was held while a vantage point was inferred. Not in the same loop: it is another kind of object. */
+  private takeHeld(from: Reading): void {
+    const { packets } = from;
+    do this.take(from, packets.packet, packets.vantage, false);
+    while (packets.holding && packets.next());
+  }
+
+  private take(from: Reading, packet: PacketAt, vantage: Vantage, seen: boolean): void {
+    const { source, capture, firstInterface, merged, numbers } = from;
+    this.clock.advance(packet.seconds, packet.nanoseconds);
+    this.fileBytes += packet.capturedBytes + 16;
+    const index = merged ? (packet.capture ?? 0) : capture;
+    // Merged captures count their packets together; a packet's number is the one in its own capture.
+    const number = merged ? (numbers[index]! += 1) : packet.number;
+    const interfaceNumber = firstInterface + packet.interfaceId;
+    this.step(packet, vantage, source.interfaces.length, index, interfaceNumber, number, seen);
   }
 
   /** A capture without names was on the only interface, where there is but one. */
