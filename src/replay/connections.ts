@@ -68,7 +68,7 @@ export class Connections {
    * The TCP connection of an IPv4 tuple if it was met lately under the tuple that was asked for, or 0: ask `find4`. Sets
    * `role` and `forward` where it is found.
    */
-  recall4(s: number, d: number, ports: number): number {
+  private recall4(s: number, d: number, ports: number): number {
     const number = this.recent[recentAt(s, d, ports)]!;
     if (number === 0) return 0;
     const { int } = this;
@@ -85,7 +85,7 @@ export class Connections {
   }
 
   /** The same for IPv6. */
-  recall6(
+  private recall6(
     s0: number,
     s1: number,
     s2: number,

@@ -12,8 +12,7 @@ import { OUTCOME } from './outcome.ts';
 const { FRAGMENT, readRaw32, glance } = wire;
 const ASKED = ROLE.ASKED;
 const { OBSERVED, FORWARDED } = OUTCOME;
-const { TRANSLATED, ANSWERED, FIN_FORWARD, FIN_REPLY, RESET } = STATE;
-const ENDED = FIN_FORWARD | FIN_REPLY | RESET;
+const { TRANSLATED, ANSWERED } = STATE;
 const STATE_AT = AT.STATE;
 const SETTLED = AT.SETTLED;
 const SETTLED_FLAGS = AT.SETTLED_FLAGS;
@@ -100,9 +99,9 @@ export class Settled {
   ): number {
     const { connections } = this;
     const info = words[at + INFO]!;
-    if (info === 0) return -1;
-    const connection = connections.recall4(words[at + SOURCE]!, words[at + DESTINATION]!, words[at + PORTS]!);
-    if (connection === 0) return -1;
+    if (info === 0 || (info & OPENING_OR_CLOSING) !== 0) return -1;
+    const connection = connections.find4(words[at + SOURCE]!, words[at + DESTINATION]!, words[at + PORTS]!, TCP);
+    if (connection === 0 || connections.role !== ASKED) return -1;
     const ttl = (info >>> 8) & 0xff;
     return this.pass(connection, connections.forward, info & 0xff, ttl, interfaceNumber, seconds, nanoseconds);
   }
@@ -167,8 +166,9 @@ export class Settled {
     // What parse would refuse is not settled: lengths that do not fit, a TCP header that is none.
     const tcpBytes = (bytes[l4 + 12]! >>> 4) << 2;
     if (room > wireBytes - 54 || tcpBytes < 20 || room < tcpBytes) return -1;
+    if ((bytes[l4 + 13]! & OPENING_OR_CLOSING) !== 0) return -1;
     const { connections } = this;
-    const connection = connections.recall6(
+    const connection = connections.find6(
       readRaw32(bytes, offset + 22),
       readRaw32(bytes, offset + 26),
       readRaw32(bytes, offset + 30),
@@ -178,8 +178,9 @@ export class Settled {
       readRaw32(bytes, offset + 46),
       readRaw32(bytes, offset + 50),
       readRaw32(bytes, l4),
+      TCP,
     );
-    if (connection === 0) return -1;
+    if (connection === 0 || connections.role !== ASKED) return -1;
     const ttl = bytes[offset + 21]!;
     return this.pass(connection, connections.forward, bytes[l4 + 13]!, ttl, interfaceNumber, seconds, nanoseconds);
   }
@@ -236,7 +237,7 @@ export class Settled {
     const state = int[base + STATE_AT]!;
     const went = (state & TRANSLATED) !== 0 && !forward ? verdict === OBSERVED : verdict === FORWARDED;
     const quiet = h.protocol === TCP && (h.tcpFlags & OPENING_OR_CLOSING) === 0 && h.tcpFlags !== 0;
-    if (!went || !quiet || (state & ENDED) !== 0) {
+    if (!went || !quiet) {
       int[base + SETTLED] = 0;
       return;
     }
