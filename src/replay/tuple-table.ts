@@ -195,9 +195,7 @@ export class TupleTable {
       const own = int[from + TO_PORTS]!;
       const ports = words[x + TO_PORTS]!;
       const forward =
-        own === ports &&
-        sameEnd(int, from, words, x) &&
-        sameEnd(int, from + TO_DESTINATION, words, x + TO_DESTINATION);
+        own === ports && sameEnd(int, from, words, x) && sameEnd(int, from + TO_DESTINATION, words, x + TO_DESTINATION);
       const turned =
         !forward &&
         own === turnedOf(ports) &&
@@ -297,7 +295,5 @@ function mixed(sum: number): number {
 }
 
 function sameEnd(a: Int32Array, at: number, b: Int32Array, to: number): boolean {
-  return (
-    ((a[at]! ^ b[to]!) | (a[at + 1]! ^ b[to + 1]!) | (a[at + 2]! ^ b[to + 2]!) | (a[at + 3]! ^ b[to + 3]!)) === 0
-  );
+  return ((a[at]! ^ b[to]!) | (a[at + 1]! ^ b[to + 1]!) | (a[at + 2]! ^ b[to + 2]!) | (a[at + 3]! ^ b[to + 3]!)) === 0;
 }
