@@ -3,7 +3,6 @@
 import type { RuleRef } from '../control/provenance.ts';
 import {
   type ConnectionRecord,
-  etherTypeName,
   FLOW_VERDICTS,
   type FlowEnd,
   type FlowL4,
@@ -20,20 +19,21 @@ import {
   CT_STATUS_NAME,
   DROP,
   dropName,
-  HOOK,
   HOOK_NAME,
   POLICY_MATCH_NAME,
   RECORD_FLAG,
   UNKNOWN_REASON,
   UNKNOWN_TEXT,
 } from '../schema/index.ts';
-import { type Headers, WIRE } from '../wire/index.ts';
+import type { Headers } from '../wire/index.ts';
 import type { BackendText } from './backend-text.ts';
 import { addressText, portNumber, stationText } from './address-text.ts';
 import { AT, INT_STRIDE, REAL, REAL_STRIDE, STATE } from './connection-record.ts';
 import type { Connections } from './connections.ts';
 import type { Directory } from './directory.ts';
+import { directionOf, isEgress, pathNames, pointOf } from './hook-path.ts';
 import { OBSERVED_AS, OUTCOME, type Outcome, WAY } from './outcome.ts';
+import { l4Of, protocolName } from './protocol-text.ts';
 import type { ServiceNames } from './service-names.ts';
 import type { Vantage } from './vantage.ts';
 
@@ -366,64 +366,9 @@ export class Describer {
   }
 }
 
-const PATHS = new Map<number, readonly string[]>();
-
-function pathNames(bits: number): readonly string[] | undefined {
-  if (bits === 0) return undefined;
-  let names = PATHS.get(bits);
-  if (names === undefined) {
-    const made: string[] = [];
-    for (let rest = bits; rest !== 0; rest >>>= 4) made.push(HOOK_NAME[rest & 15]!);
-    PATHS.set(bits, (names = made));
-  }
-  return names;
-}
-
-/** Hubble's observation point behind the last hook. */
-function pointOf(bits: number, action: number): string | undefined {
-  if (bits === 0) return undefined;
-  let last = bits;
-  while (last > 15) last >>>= 4;
-  if (action === ACTION.PROXY) return 'to-proxy';
-  if (last === HOOK.TO_CONTAINER || action === ACTION.LOCAL) return 'to-endpoint';
-  if (last === HOOK.TO_HOST || action === ACTION.HOST) return 'to-host';
-  return action === ACTION.STACK && last !== HOOK.TO_NETDEV ? 'to-stack' : 'to-network';
-}
-
-const isEgress = (hook: number): boolean =>
-  hook === HOOK.FROM_CONTAINER || hook === HOOK.FROM_HOST || hook === HOOK.TO_NETDEV;
-
-const directionOf = (hook: number): 'INGRESS' | 'EGRESS' => (isEgress(hook) ? 'EGRESS' : 'INGRESS');
-
 /** The missing fact in words; of a link type with its number. */
 export function unknownText(reason: number, linkType: number): string {
   const text = UNKNOWN_TEXT[reason];
   if (reason === UNKNOWN_REASON.LINK_TYPE) return `${text} ${linkType}`;
   return text === undefined || text === '' ? 'nobody knows' : text;
-}
-
-function protocolName(h: Headers, status: number, linkType: number): string {
-  if (status === WIRE.UNSUPPORTED_LINK_TYPE) return `link type ${linkType}`;
-  if (h.family === 0) {
-    if (status === WIRE.NOT_IP || status === WIRE.BAD_ETHERTYPE || status === WIRE.TOO_MANY_VLAN_TAGS) {
-      return linkType === 0 || linkType === 108 ? 'no IP' : etherTypeName(h.etherType);
-    }
-    if (h.l3 === 0) return linkType === 1 ? 'Ethernet' : 'no IP';
-    return h.etherType === 0x86dd ? 'IPv6' : h.etherType === 0x0800 ? 'IPv4' : 'IP';
-  }
-  // A header that was cut or wrong before its protocol was read has none.
-  if (h.l4 === 0) return h.family === 4 ? 'IPv4' : 'IPv6';
-  return ipProtocolName(h.protocol);
-}
-
-function l4Of(h: Headers, status: number): FlowL4 | undefined {
-  if (h.family === 0 || h.l4 === 0) return undefined;
-  const whole = status === WIRE.OK && h.fragment !== 2;
-  const icmp = h.protocol === 1 || h.protocol === 58;
-  return present<FlowL4>({
-    number: h.protocol,
-    tcpFlags: h.protocol === TCP && whole ? h.tcpFlags : undefined,
-    icmpType: icmp && whole ? h.icmpType : undefined,
-    icmpCode: icmp && whole ? h.icmpCode : undefined,
-  });
 }

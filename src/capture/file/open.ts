@@ -1,7 +1,7 @@
 // Opens captures: a path or standard input, plain or gzip, as a CaptureReader.
 // Input: a path, or '-'. Output: a reader; or a CaptureOpenError whose message is one line.
 // Invariants: only regular files are read by path (a FIFO or device is never waited for); memory is constant.
-// Large files are read ahead, each in four chunks; small ones, standard input and gzip in one buffer.
+// Large files are read ahead, each in three chunks; small ones, standard input and gzip in one buffer.
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { ByteSource } from '../packet-source.ts';
@@ -31,7 +31,7 @@ export class CaptureOpenError extends Error {
 export interface OpenCaptureOptions extends CaptureReaderOptions {
   /**
    * A large file is read from now on, not from the first `fill()`: for whoever has other work before the packets, as long as
-   * the buffers of all captures that are open (four chunks each) may exist at once.
+   * the buffers of all captures that are open (three chunks each) may exist at once.
    */
   readonly early?: boolean;
   /**
