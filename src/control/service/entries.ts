@@ -109,7 +109,7 @@ export function frontendEntries(
   );
 
   let table: SharedTable | undefined;
-  if (frontend.maglev && selectable.length > 1) {
+  if (frontend.maglev && selectable.length > 0) {
     table = tables.acquire(
       selectable.map(({ id, backend }) => ({
         id,

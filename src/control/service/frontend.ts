@@ -39,7 +39,7 @@ export interface Frontend extends Slots {
   readonly algorithm: number;
   /** Seconds; 0 without affinity. */
   readonly affinitySeconds: number;
-  /** A Maglev table is due, should there be a choice. */
+  /** A Maglev table is due, should there be a backend. */
   readonly maglev: boolean;
   readonly sourceRanges: readonly IpPrefix[];
   readonly scaleToZero: boolean;

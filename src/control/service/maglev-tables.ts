@@ -51,6 +51,8 @@ export class MaglevTables {
   private seed: number;
   /** Working memory of the tables' making. */
   private taken = new Uint8Array(0);
+  /** The slots of every table with one backend. */
+  private single = new Uint8Array(0);
 
   constructor(size: number, seed: number) {
     this.size = size;
@@ -77,10 +79,7 @@ export class MaglevTables {
     const signature = `${size}|${seed}|${list.join(',')}`;
     let table = this.tables.get(signature);
     if (table === undefined) {
-      const slots = backends.length <= 256 ? new Uint8Array(size) : new Uint16Array(size);
-      if (this.taken.length !== size) this.taken = new Uint8Array(size);
-      const numbered = backends.map((backend, index) => ({ ...backend, id: index }));
-      fillMaglevTable(numbered, { size, seed }, slots, this.taken);
+      const slots = backends.length === 1 ? this.singleSlots() : this.fill(backends);
       table = new SharedTable(
         signature,
         Uint32Array.from(backends, ({ id }) => id),
@@ -90,6 +89,21 @@ export class MaglevTables {
     }
     table.users++;
     return table;
+  }
+
+  /** One backend has every slot, whatever its weight: nothing is worked out, and nobody writes here. */
+  private singleSlots(): Uint8Array {
+    if (this.single.length !== this.size) this.single = new Uint8Array(this.size);
+    return this.single;
+  }
+
+  private fill(backends: readonly MaglevBackend[]): Uint8Array | Uint16Array {
+    const { size, seed } = this;
+    const slots = backends.length <= 256 ? new Uint8Array(size) : new Uint16Array(size);
+    if (this.taken.length !== size) this.taken = new Uint8Array(size);
+    const numbered = backends.map((backend, index) => ({ ...backend, id: index }));
+    fillMaglevTable(numbered, { size, seed }, slots, this.taken);
+    return slots;
   }
 
   release(table: SharedTable): void {

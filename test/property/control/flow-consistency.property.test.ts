@@ -57,7 +57,7 @@ const EXAMPLES: [boolean, Step[]][] = [
       ...[evict(0), restart, wait(53), ...packets(0), evict(0), ...everyone],
     ],
   ],
-  // From one backend, which needs no table, to two and back, across a restart.
+  // From one backend to two and back, across a restart.
   [false, [to('ready'), ...everyone, restart, to('ready', 'ready'), ...everyone, to('ready', 'draining'), ...everyone]],
   // Drained for longer than both tables are kept, then its old slot's new owner drains too, and is the one that is asked.
   [

@@ -1,5 +1,5 @@
 // Load-balancer scenarios that reach beyond ClusterIPs: objects and options give exactly these tables. Names L… are those of the scenario collection that
-// they restate. A single backend has no Maglev table here: there is nothing to choose.
+// they restate.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Config } from '../../../src/control/config/index.ts';

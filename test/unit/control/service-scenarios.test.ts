@@ -1,5 +1,5 @@
 // Load-balancer scenarios: objects and options give exactly these tables. Names L… are those of the scenario collection that
-// they restate. A single backend has no Maglev table here: there is nothing to choose.
+// they restate.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
@@ -75,10 +75,11 @@ test('L02 ClusterIP reachable from outside, Maglev and affinity', () => {
   );
 });
 
-test('L02 a ClusterIP that is not reachable from outside has no Maglev table, a single backend neither', () => {
+test('L02 a ClusterIP that is not reachable from outside has no Maglev table; a single backend has all of one', () => {
   const two = slice('shop-1', [endpoint('10.61.1.4'), endpoint('10.61.1.5')]);
   assert.equal(compiler({ ...MAGLEV, 'bpf.lbExternalClusterIP': false })(shop(), two).maps.maglev4.size, 0);
-  assert.equal(compiler(MAGLEV)(shop(), one).maps.maglev4.size, 0);
+  assert.ok(lines(compiler(MAGLEV)(shop(), one)).includes('maglev 172.20.7.10:8000/TCP : 10.61.1.4:8080=1021'));
+  assert.equal(compiler(MAGLEV)(shop()).maps.maglev4.size, 0);
 });
 
 test('L03 ExternalIPs switched off', () => {
@@ -189,13 +190,16 @@ test('L43 graceful termination', () => {
   };
   const both = expect('fe F ClusterIP : a b', 'maglev F : a=511 b=510');
   assert.equal(step('1/1/0', '1/1/0'), both);
-  assert.equal(step('0/1/1', '1/1/0'), expect('be a terminating', 'fe F ClusterIP : b | a'));
+  assert.equal(step('0/1/1', '1/1/0'), expect('be a terminating', 'fe F ClusterIP : b | a', 'maglev F : b=1021'));
   assert.equal(
     step('0/1/1', '0/1/1'),
     expect('be a terminating', 'be b terminating', 'fe F ClusterIP : a b', 'maglev F : a=511 b=510'),
   );
-  assert.equal(step('0/1/1', '0/0/1'), expect('be a terminating', 'be b terminating', 'fe F ClusterIP : a | b'));
-  assert.equal(step('0/0/0', '1/0/1'), expect('be a maintenance', 'fe F ClusterIP : b'));
+  assert.equal(
+    step('0/1/1', '0/0/1'),
+    expect('be a terminating', 'be b terminating', 'fe F ClusterIP : a | b', 'maglev F : a=1021'),
+  );
+  assert.equal(step('0/0/0', '1/0/1'), expect('be a maintenance', 'fe F ClusterIP : b', 'maglev F : b=1021'));
   assert.equal(step('1/1/0', '1/0/0'), both);
 });
 

@@ -27,7 +27,9 @@ test('L02 ClusterIP reachable from outside, Maglev and affinity', () => {
       WILD,
     ),
   );
-  assert.equal(world.put(eps(['10.20.1.1'])).size('maglev4'), 0); // nothing to choose
+  world.put(eps(['10.20.1.1']));
+  assert.match(world.lines, /^maglev 172\.30\.1\.1:7000\/TCP : 10\.20\.1\.1:9000=1021$/m);
+  assert.equal(world.put(eps([])).size('maglev4'), 0);
 });
 
 test('L03 ExternalIPs switched off, both ways to ask for them', () => {

@@ -1,5 +1,5 @@
 // Load-balancer scenarios about objects that come and go, through the running control plane. Names L… are those of the scenario
-// collection that they restate. A single backend has no Maglev table here: there is nothing to choose.
+// collection that they restate.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ControllerWorld } from '../../../support/controller-world.ts';

@@ -336,6 +336,7 @@ test('L43 graceful termination', () => {
     );
   const fe = 'fe 172.30.1.1:7090/TCP ClusterIP :';
   const table = `maglev 172.30.1.1:7090/TCP : ${a}=510 ${b}=511`;
+  const whole = (backend: string): string => `maglev 172.30.1.1:7090/TCP : ${backend}=1021`;
   const is = (...lines: string[]): void => {
     const text = world.lines.replace(/=51[01] /, '=510 ').replace(/=51[01]$/m, '=511');
     assert.equal(text, expect(...lines, WILD));
@@ -344,14 +345,14 @@ test('L43 graceful termination', () => {
   is(`${fe} ${a} ${b}`, table);
   const ids = [world.frontendIds, world.backendIds];
   step('0/1/1', '1/1/0');
-  is(`${fe} ${b} | ${a}`, `be ${a} terminating`);
+  is(`${fe} ${b} | ${a}`, `be ${a} terminating`, whole(b));
   step('0/1/1', '0/1/1');
   is(`${fe} ${a} ${b}`, `be ${a} terminating`, `be ${b} terminating`, table);
   step('0/1/1', '0/0/1');
-  is(`${fe} ${a} | ${b}`, `be ${a} terminating`, `be ${b} terminating`);
+  is(`${fe} ${a} | ${b}`, `be ${a} terminating`, `be ${b} terminating`, whole(a));
   assert.deepEqual(world.desired.backends, [`${a}/TCP terminating`, `${b}/TCP terminating-not-serving`]);
   step('0/0/0', '1/0/1');
-  is(`${fe} ${b}`, `be ${a} maintenance`);
+  is(`${fe} ${b}`, `be ${a} maintenance`, whole(b));
   step('1/1/0', '1/0/0');
   is(`${fe} ${a} ${b}`, table);
   assert.deepEqual([world.frontendIds, world.backendIds], ids);
