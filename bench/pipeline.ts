@@ -56,6 +56,8 @@ function viewsOf({ maps }: Sim): object {
   const words = (map: ByteMap): Int32Array => (map as unknown as WordMap).words;
   const maglev = as(maps.maglev4, ArrayOfArrays);
   const { places } = maglev as unknown as { readonly places: Int32Array };
+  // Lazy tables are made when they are first looked for.
+  for (let index = 0; index < places.length; index++) maglev.findTable(index);
   const neighbours = as(maps.neighbours4, Lru2);
   const connections = (map: ByteMap): object => ({
     multipliers: multipliersOf(as(map, Lru4)),

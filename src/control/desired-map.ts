@@ -1,16 +1,8 @@
 // What a map should hold: entries as bytes, sorted by key, in flat arrays. Input: keys and values as they lie in the map.
 // Output: DesiredMap, which can be searched, walked and compared with another in one pass.
 // Invariant: keys are unique; bytes handed out are views of the map's own and must not be changed.
+import { bytesOf, type LazyBytes } from '../maps/map-write.ts';
 import type { MapSpec } from '../schema/index.ts';
-
-/** A value whose bytes are made when they are asked for, anew each time; the same object stands for equal bytes. */
-export interface LazyBytes {
-  readonly bytes: Uint8Array;
-  /** The same bytes into an array of the caller's, on a whole word; false when it is not as long as they are. */
-  copyTo?(out: Uint8Array): boolean;
-}
-
-const bytesOf = (value: Uint8Array | LazyBytes): Uint8Array => (value instanceof Uint8Array ? value : value.bytes);
 
 /** The desired content of one map. */
 export class DesiredMap {

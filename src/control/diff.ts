@@ -1,10 +1,10 @@
 // Two desired contents → the writes that lead from one to the other, in an order in which no reader meets a dangling reference.
 // Input: what the maps hold (or nothing), what they should hold. Output: MapWrite[]. Invariant: applying the writes to the
 // old content gives the new; what is referred to is written before, and removed after, what refers to it.
-import type { MapWrite } from '../maps/map-write.ts';
+import { bytesOf, type LazyBytes, type MapWrite } from '../maps/map-write.ts';
 import { policyKey, policyMetaKey, serviceKey4, serviceKey6 } from '../schema/index.ts';
 import type { CompiledMapName, DesiredMaps } from './compile.ts';
-import type { DesiredMap, LazyBytes } from './desired-map.ts';
+import type { DesiredMap } from './desired-map.ts';
 
 /** What has to be done to one map. */
 export interface MapChanges {
@@ -131,9 +131,9 @@ export const updateOf = (map: string, key: Uint8Array, value: Uint8Array | LazyB
         op: 'update',
         key,
         get value(): Uint8Array {
-          return value.bytes;
+          return bytesOf(value);
         },
-        ...(value.copyTo === undefined ? {} : { copyValue: (out: Uint8Array) => value.copyTo!(out) }),
+        lazy: value,
       };
 
 /** One walk over both maps in key order: what leads from one to the other. */
@@ -167,7 +167,7 @@ export function changesOf(old: DesiredMap | undefined, next: DesiredMap): MapCha
 /** Whether two values are the same bytes; the same lazy object is without looking. */
 export function sameValue(a: Uint8Array | LazyBytes, b: Uint8Array | LazyBytes): boolean {
   if (a === b) return true;
-  return sameBytes(a instanceof Uint8Array ? a : a.bytes, b instanceof Uint8Array ? b : b.bytes);
+  return sameBytes(bytesOf(a), bytesOf(b));
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -1,26 +1,36 @@
 // An array of arrays of u32 (Maglev tables by service): an index, inner tables in one pool.
-// Input: whole tables. Output: base offsets into `pool`. Invariant: equal tables share one place in the pool, which counts
-// its users and is reused when the last one goes; so memory is bounded by maxEntries tables and grows with distinct ones.
+// Input: whole tables, or what makes them when they are first looked for. Output: base offsets into `pool`. Invariant: equal
+// tables (of the lazy: the same object) share one place in the pool, which counts its users and is reused when the last one
+// goes; so memory is bounded by maxEntries tables and grows with distinct ones.
 import { ERRNO, UPDATE, type MapSpec, type UpdateFlag } from '../schema/map-spec.ts';
+import type { LazyBytes } from './map-write.ts';
 import { WordMap, readWords, refuseSpec, writeWords } from './word-map.ts';
 
 const MAX_WORDS = 0x40000000;
 const FIRST_PLACES = 16;
 /** Places are handed out in order, and pages that nobody has touched cost nothing: so few, large steps. */
 const GROWTH = 4;
+/** Instead of a place: no table, or one that nobody has looked for yet. */
+const NONE = 0;
+const LAZY = -1;
 
-/** Array of arrays. `pool` is REPLACED when it grows: take it after `findTable`, and keep neither over an update. */
+/** Array of arrays. `pool` is REPLACED when it grows: take it after `findTable`, and keep neither over the next `findTable` or update. */
 export class ArrayOfArrays extends WordMap {
   /** The tables, each `tableWords` long. */
   pool: Uint32Array = new Uint32Array(0);
   /** Words of a table: innerEntries, or more if an element is longer than a u32. */
   readonly tableWords: number = 0;
-  /** Place of each index, counted from 1; 0 = none. */
+  /** Place of each index, counted from 1; NONE, LAZY. */
   private readonly places: Int32Array;
+  /** Tables that nobody has looked for yet, by index. */
+  private readonly lazy = new Map<number, LazyBytes>();
+  /** Those that somebody has looked for: their places, and what is in these. */
+  private readonly placeOfLazy = new Map<LazyBytes, number>();
+  private readonly lazyAt = new Map<number, LazyBytes>();
   /** Outer entries that use each place. */
   private uses: Int32Array = new Int32Array(0);
   private hashes: Int32Array = new Int32Array(0);
-  /** Places in use by hash of their content. */
+  /** Places in use by hash of their content; without the lazy. */
   private readonly byContent = new Map<number, number[]>();
   private readonly freePlaces: number[] = [];
   private readonly incoming: Uint32Array;
@@ -35,15 +45,16 @@ export class ArrayOfArrays extends WordMap {
     this.places = new Int32Array(spec.maxEntries);
   }
 
-  /** Base word offset in `pool` of the table of key `k0`, or -1. */
+  /** Base word offset in `pool` of the table of key `k0`, or -1. A lazy one is made now (-1 where there is no memory for it). */
   findTable(k0: number): number {
     const { places } = this;
     if (k0 >>> 0 >= places.length) return -1;
-    const place = places[k0]! - 1;
-    return place < 0 ? -1 : Math.imul(place, this.tableWords);
+    const place = places[k0]!;
+    if (place > 0) return Math.imul(place - 1, this.tableWords);
+    return place === NONE ? -1 : this.makeTable(k0);
   }
 
-  /** Distinct tables held. */
+  /** Distinct tables in the pool. */
   get tables(): number {
     return this.uses.length - this.freePlaces.length;
   }
@@ -54,29 +65,77 @@ export class ArrayOfArrays extends WordMap {
    */
   override update(key: Uint8Array, value: Uint8Array, flags: UpdateFlag = UPDATE.ANY): number {
     if (flags !== UPDATE.ANY || value.length !== this.valueBytes || !this.takeKey(key)) return ERRNO.EINVAL;
-    const { places, incoming } = this;
     const k0 = this.key[0]!;
-    if (k0 >>> 0 >= places.length) {
-      this.refused++;
-      return ERRNO.E2BIG;
-    }
-    const old = places[k0]! - 1;
-    readWords(value, 0, this.valueBytes, incoming, 0);
-    const hash = contentHash(incoming);
+    if (!this.hasIndex(k0)) return ERRNO.E2BIG;
+    readWords(value, 0, this.valueBytes, this.incoming, 0);
+    return this.put(k0);
+  }
+
+  /** The table is made when it is first looked for. */
+  updateLazily(key: Uint8Array, value: LazyBytes): number {
+    if (value.length !== this.valueBytes || !this.takeKey(key)) return ERRNO.EINVAL;
+    const k0 = this.key[0]!;
+    if (!this.hasIndex(k0)) return ERRNO.E2BIG;
+    this.leave(k0);
+    this.places[k0] = LAZY;
+    this.lazy.set(k0, value);
+    this.count++;
+    return 0;
+  }
+
+  private hasIndex(k0: number): boolean {
+    if (k0 >>> 0 < this.places.length) return true;
+    this.refused++;
+    return false;
+  }
+
+  /** Makes `incoming` the table of an index. 0 or ENOMEM. */
+  private put(k0: number): number {
+    const old = this.places[k0]! - 1;
+    const hash = contentHash(this.incoming);
     const equal = this.placeOf(hash);
     if (equal < 0 && old >= 0 && this.uses[old] === 1) {
       this.forget(old);
       this.fill(old, hash);
       return 0;
     }
-    let place = equal;
-    if (equal >= 0) this.uses[equal]!++;
-    else place = this.claim(hash);
+    const place = equal < 0 ? this.claim() : equal;
     if (place < 0) return place;
-    places[k0] = place + 1;
-    if (old >= 0) this.release(old);
-    else this.count++;
+    if (equal < 0) this.fill(place, hash);
+    this.move(k0, place);
     return 0;
+  }
+
+  /** As findTable, for an index whose table is lazy. */
+  private makeTable(k0: number): number {
+    const table = this.lazy.get(k0)!;
+    let place = this.placeOfLazy.get(table) ?? -1;
+    if (place < 0) {
+      place = this.claim();
+      if (place < 0) return -1;
+      table.copyTo(new Uint8Array(this.pool.buffer, 4 * place * this.tableWords, table.length));
+      this.placeOfLazy.set(table, place);
+      this.lazyAt.set(place, table);
+    }
+    this.move(k0, place);
+    return this.findTable(k0);
+  }
+
+  /** Lets an index have the table in a place. */
+  private move(k0: number, place: number): void {
+    this.uses[place]!++;
+    this.leave(k0);
+    this.places[k0] = place + 1;
+    this.count++;
+  }
+
+  /** Gives up what an index holds; the caller says what it holds now. */
+  private leave(k0: number): void {
+    const place = this.places[k0]!;
+    if (place === NONE) return;
+    if (place === LAZY) this.lazy.delete(k0);
+    else this.release(place - 1);
+    this.count--;
   }
 
   /** ENOENT: no table there; E2BIG: no such index. */
@@ -97,18 +156,16 @@ export class ArrayOfArrays extends WordMap {
     return -1;
   }
 
-  /** A place that holds `incoming` and has one user, or ENOMEM. */
-  private claim(hash: number): number {
+  /** A place that nobody uses yet, or ENOMEM. */
+  private claim(): number {
     if (this.freePlaces.length === 0 && !this.grow()) {
       this.refused++;
       return ERRNO.ENOMEM;
     }
-    const place = this.freePlaces.pop()!;
-    this.uses[place] = 1;
-    this.fill(place, hash);
-    return place;
+    return this.freePlaces.pop()!;
   }
 
+  /** Puts `incoming` into a place. */
   private fill(place: number, hash: number): void {
     this.pool.set(this.incoming, place * this.tableWords);
     this.hashes[place] = hash;
@@ -118,6 +175,12 @@ export class ArrayOfArrays extends WordMap {
   }
 
   private forget(place: number): void {
+    const lazy = this.lazyAt.get(place);
+    if (lazy !== undefined) {
+      this.lazyAt.delete(place);
+      this.placeOfLazy.delete(lazy);
+      return;
+    }
     const hash = this.hashes[place]!;
     const rest = this.byContent.get(hash)!.filter((p) => p !== place);
     if (rest.length === 0) this.byContent.delete(hash);
@@ -161,7 +224,7 @@ export class ArrayOfArrays extends WordMap {
     const { places } = this;
     const known = after !== undefined && this.takeKey(after) && this.key[0]! >>> 0 < places.length;
     let next = known ? this.key[0]! + 1 : 0;
-    while (next < places.length && places[next] === 0) next++;
+    while (next < places.length && places[next] === NONE) next++;
     if (next >= places.length) return false;
     out[0] = next;
     out[1] = next >> 8;
@@ -184,11 +247,9 @@ export class ArrayOfArrays extends WordMap {
 
   protected removeKey(): boolean {
     const k0 = this.key[0]!;
-    const place = this.places[k0]! - 1;
-    if (place < 0) return false;
-    this.places[k0] = 0;
-    this.count--;
-    this.release(place);
+    if (this.places[k0] === NONE) return false;
+    this.leave(k0);
+    this.places[k0] = NONE;
     return true;
   }
 

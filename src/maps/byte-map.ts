@@ -2,6 +2,7 @@
 // Input and output: keys and values as byte arrays of exactly the sizes of the spec. Invariant: errors are negative errno,
 // absence is a value, nothing throws. The promises below are those of Linux's bpf(2), checked by test/conformance/byte-map.ts.
 import type { MapSpec, UpdateFlag } from '../schema/map-spec.ts';
+import type { LazyBytes } from './map-write.ts';
 
 /** What a map did because of its bounds. */
 export interface MapStats {
@@ -31,6 +32,8 @@ export interface ByteMap {
    * bounds), ENOSPC (full LPM trie), ENOMEM, EINVAL (sizes, flags, prefix length).
    */
   update(key: Uint8Array, value: Uint8Array, flags?: UpdateFlag): number;
+  /** `update` without flags, of a map that makes a value's bytes when somebody first looks for them. `value` has a value's length. */
+  updateLazily?(key: Uint8Array, value: LazyBytes): number;
   /** Removes. 0, ENOENT, or EINVAL (sizes, any array, a prefix length out of bounds). */
   delete(key: Uint8Array): number;
   /**

@@ -12,11 +12,24 @@ export interface MapWrite {
   readonly key: Uint8Array;
   /** Of an update: the whole value. */
   readonly value?: Uint8Array;
-  /**
-   * The same into an array of the caller's, on a whole word, so that a value that is made when it is read needs none of its
-   * own; false when it is not as long as a value.
-   */
-  readonly copyValue?: (out: Uint8Array) => boolean;
+  /** The same, where its bytes are made when somebody reads them. */
+  readonly lazy?: LazyBytes;
+}
+
+/** Bytes that are made when they are asked for. They never change: the same object stands for the same bytes. */
+export interface LazyBytes {
+  /** How many. */
+  readonly length: number;
+  /** Makes them in an array of the caller's: of that length, on a whole word. */
+  copyTo(out: Uint8Array): void;
+}
+
+/** The bytes of a value, made anew where it is lazy. */
+export function bytesOf(value: Uint8Array | LazyBytes): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  const bytes = new Uint8Array(value.length);
+  value.copyTo(bytes);
+  return bytes;
 }
 
 /** What became of a list of writes. */
@@ -68,15 +81,18 @@ class Scratch {
 }
 
 function applyWrite(map: ByteMap | undefined, write: MapWrite, scratch: Scratch): number {
-  const { op, key, copyValue } = write;
+  const { op, key, lazy } = write;
   if (map === undefined) return ERRNO.EBADF;
   if (op === 'delete') {
     const errno = map.delete(key);
     return errno === ERRNO.ENOENT ? 0 : errno;
   }
-  if (copyValue !== undefined) {
-    const value = scratch.of(valueBytes(map.spec));
-    return copyValue(value) ? map.update(key, value) : ERRNO.EINVAL;
+  if (lazy !== undefined) {
+    if (lazy.length !== valueBytes(map.spec)) return ERRNO.EINVAL;
+    if (map.updateLazily !== undefined) return map.updateLazily(key, lazy);
+    const value = scratch.of(lazy.length);
+    lazy.copyTo(value);
+    return map.update(key, value);
   }
   const { value } = write;
   return value === undefined ? ERRNO.EINVAL : map.update(key, value);

@@ -1,6 +1,6 @@
 // Frontends and backends → the entries of the service maps. Input: a Frontend with its numbers. Output: entries as bytes.
 // Invariant: pure; entries of a frontend depend on nothing but the frontend, its number, and its backends' ids and weights.
-import type { LazyBytes } from '../desired-map.ts';
+import type { LazyBytes } from '../../maps/map-write.ts';
 import {
   affinityMatchKey,
   ALGORITHM,

@@ -1,8 +1,8 @@
 // A frontend's Maglev table while flows move from what it said before to what it says now. Input: both, slot by slot, and time.
 // Output: the table with MAGLEV_SLOT.MOVING where older flows are still about, and the table before. Invariant: immutable; a
 // slot is on the move for a flow's lifetime after its last change; the table before names only backends that are still there.
+import type { LazyBytes } from '../../maps/map-write.ts';
 import { MAGLEV_SLOT } from '../../schema/index.ts';
-import type { LazyBytes } from '../desired-map.ts';
 import { SharedTable } from './maglev-tables.ts';
 
 /** What all slots say: a table, a backend id for each, or one backend id for all (0: nothing is behind the frontend). */
@@ -28,7 +28,14 @@ const backendOf = (content: SlotContent, slot: number): number => {
   return content instanceof SharedTable ? content.backendOf(slot) : content[slot]!;
 };
 
-const bytesOf = (words: Uint32Array): Uint8Array => new Uint8Array(words.buffer);
+/** The value of a map, by what each slot says. */
+const lazyWords = (slots: number, wordOf: (slot: number) => number): LazyBytes => ({
+  length: 4 * slots,
+  copyTo: (out) => {
+    const words = new Uint32Array(out.buffer, out.byteOffset, slots);
+    for (let slot = 0; slot < slots; slot++) words[slot] = wordOf(slot);
+  },
+});
 
 /** See the head of this file. */
 export class MaglevMotion {
@@ -61,20 +68,15 @@ export class MaglevMotion {
     }
     this.moving = moving;
     this.oldest = oldest;
-    this.table = {
-      get bytes() {
-        return bytesOf(
-          before.map((old, slot) => backendOf(content, slot) + (old === SETTLED ? 0 : MAGLEV_SLOT.MOVING)),
-        );
-      },
-    };
-    this.previous = {
-      get bytes() {
-        return bytesOf(
-          before.map((old, slot) => (old === SETTLED ? backendOf(content, slot) : held.has(old) ? old : 0)),
-        );
-      },
-    };
+    this.table = lazyWords(
+      before.length,
+      (slot) => backendOf(content, slot) + (before[slot] === SETTLED ? 0 : MAGLEV_SLOT.MOVING),
+    );
+    this.previous = lazyWords(before.length, (slot) => {
+      const old = before[slot]!;
+      if (old === SETTLED) return backendOf(content, slot);
+      return held.has(old) ? old : 0;
+    });
   }
 
   /** Whether some slot has been on the move for a lifetime. */

@@ -1,46 +1,76 @@
 // Maglev tables as they are kept: one for each list of backends, a byte or two a slot. Input: backends with ids and weights.
-// Output: SharedTable, whose bytes are made when they are asked for. Invariant: equal lists share one table; a table nobody
-// uses is let go of.
-import { fillMaglevTable, type MaglevBackend } from '../maglev/index.ts';
+// Output: SharedTable, which is worked out when somebody reads it: of most services a replay meets no packet.
+// Invariant: equal lists share one table; a table nobody uses is let go of.
+import type { LazyBytes } from '../../maps/map-write.ts';
+import { fillMaglevTable, type MaglevBackend, type MaglevOptions } from '../maglev/index.ts';
+
+/** What the making of tables shares. */
+class Workspace {
+  private taken = new Uint8Array(0);
+  private single = new Uint8Array(0);
+
+  /** Working memory: see fillMaglevTable. */
+  takenOf(size: number): Uint8Array {
+    if (this.taken.length !== size) this.taken = new Uint8Array(size);
+    return this.taken;
+  }
+
+  /** The slots of every table with one backend, which has them all, whatever its weight. Nobody writes here. */
+  singleOf(size: number): Uint8Array {
+    if (this.single.length !== size) this.single = new Uint8Array(size);
+    return this.single;
+  }
+}
 
 /** A table in small. */
-export class SharedTable {
+export class SharedTable implements LazyBytes {
   readonly signature: string;
   /** Frontends that have it. */
   users = 0;
-  private readonly ids: Uint32Array;
-  private readonly slots: Uint8Array | Uint16Array;
+  private readonly backends: readonly MaglevBackend[];
+  private readonly options: MaglevOptions;
+  private readonly workspace: Workspace;
+  /** For each slot the place in `backends`. */
+  private slots: Uint8Array | Uint16Array | undefined;
 
-  constructor(signature: string, ids: Uint32Array, slots: Uint8Array | Uint16Array) {
+  constructor(signature: string, backends: readonly MaglevBackend[], options: MaglevOptions, workspace: Workspace) {
     this.signature = signature;
-    this.ids = ids;
-    this.slots = slots;
+    this.backends = backends;
+    this.options = options;
+    this.workspace = workspace;
   }
 
   /** Slots. */
   get size(): number {
-    return this.slots.length;
+    return this.options.size;
+  }
+
+  /** Bytes of the map's value. */
+  get length(): number {
+    return 4 * this.options.size;
   }
 
   /** The backend id in a slot. */
   backendOf(slot: number): number {
-    return this.ids[this.slots[slot]!]!;
+    return this.backends[(this.slots ??= this.make())[slot]!]!.id;
   }
 
-  /** The value of the map: a u32 a slot. Made anew with each call. */
-  get bytes(): Uint8Array {
-    const bytes = new Uint8Array(4 * this.slots.length);
-    this.copyTo(bytes);
-    return bytes;
-  }
-
-  /** The same into an array of the caller's: see LazyBytes. */
-  copyTo(out: Uint8Array): boolean {
-    const { ids, slots } = this;
-    if (out.length !== 4 * slots.length) return false;
+  /** The value of the map: a u32 a slot. */
+  copyTo(out: Uint8Array): void {
+    const slots = (this.slots ??= this.make());
+    const ids = Uint32Array.from(this.backends, ({ id }) => id);
     const words = new Uint32Array(out.buffer, out.byteOffset, slots.length);
     for (let i = 0; i < words.length; i++) words[i] = ids[slots[i]!]!;
-    return true;
+  }
+
+  private make(): Uint8Array | Uint16Array {
+    const { backends, options, workspace } = this;
+    const { size } = options;
+    if (backends.length === 1) return workspace.singleOf(size);
+    const slots = backends.length <= 256 ? new Uint8Array(size) : new Uint16Array(size);
+    const numbered = backends.map((backend, index) => ({ ...backend, id: index }));
+    fillMaglevTable(numbered, options, slots, workspace.takenOf(size));
+    return slots;
   }
 }
 
@@ -49,10 +79,7 @@ export class MaglevTables {
   private readonly tables = new Map<string, SharedTable>();
   private size: number;
   private seed: number;
-  /** Working memory of the tables' making. */
-  private taken = new Uint8Array(0);
-  /** The slots of every table with one backend. */
-  private single = new Uint8Array(0);
+  private readonly workspace = new Workspace();
 
   constructor(size: number, seed: number) {
     this.size = size;
@@ -79,31 +106,11 @@ export class MaglevTables {
     const signature = `${size}|${seed}|${list.join(',')}`;
     let table = this.tables.get(signature);
     if (table === undefined) {
-      const slots = backends.length === 1 ? this.singleSlots() : this.fill(backends);
-      table = new SharedTable(
-        signature,
-        Uint32Array.from(backends, ({ id }) => id),
-        slots,
-      );
+      table = new SharedTable(signature, backends, { size, seed }, this.workspace);
       this.tables.set(signature, table);
     }
     table.users++;
     return table;
-  }
-
-  /** One backend has every slot, whatever its weight: nothing is worked out, and nobody writes here. */
-  private singleSlots(): Uint8Array {
-    if (this.single.length !== this.size) this.single = new Uint8Array(this.size);
-    return this.single;
-  }
-
-  private fill(backends: readonly MaglevBackend[]): Uint8Array | Uint16Array {
-    const { size, seed } = this;
-    const slots = backends.length <= 256 ? new Uint8Array(size) : new Uint16Array(size);
-    if (this.taken.length !== size) this.taken = new Uint8Array(size);
-    const numbered = backends.map((backend, index) => ({ ...backend, id: index }));
-    fillMaglevTable(numbered, { size, seed }, slots, this.taken);
-    return slots;
   }
 
   release(table: SharedTable): void {

@@ -3,11 +3,11 @@
 // Invariant: the content depends on the objects alone, but for numbers; a change costs what it touches; ids of frontends stay
 // while the frontend does, freed ones rest.
 import { parseMaglevSeed } from '../maglev/index.ts';
-import { type DesiredMap, type LazyBytes, MapBuilder } from '../desired-map.ts';
+import { type DesiredMap, MapBuilder } from '../desired-map.ts';
 import { type MapChanges, sameValue, updateOf } from '../diff.ts';
 import { HeldIds } from '../held-ids.ts';
 import { type MapSizes, sizedSpec } from '../map-sizes.ts';
-import type { MapWrite } from '../../maps/map-write.ts';
+import type { LazyBytes, MapWrite } from '../../maps/map-write.ts';
 import { FEATURE, MAPS, type MapSpec, SCOPE, valueBytes } from '../../schema/index.ts';
 import type { Problem } from '../problem.ts';
 import type { CompileSettings } from '../settings.ts';

@@ -1,8 +1,9 @@
 // Every in-memory kind against a model, over key sizes, bounds and hashes: random, and such that all or many keys collide.
+import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { createMap, type MapOptions } from '../../../src/maps/index.ts';
-import { ERRNO } from '../../../src/schema/map-spec.ts';
+import { ArrayOfArrays, createMap, type LazyBytes, type MapOptions } from '../../../src/maps/index.ts';
+import { ERRNO, UPDATE, type UpdateFlag } from '../../../src/schema/map-spec.ts';
 import { fromNumber, specOf } from '../../support/maps/specs.ts';
 import { operations, runAgainstModel } from './map-model.ts';
 
@@ -22,6 +23,22 @@ const keyOf =
     if (n % 3 === 0) return fromNumber(n, size).reverse();
     return fromNumber(n, size);
   };
+
+/** Takes every second value lazily, equal ones as the same object. */
+class SometimesLazy extends ArrayOfArrays {
+  private readonly known = new Map<number, LazyBytes>();
+
+  override update(key: Uint8Array, value: Uint8Array, flags: UpdateFlag = UPDATE.ANY): number {
+    const first = value[0]!;
+    if (first % 2 === 0 || flags !== UPDATE.ANY) return super.update(key, value, flags);
+    let lazy = this.known.get(first);
+    if (lazy === undefined) {
+      const bytes = value.slice();
+      this.known.set(first, (lazy = { length: bytes.length, copyTo: (out) => out.set(bytes) }));
+    }
+    return this.updateLazily(key, lazy);
+  }
+}
 
 describe('maps against a model', () => {
   for (const size of [4, 7, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48]) {
@@ -75,6 +92,19 @@ describe('maps against a model', () => {
         const map = createMap(specOf('array-of-arrays', 4, 0, maxEntries, 3));
         const bytes = { keyOf: (n: number) => fromNumber(n, 4), valueOf: (n: number) => fromNumber(n % 4, 12) };
         runAgainstModel(map, { maxEntries, full: ERRNO.E2BIG, indexed: true, ...bytes }, ops);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('array-of-arrays, some tables as bytes and some lazy', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 12 }), operations(14), (maxEntries, ops) => {
+        const map = new SometimesLazy(specOf('array-of-arrays', 4, 0, maxEntries, 3));
+        const bytes = { keyOf: (n: number) => fromNumber(n, 4), valueOf: (n: number) => fromNumber(n % 6, 12) };
+        runAgainstModel(map, { maxEntries, full: ERRNO.E2BIG, indexed: true, ...bytes }, ops);
+        assert.ok(map.pool.length <= maxEntries * map.tableWords);
+        assert.ok(map.tables <= map.size);
       }),
       { numRuns: 300 },
     );

@@ -7,6 +7,7 @@ import {
   ArrayOfArrays,
   Lpm1,
   Lpm4,
+  type LazyBytes,
   Lru4,
   asKind,
   createMap,
@@ -176,6 +177,44 @@ describe('array of arrays', () => {
     map.update(key(3), table(...second));
     assert.equal(map.tables, 1);
     assert.deepEqual(read(map, 3), second);
+  });
+
+  test('a lazy table is made once, when somebody looks for it, and never if nobody does', () => {
+    const map = make();
+    let made = 0;
+    const lazy = (...words: number[]): LazyBytes => ({
+      length: 8,
+      copyTo: (out) => {
+        made++;
+        out.set(table(...words));
+      },
+    });
+    const shared = lazy(7, 8);
+    for (const n of [1, 2, 3]) assert.equal(map.updateLazily(key(n), shared), 0);
+    assert.equal(map.updateLazily(key(4), lazy(9, 10)), 0);
+    assert.deepEqual([map.size, map.tables, map.pool.length, made], [4, 0, 0, 0]);
+    for (const n of [1, 2, 2, 3]) assert.deepEqual(read(map, n), [7, 8]);
+    assert.deepEqual([map.size, map.tables, made], [4, 1, 1]);
+    assert.equal(map.update(key(4), table(1, 1)), 0);
+    assert.equal(map.delete(key(3)), 0);
+    assert.deepEqual([map.size, map.tables, made], [3, 2, 1]);
+    assert.equal(map.delete(key(1)), 0);
+    assert.equal(map.updateLazily(key(2), lazy(5, 6)), 0);
+    assert.deepEqual([map.size, map.tables], [2, 1], 'the shared table is gone with its last user');
+    assert.deepEqual(read(map, 2), [5, 6]);
+  });
+
+  test('a lazy table is refused as one of bytes is', () => {
+    const map = make(5);
+    const lazy = (length: number): LazyBytes => ({ length, copyTo: () => assert.fail('nobody looked') });
+    assert.equal(map.updateLazily(key(5), lazy(8)), ERRNO.E2BIG);
+    assert.equal(map.updateLazily(key(1), lazy(4)), ERRNO.EINVAL);
+    assert.equal(map.updateLazily(new Uint8Array(3), lazy(8)), ERRNO.EINVAL);
+    assert.deepEqual([map.size, map.stats.refused], [0, 1]);
+    assert.equal(map.updateLazily(key(1), lazy(8)), 0);
+    const first = new Uint8Array(4);
+    assert.ok(map.nextKey(undefined, first));
+    assert.deepEqual(first, key(1));
   });
 });
 

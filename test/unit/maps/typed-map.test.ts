@@ -94,18 +94,14 @@ describe('bytes at odd places', () => {
 });
 
 describe('applyWrites', () => {
-  test('takes values that are copied, and refuses those of another size', () => {
+  test('takes lazy values, and refuses those of another size', () => {
     const map = createMap(specOf('array-of-arrays', 4, 4, 10, 3));
     const key = (n: number): Uint8Array => Uint8Array.of(n, 0, 0, 0);
     const write = (n: number, length: number): MapWrite => ({
       map: 'a',
       op: 'update',
       key: key(n),
-      copyValue: (out) => {
-        if (out.length !== length) return false;
-        out.fill(n);
-        return true;
-      },
+      lazy: { length, copyTo: (out) => void out.fill(n) },
     });
     const maps = new Map([['a', map]]);
     assert.deepEqual(applyWrites(maps, [write(1, 12), write(2, 12), write(3, 8), write(4, 12)]), {
