@@ -22,16 +22,24 @@ export function ciliumPortGroups(toPorts: string): {
   return { groups, complaints };
 }
 
-/** Identity, shape word and precedence of each entry of a policy that allows regions. */
-export function entriesOf(regions: Region, only?: number): number[][] {
-  const provenance = new Provenance();
+/** The words of each entry of a policy that says one thing about regions. */
+function rowsOf(regions: Region, precedence: number, only?: number): number[][] {
   const set = new EntrySet(new ShapeTable(), new RuleSets(), only);
-  set.add(regions, 1, [0], 0);
-  const block = set.finish(1, { ingress: 0, egress: 0 }, { ingress: true, egress: true, host: false }, provenance);
+  set.add(regions, precedence, [0], 0);
+  const enforced = { ingress: true, egress: true, host: false };
+  const { words } = set.finish(1, { ingress: 0, egress: 0 }, enforced, new Provenance());
   const rows: number[][] = [];
-  for (let at = 0; at < block.words.length; at += ENTRY_WORDS) rows.push([...block.words.slice(at + 1, at + 4)]);
+  for (let at = 0; at < words.length; at += ENTRY_WORDS) rows.push([...words.slice(at, at + ENTRY_WORDS)]);
   return rows;
 }
+
+/** Identity, shape word and precedence of each entry of a policy that allows regions. */
+export const entriesOf = (regions: Region, only?: number): number[][] =>
+  rowsOf(regions, 1, only).map((row) => row.slice(1, 4));
+
+/** Proxy port, raw, of each entry of a policy with regions at a precedence. */
+export const proxyPortsOf = (regions: Region, precedence: number): number[] =>
+  rowsOf(regions, precedence).map((row) => row[5]!);
 
 /** A pod with named TCP ports, and their signature. */
 export function namedPod(ports: Readonly<Record<string, number>>): { readonly pod: Pod; readonly signature: string } {

@@ -102,3 +102,25 @@ test('the last pod of a policy takes it away, the next that has it brings it bac
     Array.from(list, () => true),
   );
 });
+
+test('a policy stays while one of its pods does, of those that were there at the start, too', () => {
+  const twin = pod('p2', 'b', '10.244.1.12', 82);
+  const policy = networkPolicy('{podSelector: {matchLabels: {pod: b}}, ingress: [{from: [{podSelector: {}}]}]}');
+  const list = steps('remove 1', 'add 0 c', 'remove 1', 'add 0 b');
+  assert.deepEqual(
+    walk(world([...PODS, twin], policy), list),
+    Array.from(list, () => true),
+  );
+});
+
+test('a pod within a network of the admin tiers is one of its identities', () => {
+  const networks = tierPolicy(
+    '{tier: Admin, priority: 1, subject: {namespaces: {}}, egress: [{action: Deny, to: [{networks: [10.244.9.0/30]}]}, {action: Accept, to: [{networks: [10.244.0.0/16]}]}]}',
+  );
+  // The n-th step’s pod has the address 10.244.9.n.
+  const list = steps('add 0 c', 'add 1 c', 'label 0 a', 'add 0 c', 'remove 1', 'remove 0');
+  assert.deepEqual(
+    walk(world(PODS, networks), list),
+    Array.from(list, () => true),
+  );
+});

@@ -2,12 +2,18 @@
 // handed, families of ICMP types, port byte order in regions, entries for one identity, signatures of named ports.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ciliumPortGroups, entriesOf, namedPod } from '../../support/policy-part-inputs.ts';
+import { ciliumPortGroups, entriesOf, namedPod, proxyPortsOf } from '../../support/policy-part-inputs.ts';
+import { TrapWorld } from '../../support/trap-world.ts';
+import { identityClass, type PolicyBlock, withinProbeBudget } from '../../../src/control/policy/entries.ts';
 import { namePattern } from '../../../src/control/policy/name-pattern.ts';
 import type { PodIdentity } from '../../../src/control/identity.ts';
 import { NamedPortTable } from '../../../src/control/policy/named-ports.ts';
+import { peerIdentities } from '../../../src/control/policy/peers.ts';
 import { portWords, shapeWord } from '../../../src/control/policy/ports.ts';
 import { holdsShape } from '../../../src/control/policy/region.ts';
+import type { Peer } from '../../../src/control/policy/rule.ts';
+import { EVERYTHING } from '../../../src/control/selector.ts';
+import { PROXY_PORT } from '../../../src/schema/index.ts';
 
 const PATTERNS: readonly (readonly [pattern: string, yes: readonly string[], no: readonly string[]])[] = [
   [
@@ -37,6 +43,7 @@ const PATTERNS: readonly (readonly [pattern: string, yes: readonly string[], no:
   // Parts may not overlap, neither head and tail nor what stands between them.
   ['aba*aba.com', ['abaaba.com', 'aba1aba.com'], ['ababa.com', 'aba.com']],
   ['a*bc*cd.com', ['abccd.com', 'a1bc2cd.com', 'abcbccd.com'], ['abcd.com', 'acbcd.com', 'abxccd.com']],
+  ['*b*c*d.com', ['bcd.com', '1b2c3d.com', 'bbccd.com'], ['bd.com', 'cbd.com', 'bcd1.com']],
   ['a*b*b*c.com', ['abbc.com', 'a1b2b3c.com'], ['abc.com', 'a1b2c.com']],
   ['a**b.com', ['ab.com', 'axb.com'], ['a.b.com']],
   ['a.*.c', ['a.b.c', 'a..c'], ['a.c', 'a.b.b.c']],
@@ -123,6 +130,68 @@ test('entries for one identity are those of the whole that are this identity’s
       `${only}`,
     );
   }
+});
+
+test('of several identities whose pods disagree about a name the lowest is told', () => {
+  const table = new NamedPortTable([]);
+  for (const identity of [302, 301, 300, 299]) {
+    const ports = identity === 299 ? [80] : [80, 81];
+    for (const http of ports) table.note(identity, namedPod({ http }).pod, `${http}`);
+  }
+  assert.deepEqual(table.candidates([0]), [299, 300, 301, 302]);
+  assert.deepEqual(table.candidates([302, 7, 300]), [300, 302]);
+  assert.equal(table.ambiguous([0], 'http', ['TCP']), 300);
+  assert.equal(table.ambiguous([302, 301], 'http', ['TCP']), 301);
+});
+
+test('an entry that redirects carries the proxy’s port of its direction, for every verdict byte from 2 to 254', () => {
+  const [ingress, egress] = (['ingress', 'egress'] as const).map((direction) => shapeWord(direction, 6, 80, 16));
+  const swapped = (port: number): number => (port >>> 8) | ((port & 0xff) << 8);
+  for (const [verdict, redirects] of [
+    [1, false],
+    [2, true],
+    [128, true],
+    [254, true],
+    [255, false],
+  ] as const) {
+    const rows = proxyPortsOf([{ identities: [300], shapes: [ingress!, egress!] }], 0x500 | verdict);
+    assert.deepEqual(
+      rows,
+      redirects ? [swapped(PROXY_PORT.INGRESS), swapped(PROXY_PORT.EGRESS)] : [0, 0],
+      `${verdict}`,
+    );
+  }
+});
+
+test('identities by class: numbers, the aggregates 11 to 14, everybody', () => {
+  assert.deepEqual(
+    [0, 1, 10, 11, 12, 13, 14, 15, 256, 0x1000001].map((identity) => identityClass(identity)),
+    [2, 0, 0, 1, 1, 1, 1, 0, 0, 0],
+  );
+});
+
+test('a policy of 64 probes a packet stays within the budget, one of 65 does not, in either direction', () => {
+  const block = (ingressShapes: number[], egressShapes: number[]): PolicyBlock => ({
+    policyId: 1,
+    words: new Uint32Array(0),
+    meta: { flags: 0, ingressShapes, egressShapes, ingressCookie: 0, egressCookie: 0 },
+  });
+  const full = [0xffffffff, 0xffff, 0xffff];
+  const over = [0xffffffff, 0xffff, 0x1ffff];
+  assert.equal(withinProbeBudget(block(full, full)), true);
+  assert.equal(withinProbeBudget(block(over, [])), false);
+  assert.equal(withinProbeBudget(block([], over)), false);
+});
+
+test('identities of peers ascend, whatever the order of the peers', () => {
+  const { identities } = new TrapWorld('').compiled;
+  const peers = (['unmanaged', 'world', 'health'] as const).map((entity): Peer => ({ kind: 'entity', entity }));
+  const found = peerIdentities(peers, EVERYTHING, identities);
+  assert.ok(found.length > 3);
+  assert.deepEqual(
+    found,
+    [...found].sort((a, b) => a - b),
+  );
 });
 
 test('an identity’s named ports: known while its pods agree, ambiguous only where they do not', () => {

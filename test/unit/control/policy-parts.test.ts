@@ -6,6 +6,7 @@ import { LabelSet, reservedLabel } from '../../../src/control/labels.ts';
 import { Ladder, type Layer, precedenceOf, priorityOf, type Rung } from '../../../src/control/policy/ladder.ts';
 import { portPrefixes, shapeOfWord, shapeWord } from '../../../src/control/policy/ports.ts';
 import { holdsShape, intersect, type Region } from '../../../src/control/policy/region.ts';
+import { compareRules, type PolicyRule } from '../../../src/control/policy/rule.ts';
 import { labelEquals, LabelIndex, placeIn, selectorOf } from '../../../src/control/selector.ts';
 import { HashedIds, StickyIds } from '../../../src/control/sticky-ids.ts';
 
@@ -139,6 +140,56 @@ test('an audited pass: what a later rule of the tier allows is shown where the n
   const refuse = rung(priorityOf('admin', 2), 2, [layer([0], 'deny', 4)]);
   assert.equal(first([pass, refuse, deny, END]), '300 255 4');
   assert.equal(first([pass, allow, END]), '300 1 2');
+});
+
+test('a walk goes down only, through what it is about, and past what neither reading waits for', () => {
+  const at = (priority: number): number => priorityOf('admin', priority);
+  const normal = (layers: Layer[]): Rung => rung(priorityOf('normal'), 0, layers);
+  const shown = normal([layer([0], 'deny', 2, true)]);
+  // Not again what stands above, nor what is about others, nor a second audited denial.
+  assert.deepEqual(ladder([normal([layer([400], 'deny', 1)]), shown, normal([layer([300], 'allow', 3)]), END]).said, [
+    '400 255 1',
+    '300 255a 2',
+    '0 255a 2',
+    '300 1 3',
+    '0 1 99',
+  ]);
+  const narrow = normal([layer([500], 'deny', 4, true)]);
+  const others = normal([layer([500], 'deny', 4, true), layer([600], 'allow', 5)]);
+  assert.deepEqual(ladder([normal([layer([300], 'deny', 2, true)]), others, END]).said, [
+    '300 255a 2',
+    '500 255a 4',
+    '600 1 5',
+    '0 1 99',
+  ]);
+  assert.deepEqual(ladder([shown, narrow, END]).said, ['0 255a 2', '500 255a 4', '0 1 99']);
+  // One reading has settled, the other has passed the tier: nobody waits for the rest of the tier.
+  const rungs = [
+    rung(at(1), 3, [layer([300], 'pass', 1, true)]),
+    rung(at(2), 3, [layer([300], 'allow', 2)]),
+    rung(at(3), 3, [layer([0], 'deny', 3)]),
+    normal([layer([0], 'deny', 4)]),
+    END,
+  ];
+  const below = ['300 1 2', '0 255 3', '0 255 4', '0 1 99'];
+  assert.deepEqual(ladder(rungs).said, ['300 255a 4', '300 1 2', '300 255 3', '300 255 4', '300 1 99', ...below]);
+});
+
+test('rules of an ordered tier: by priority, kind, name and place', () => {
+  const rule = (priority: number, kind: string, name: string, position: number): PolicyRule =>
+    ({ priority, ref: { kind, name }, position }) as PolicyRule;
+  const ascending = [
+    rule(1, 'B', 'b', 9),
+    rule(2, 'A', 'b', 9),
+    rule(2, 'B', 'a', 9),
+    rule(2, 'B', 'b', 0),
+    rule(2, 'B', 'b', 1),
+    rule(10, 'A', 'a', 0),
+  ];
+  for (const [i, a] of ascending.entries()) {
+    for (const [j, b] of ascending.entries())
+      assert.equal(Math.sign(compareRules(a, b)), Math.sign(i - j), `${i} ${j}`);
+  }
 });
 
 test('more rules than a priority has room for do not fit', () => {
