@@ -24,8 +24,8 @@ const BUDGET = Number(option('--budget') ?? 4000);
 const env = { WEIR_RUNS: process.env.WEIR_RUNS ?? '12' };
 
 const FILES = [
-  ...tree('src/control/policy'),
   ...tree('src/datapath/stages').filter((file) => /\/(policy|conntrack[^/]*)\.ts$/.test(file)),
+  ...tree('src/control/policy'),
 ];
 const LEFT_OUT =
   /allocation|flow-consistency|packets|label-filter|kernel|manifest|yaml|json|bandwidth.property|controller|maglev|upkeep|collection|replay.property|topology|map-sizes|inspector/;

@@ -216,8 +216,6 @@ export class Context {
   probesFlow = 0;
   /** Lookups in the NAT maps, attempts to find a port included. */
   probesNat = 0;
-  /** Conntrack entries inserted, moved or removed. */
-  conntrackWrites = 0;
 
   /** @internal Forgets the run before and takes in the next packet. Offsets outside the buffer are clamped to it. */
   begin(hook: number, packet: Packet, meta: Meta, tables: Tables): void {
@@ -309,7 +307,6 @@ export class Context {
     this.probesFragment = 0;
     this.probesRoute = 0;
     this.probesNat = 0;
-    this.conntrackWrites = 0;
     if (this.tracing !== 0) this.trace.reset();
   }
 }

@@ -2,7 +2,7 @@
 // Input: ends, ports, protocol, CT_KEY flags. Output: `cx.k0…k9`; word offsets, with the map's words in `cx.ctWords`.
 // Invariant: both directions of a connection give the same key words (see schema/conntrack.ts).
 // Twin: native/bpf/conntrack_key.h.
-import { CT_KEY, ERRNO, traceMapNumber } from '../../schema/index.ts';
+import { CT_KEY, traceMapNumber } from '../../schema/index.ts';
 import type { Lru10 } from '../../maps/index.ts';
 import type { Context } from '../context.ts';
 import type { Tables } from '../tables.ts';
@@ -13,7 +13,6 @@ const putKey6 = setKey6;
 
 const OWNER_HIGH = CT_KEY.OWNER_HIGH;
 const RELATED = CT_KEY.RELATED;
-const ENOENT = ERRNO.ENOENT;
 const TCP = 6;
 const ICMP = 1;
 const ICMPV6 = 58;
@@ -153,7 +152,6 @@ export function seekUnanswered(cx: Context, tables: Tables): number {
 /** Inserts the current key: offset of its 16 words in `cx.ctWords` (`cx.ctCreated`: it is new), or a negative errno. */
 export function insertEntry(cx: Context, tables: Tables, answered: boolean): number {
   const tcp = isTcpKey(cx);
-  cx.conntrackWrites = (cx.conntrackWrites + 1) | 0;
   if (cx.headers.family === 4) {
     const map = answered ? (tcp ? tables.ctTcp4 : tables.ctAny4) : tcp ? tables.ctTcpNew4 : tables.ctAnyNew4;
     const at = map.insert(cx.k0, cx.k1, cx.k2, cx.k3);
@@ -168,16 +166,16 @@ export function insertEntry(cx: Context, tables: Tables, answered: boolean): num
   return at;
 }
 
-/** Removes the current key. 0, or ENOENT when it was not there. */
-export function removeEntry(cx: Context, tables: Tables, answered: boolean): number {
+/** Removes the current key, if it is there. */
+export function removeEntry(cx: Context, tables: Tables, answered: boolean): void {
   const tcp = isTcpKey(cx);
-  cx.conntrackWrites = (cx.conntrackWrites + 1) | 0;
   if (cx.headers.family === 4) {
     const map = answered ? (tcp ? tables.ctTcp4 : tables.ctAny4) : tcp ? tables.ctTcpNew4 : tables.ctAnyNew4;
-    return map.remove(cx.k0, cx.k1, cx.k2, cx.k3) ? 0 : ENOENT;
+    map.remove(cx.k0, cx.k1, cx.k2, cx.k3);
+    return;
   }
   const map = answered ? (tcp ? tables.ctTcp6 : tables.ctAny6) : tcp ? tables.ctTcpNew6 : tables.ctAnyNew6;
-  return map.remove(cx.k0, cx.k1, cx.k2, cx.k3, cx.k4, cx.k5, cx.k6, cx.k7, cx.k8, cx.k9) ? 0 : ENOENT;
+  map.remove(cx.k0, cx.k1, cx.k2, cx.k3, cx.k4, cx.k5, cx.k6, cx.k7, cx.k8, cx.k9);
 }
 
 /** Appends the current key to a trace record that was just opened. */

@@ -1,7 +1,7 @@
 // One test a row of Cilium's conntrack: directions, closing, lifetimes, where entries live. Input: packets of two pods.
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
-import { CT_FLAG, CT_KEY, CT_STATUS, DROP, VERDICT } from '../../../src/schema/index.ts';
+import { CT_FLAG, CT_KEY, CT_STATUS, DROP, META_FLAG, VERDICT } from '../../../src/schema/index.ts';
 import { World } from '../../support/datapath-world.ts';
 import type { PacketSpec } from '../../support/packets.ts';
 
@@ -183,6 +183,25 @@ function rows(family: Family): void {
       send('FA');
       assert.equal(receive('SA'), REPLY);
       assert.equal(answered()!.flags & TX_CLOSING, TX_CLOSING);
+      // However late: only service entries have a grace period.
+      w.now += 100;
+      assert.equal(receive('SA'), REPLY);
+      assert.equal(answered()!.flags & TX_CLOSING, TX_CLOSING);
+    });
+    test('an unanswered connection that its opener has closed is answered by what opens nothing', () => {
+      for (const flags of ['SA', 'A', 'FA']) {
+        send('S');
+        send('FA');
+        assert.equal(receive(flags), REPLY);
+        assert.deepEqual([unanswered(), answered() !== undefined], [undefined, true], flags);
+        w.now += 10_000;
+      }
+    });
+    test('a SYN from the other side is no answer to it', () => {
+      send('S');
+      send('FA');
+      assert.equal(w.run('TO_CONTAINER', back('S')).record.ctStatus, NEW);
+      assert.deepEqual([answered(), unanswered()!.flags & INBOUND], [undefined, INBOUND]);
     });
     test('SYN from the other side on a closing entry turns the connection round', () => {
       establish();
@@ -239,6 +258,17 @@ function rows(family: Family): void {
       assert.equal(answered(), undefined);
       assert.ok(unanswered());
     });
+    test('the same for other protocols', () => {
+      const ports = { sourcePort: 5, destinationPort: 53 };
+      const request = { protocol: 'udp', source: A, destination: B, ...ports } as const;
+      w.run('FROM_CONTAINER', request);
+      w.run('TO_CONTAINER', { ...back(''), protocol: 'udp', sourcePort: 53, destinationPort: 5 });
+      assert.ok(w.connection(`ctAny${family}`));
+      w.now += 61;
+      assert.equal(w.run('FROM_CONTAINER', request).record.ctStatus, NEW);
+      assert.equal(w.connection(`ctAny${family}`), undefined);
+      assert.ok(w.connection(`ctAnyNew${family}`));
+    });
     test('an expired unanswered entry is overwritten in place, nothing of it remains', () => {
       send('S');
       send('F');
@@ -275,6 +305,16 @@ function rows(family: Family): void {
       send('A');
       assert.equal(answered()!.lastTxReport, w.now);
     });
+    test('each direction has its own time of report', () => {
+      establish();
+      const start = w.now;
+      w.now += 10;
+      receive('A');
+      assert.deepEqual([answered()!.lastTxReport, answered()!.lastRxReport], [start, start + 10]);
+      w.now += 10;
+      send('A');
+      assert.deepEqual([answered()!.lastTxReport, answered()!.lastRxReport], [start + 20, start + 10]);
+    });
     test('packets and bytes are counted only when accounting is on', () => {
       establish();
       assert.equal(answered()!.packets, 0n);
@@ -291,6 +331,36 @@ function rows(family: Family): void {
   });
 
   describe('bounds', () => {
+    /** Source ports of what is left of `map` after a number of connections and a flood; `use` is done in between. */
+    const leftAfter = (map: 'ctTcp' | 'ctTcpNew', use: (port: number) => void): string => {
+      w = new World({ specs: { [`${map}${family}`]: { maxEntries: 16 } } });
+      w.endpoint(A).endpoint(B);
+      const open = (port: number): void => {
+        w.run('FROM_CONTAINER', out('S', { sourcePort: port }));
+        if (map === 'ctTcp') w.run('TO_CONTAINER', back('SA', { destinationPort: port }));
+      };
+      // The last of these makes the clock pass all of them once.
+      for (let port = 2000; port < 2017; port++) open(port);
+      for (let port = 2001; port < 2009; port++) use(port);
+      for (let port = 3000; port < 3008; port++) open(port);
+      const ports = w.entries(`${map}${family}`).map(([key]) => Math.max(key.lowPort, key.highPort));
+      return ports.sort((a, b) => a - b).join();
+    };
+    for (const map of ['ctTcpNew', 'ctTcp'] as const) {
+      test(`use keeps an entry of ${map} from being evicted, a probe does not`, () => {
+        const unused = leftAfter(map, () => undefined);
+        const probed = leftAfter(map, (port) => {
+          w.run('FROM_CONTAINER', out('A', { sourcePort: port }), { flags: META_FLAG.PROBE });
+        });
+        const used = leftAfter(map, (port) => {
+          w.run('FROM_CONTAINER', out('A', { sourcePort: port }));
+        });
+        assert.equal(probed, unused);
+        assert.notEqual(used, unused);
+        assert.match(used, /2001,2002,2003,2004,2005,2006,2007,2008/);
+      });
+    }
+
     test('a full map of unanswered connections evicts there and never among the answered', () => {
       w = new World({
         specs: { [`ctTcpNew${family}`]: { maxEntries: 16 }, [`ctAnyNew${family}`]: { maxEntries: 16 } },

@@ -254,3 +254,19 @@ describe('the whole way and back', () => {
     });
   }
 });
+
+test('what begins at the node makes the pod forget a connection of that tuple, what goes on does not', () => {
+  w.service(V1, 80, { backends: [1] });
+  w.next('TO_CONTAINER', fromNetdev({ flags: 'S' }));
+  const lose = (): void => {
+    for (const [key] of w.entries('ctTcpNew4')) if ((key.flags & CT_KEY.NODE) !== 0) w.map('ctTcpNew4').delete(key);
+  };
+  const ofPod = (): boolean => w.connection('ctTcpNew4') !== undefined;
+  assert.equal(ofPod(), true);
+  lose();
+  assert.equal(fromNetdev({ flags: 'A' }).record.ctStatus, CT_STATUS.NEW);
+  assert.equal(ofPod(), true);
+  lose();
+  assert.equal(fromNetdev({ flags: 'S' }).record.ctStatus, CT_STATUS.NEW);
+  assert.equal(ofPod(), false);
+});
