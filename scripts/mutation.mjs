@@ -1,12 +1,14 @@
 // npm run mutation: does any test notice when the policy compiler, the policy stage or conntrack are changed? One pass without a
 // change tells which mutants each test could notice; then every mutant of a standard operator set is tried against those, cheapest
 // first. Arguments: --only TEXT (files whose path holds it), --sample N (every Nth mutant), --survivors (only what no
-// test noticed last time), --resume (only what was not tried yet), --plan (what tests cost). Out: a line for each survivor, shares, build/mutation.json (written as it goes).
+// test noticed last time), --resume (only what was not tried yet), --budget MS, --plan (what tests cost), --report (no run: the
+// last one into docs/mutation.md). Out: a line for each survivor, shares, build/mutation.json (written as it goes).
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
+import { report } from './mutation/report.mjs';
 import { mutate } from './mutation/mutants.mjs';
 import { Worker } from './mutation/workers.mjs';
 
@@ -112,6 +114,17 @@ async function started(names, mutant = 0) {
   const worker = new Worker(env);
   const message = await worker.send(load(names, mutant));
   return { worker, message };
+}
+
+if (process.argv.includes('--report')) {
+  const file = join(root, 'docs', 'mutation.md');
+  const reasons = readFileSync(join(root, 'scripts', 'mutation', 'harmless.yaml'), 'utf8');
+  const results = JSON.parse(readFileSync(resultFile, 'utf8'));
+  const { text, unexplained, stale } = report(readFileSync(file, 'utf8'), results, reasons);
+  writeFileSync(file, text);
+  for (const line of unexplained) process.stdout.write(`no reason: ${line}\n`);
+  for (const line of stale) process.stdout.write(`fits no survivor: ${line}\n`);
+  process.exit(unexplained.length + stale.length === 0 ? 0 : 1);
 }
 
 const mutants = prepare(FILES.filter((file) => file.includes(only)));

@@ -164,6 +164,11 @@ function rows(family: Family): void {
       assert.equal(unanswered()!.flags & CLOSING, CLOSING);
       assert.equal(unanswered()!.lifetime, w.now + 10);
     });
+    test('FIN before SYNs were seen both ways closes only its direction', () => {
+      send('S');
+      send('FA');
+      assert.equal(unanswered()!.flags & CLOSING, TX_CLOSING);
+    });
     test('RST after SYNs both ways closes only its direction', () => {
       establish();
       receive('R');

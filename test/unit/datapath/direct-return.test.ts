@@ -18,7 +18,7 @@ import {
 } from '../../../src/schema/index.ts';
 import { type Result, World } from '../../support/datapath-world.ts';
 import { optionOf, withExtensions, withIpOptions, withOption } from '../../support/direct-return.ts';
-import { addressBytes, frame, type PacketSpec } from '../../support/packets.ts';
+import { addressBytes, frame, type PacketSpec, plainAddress } from '../../support/packets.ts';
 
 const CLIENT = '110.0.11.1';
 const POD = '192.168.0.1';
@@ -268,6 +268,21 @@ describe('the backend’s node', () => {
     const more = w.runBytes('FROM_NETDEV', plain({ flags: 'A' }));
     assert.equal(more.record.ctStatus, CT_STATUS.ESTABLISHED);
     assert.equal(w.sim.maps.ctTcpNew4.size, 0);
+  });
+  test('IPv6: every word of the frontend is kept in the node’s and the pod’s entry, and read from there', () => {
+    const pod = 'fd02::2';
+    const frontend = 'fd10:1:2:3:4:5:6:7';
+    const client = '2001:db8::11';
+    w.endpoint(pod);
+    deliver(withOption(frame(request({ source: client, destination: pod, destinationPort: 8080 })), frontend, 80));
+    for (const flags of [0, CT_KEY.NODE]) {
+      const { backend, natAddress, natPort } = w.connection('ctTcpNew6', flags)!;
+      const first = new DataView(new ArrayBuffer(4));
+      first.setUint32(0, backend, true);
+      const kept = [...new Uint8Array(first.buffer), ...natAddress];
+      assert.deepEqual([kept, natPort], [[...addressBytes(frontend)], 80], String(flags));
+    }
+    assert.equal(answered({ source: pod, destination: client }), `${plainAddress(frontend)}:80`);
   });
   test('a SYN again changes nothing, another frontend’s does', () => {
     deliver(told());

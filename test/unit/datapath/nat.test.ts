@@ -36,6 +36,7 @@ describe('a pod that reaches itself through its service', () => {
     assert.deepEqual([request.destination, request.destinationPort], [P1, 8080]);
     assert.ok(request.checksumsRight);
     assert.deepEqual([request.record.action, request.record.outIfindex], [ACTION.LOCAL, 11]);
+    assert.deepEqual([request.record.sourceIdentity, request.record.destinationIdentity], [1001, 1001]);
     const both = RECORD_FLAG.LOOPBACK | RECORD_FLAG.DNAT;
     assert.equal(request.record.flags & both, both);
     // One service entry, and the connection's, owned by the pod as the backend.

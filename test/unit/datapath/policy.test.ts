@@ -10,7 +10,12 @@ import {
   FEATURE,
   POLICY_MATCH,
   RECORD_FLAG,
+  SHAPE_ANY_PROTOCOL,
   STAGE,
+  TRACE,
+  TRACE_AT,
+  TRACE_MAPS,
+  TRACE_WORDS,
   VERDICT,
 } from '../../../src/schema/index.ts';
 import { type Result, type Rule, World } from '../../support/datapath-world.ts';
@@ -265,6 +270,10 @@ describe('verdicts', () => {
     w.enable(FEATURE.TUNNEL);
     const result = w.run('FROM_CONTAINER', packet({ ...tunnel, sourcePort: 7 }));
     assert.equal(result.record.dropReason, DROP.ENCAP_PROHIBITED);
+    // Neither another protocol at that port, nor what comes in.
+    assert.equal(w.run('FROM_CONTAINER', packet({ ...tunnel, protocol: 'tcp' })).verdict, VERDICT.FORWARDED);
+    const inbound = packet({ ...tunnel, source: B, destination: A });
+    assert.equal(w.run('TO_CONTAINER', inbound).verdict, VERDICT.FORWARDED);
   });
 });
 
@@ -282,9 +291,71 @@ describe('ICMP', () => {
     const tooBig = { protocol: 'icmp', type: 3, code: 4 } as const;
     assert.equal(allowed([], tooBig), true);
     assert.equal(allowed([], { ...tooBig, code: 1 }), false);
+    assert.equal(allowed([], { ...tooBig, type: 11 }), false);
+    assert.equal(allowed([], { ...tooBig, type: 8 }), false);
     w = new World();
     w.endpoint(A, { policyId: 3 }).endpoint(B).disable(FEATURE.ICMP_FRAG_NEEDED);
     assert.equal(allowed([], tooBig), false);
+  });
+});
+
+describe('traces', () => {
+  const { POLICY_META: META, POLICY_PROBE, POLICY_VERDICT } = TRACE;
+  /** Kind, result and map of each record of the policy stage; of a verdict its key, and what follows the precedence. */
+  const traced = (run: () => Result): unknown[] => {
+    w.sim.trace.enabled = true;
+    run();
+    const { trace } = w.sim;
+    const records = Array.from({ length: trace.count }, (_, i) =>
+      trace.words.subarray(i * TRACE_WORDS, (i + 1) * TRACE_WORDS),
+    );
+    const words = (at: Int32Array, from: number, count: number): number[] => [...at.subarray(from, from + at[count]!)];
+    return records
+      .filter((at) => [META, POLICY_PROBE, POLICY_VERDICT].includes(at[0] as typeof META))
+      .map((at) => {
+        const { RESULT, MAP, KEY, KEY_WORDS, VALUE, VALUE_WORDS } = TRACE_AT;
+        if (at[0] !== POLICY_VERDICT) return [at[0], at[RESULT], TRACE_MAPS[at[MAP]!]];
+        const [, ...value] = words(at, VALUE, VALUE_WORDS);
+        return [at[0], at[RESULT], ...words(at, KEY, KEY_WORDS), '|', ...value];
+      });
+  };
+  test('the policy that is not there, or is; each probe, found or not; the verdict with its reason', () => {
+    w.changeEndpoint(A, { policyId: 1000 });
+    assert.deepEqual(
+      traced(() => w.run('FROM_CONTAINER', packet())),
+      [[META, 0, 'policyMeta']],
+    );
+    w.changeEndpoint(A, { policyId: 3 });
+    const rules: Rule[] = [
+      { protocol: 'tcp', port: 81 },
+      { identity: PEER, verdict: 'deny' },
+    ];
+    assert.deepEqual(
+      traced(() => egress(rules)),
+      [
+        [META, 1, 'policyMeta'],
+        [POLICY_PROBE, 1, 'policy'],
+        [POLICY_PROBE, 0, 'policy'],
+        [POLICY_VERDICT, DROP.POLICY_DENY, 3, PEER, 80, 6, 1, '|', 0, POLICY_MATCH.L3_ONLY, 0],
+      ],
+    );
+    w.map('policy').delete({ policyId: 3, identity: PEER, port: 0, protocol: 0, shape: SHAPE_ANY_PROTOCOL | 0x80 });
+    assert.deepEqual(
+      traced(() => egress([{ cookie: 7 }])),
+      [
+        [META, 1, 'policyMeta'],
+        [POLICY_PROBE, 1, 'policy'],
+        [POLICY_VERDICT, 0, 3, PEER, 80, 6, 1, '|', 7, POLICY_MATCH.ALL, 0],
+      ],
+    );
+    w.policy(3, { ingress: [], ingressCookie: 8, audit: true });
+    assert.deepEqual(
+      traced(() => w.run('TO_CONTAINER', packet({ source: B, destination: A, destinationPort: 0x1234 }))),
+      [
+        [META, 1, 'policyMeta'],
+        [POLICY_VERDICT, POLICY, 3, PEER, 0x1234, 6, 0, '|', 8, 0, 1],
+      ],
+    );
   });
 });
 

@@ -71,6 +71,21 @@ function rows(family: 4 | 6): void {
       w.entries(`${map}${family}`).filter(([key]) => (key.flags & CT_KEY.SERVICE) !== 0).length;
     assert.deepEqual([entries('ctAny'), entries('ctAnyNew')], [1, 0]);
   });
+  test('made anew over one that has expired, nothing of the old remains', () => {
+    w.service(vip, 80, { backends: [1] });
+    go('S');
+    go('FA');
+    w.now += 1000;
+    go('S');
+    const after = unanswered()!;
+    assert.deepEqual([after.flags, after.txFlags, after.rxFlags, after.lastRxReport], [0, 2, 0, 0]);
+    assert.deepEqual([after.lastTxReport, after.lifetime], [w.now, w.now + 60]);
+  });
+  test('one that is made for another protocol has seen no TCP flags', () => {
+    w.backend(1, backend, 53).service(vip, 53, { backends: [1], protocol: 'udp' });
+    go('S', { protocol: 'udp', destinationPort: 53 });
+    for (const flags of [CT_KEY.SERVICE, 0]) assert.equal(w.connection(`ctAnyNew${family}`, flags)!.txFlags, 0);
+  });
   test('one that was lost is made anew beside its answered connection', () => {
     w.service(vip, 80, { backends: [1] });
     go();

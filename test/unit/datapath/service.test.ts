@@ -123,6 +123,9 @@ describe('lookup', () => {
     assert.equal(result.record.action, ACTION.PROXY);
     assert.equal(result.record.proxyPort, 10001);
     assert.equal(result.destination, VIP);
+    // Who the frontend is, not the pod.
+    w.identity(VIP, 4711);
+    assert.equal(go({ sourcePort: 1001 }).record.destinationIdentity, 4711);
   });
 });
 
