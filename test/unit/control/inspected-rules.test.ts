@@ -139,6 +139,29 @@ test('requirements narrow the peers: of the subject, in the direction, not those
   assert.equal(requires(clusterPolicy(`{nodeSelector: {}, ingress: [{fromRequires: ${inY}}]}`, 'q')), 'x/b y/a y/b');
 });
 
+test('the own node is what its labels say: the API server’s on one node, none where the pod has no node yet', () => {
+  const pod =
+    '{apiVersion: v1, kind: Pod, metadata: {name: late, namespace: x, labels: {pod: late}}, spec: {containers: [{name: c}]}, status: {podIP: 10.244.1.99}}\n---\n';
+  const policy = ciliumPolicy(`{endpointSelector: {}, ingress: [{fromEntities: [kube-apiserver], ${HTTP}}]}`);
+  const facts = { entities: new Map([[ADDRESS['n1']!, ['kube-apiserver']]]) };
+  const { compiled } = new TrapWorld(pod + policy, {}, {}, facts);
+  const table = new InspectedRuleTable(compiled.policies, compiled.identities);
+  const asked = ['x/a', 'x/b', '10.244.1.99'].map((subject) =>
+    table.find({
+      subject: ADDRESS[subject] ?? subject,
+      direction: 'ingress',
+      peer: IDENTITY.HOST,
+      peerAddress: ADDRESS['n1']!,
+      protocol: 6,
+      port: 80,
+    }),
+  );
+  assert.deepEqual(
+    asked.map(({ rules }) => rules.length),
+    [1, 0, 0],
+  );
+});
+
 test('peers: everybody, entities that stand for classes, single identities, the own node', () => {
   const asked = (peers: string): string => {
     const ask = asker(ciliumPolicy(`{${A}, ingress: [{${peers}${HTTP}}]}`));

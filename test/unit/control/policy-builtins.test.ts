@@ -89,7 +89,12 @@ test('pods of one identity that name different ports alike: each is meant, and t
   const policy = networkPolicy(
     '{podSelector: {matchLabels: {pod: a}}, policyTypes: [Egress], egress: [{to: [{podSelector: {}}], ports: [{port: 7}, {port: http}]}]}',
   );
-  const { compiled } = new TrapWorld(other + policy);
+  const world = new TrapWorld(other + policy);
+  const { compiled } = world;
+  assert.deepEqual(
+    ['7', '80', '81', '8080', '9'].filter((port) => world.allows('x/a', 'x/b', port)),
+    ['7', '81', '8080'],
+  );
   const identity = lookupIdentity(compiled, '10.244.1.99')!.identity;
   assert.deepEqual(
     compiled.problems.map(({ severity, line, message }) => [severity, line > 0, message]),

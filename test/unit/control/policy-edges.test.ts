@@ -142,6 +142,12 @@ test('of several identities whose pods disagree about a name the lowest is told'
   assert.deepEqual(table.candidates([302, 7, 300]), [300, 302]);
   assert.equal(table.ambiguous([0], 'http', ['TCP']), 300);
   assert.equal(table.ambiguous([302, 301], 'http', ['TCP']), 301);
+  // A pod may give one name two numbers; where all pods do the same, nobody disagrees.
+  const { pod } = namedPod({ http: 80 });
+  const twice = { ...pod, ports: [...pod.ports, { ...pod.ports[0]!, containerPort: 81 }] };
+  table.note(303, twice, 'http twice');
+  assert.deepEqual([...table.of(303).get('http/TCP')!], [80, 81]);
+  assert.equal(table.ambiguous([303], 'http', ['TCP']), undefined);
 });
 
 test('an entry that redirects carries the proxy’s port of its direction, for every verdict byte from 2 to 254', () => {

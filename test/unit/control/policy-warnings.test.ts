@@ -4,9 +4,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Compiler } from '../../../src/control/compile.ts';
 import { readManifests } from '../../../src/control/manifest/index.ts';
+import { IDENTITY } from '../../../src/schema/index.ts';
 import type { CompileOptions } from '../../../src/control/settings.ts';
-import { configWith, stateOf } from '../../support/policy-world.ts';
-import { ciliumPolicy, clusterPolicy, networkPolicy, tierPolicy, TrapWorld } from '../../support/trap-world.ts';
+import { configWith, lookupIdentity, stateOf } from '../../support/policy-world.ts';
+import {
+  ADDRESS,
+  ciliumPolicy,
+  clusterPolicy,
+  networkPolicy,
+  tierPolicy,
+  TrapWorld,
+} from '../../support/trap-world.ts';
 
 const A = 'endpointSelector: {matchLabels: {pod: a}}';
 const join = (...list: string[]): string => list.join('---\n');
@@ -146,12 +154,21 @@ test('the admin tiers: a domain name is that name, its addresses in the cluster 
   assert.equal(reached('"*.example.org"'), 'world elsewhere');
 });
 
-test('requirements of Cilium policies narrow neither nodes nor networks of the admin tiers', () => {
+test('requirements of Cilium policies narrow neither nodes nor pods of the admin tiers', () => {
   const rules = tierPolicy(
-    '{tier: Admin, priority: 1, subject: {namespaces: {}}, egress: [{action: Accept, to: [{nodes: {matchLabels: {pool: n2}}}]}]}',
+    '{tier: Admin, priority: 1, subject: {namespaces: {}}, egress: [{action: Accept, to: [{nodes: {matchLabels: {pool: n2}}}, {pods: {podSelector: {matchLabels: {pod: b}}}}]}]}',
   );
   const requires = ciliumPolicy(`{${A}, egress: [{toRequires: [{matchLabels: {pod: c}}]}]}`, 'q');
-  assert.equal(new TrapWorld(join(rules, requires)).reachedBy('x/a'), 'n2');
+  assert.equal(new TrapWorld(join(rules, requires)).reachedBy('x/a'), 'x/b y/b n2');
+});
+
+test('nodes have identities of their own only where a rule tells them apart', () => {
+  const identity = (peer: string): number => {
+    const rule = `{tier: Admin, priority: 1, subject: {namespaces: {}}, egress: [{action: Deny, to: [${peer}]}]}`;
+    return lookupIdentity(new TrapWorld(tierPolicy(rule)).compiled, ADDRESS['n2']!)!.identity;
+  };
+  assert.equal(identity('{namespaces: {}}'), IDENTITY.REMOTE_NODE);
+  assert.equal(identity('{nodes: {matchLabels: {pool: n2}}}') >>> 24, IDENTITY.SCOPE_REMOTE_NODE >>> 24);
 });
 
 test('a prefix of a Cilium rule does not mean pods, even where the admin tiers name it as a network', () => {
