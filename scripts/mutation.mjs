@@ -191,6 +191,11 @@ const resumes = process.argv.includes('--resume');
 if (resumes || process.argv.includes('--survivors')) {
   for (const result of JSON.parse(readFileSync(resultFile, 'utf8'))) earlier.set(result.key, result);
 }
+const byName = new Map(planned.tests.map((test) => [`${test.file}: ${test.name}`, test]));
+for (const { by } of earlier.values()) {
+  const test = byName.get(by);
+  if (test !== undefined) test.kills = Math.min(20, test.kills + 1);
+}
 let chosen = mutants.filter(({ id }) => id % sample === 0);
 for (const mutant of chosen) {
   const before = earlier.get(mutant.key);
@@ -245,11 +250,12 @@ const inFile = (file) => {
   return reaching.filter(({ differed }) => differed.some((id) => own.has(id)));
 };
 for (const mutant of again) {
-  const tests = inFile(mutant.file);
+  // Reading test files costs more than running tests.
+  const tests = inOrder(inFile(mutant.file)).slice(0, 80);
   const { worker, message } = await started([...new Set(tests.map(({ file }) => file))], mutant.id);
   if (message.word !== 'loaded') noticed(mutant, { file: 'does not load', name: '', why: message.why });
   else {
-    const answer = await worker.send({ word: 'try', mutant: mutant.id, tests: inOrder(tests) });
+    const answer = await worker.send({ word: 'try', mutant: mutant.id, tests });
     if (answer.word !== 'tried') noticed(mutant, { file: 'no end', name: '', why: answer.why });
     else if (answer.file !== undefined) noticed(mutant, answer);
     else told(mutant);

@@ -12,8 +12,8 @@ import { peerIdentities } from '../../../src/control/policy/peers.ts';
 import { portWords, shapeWord } from '../../../src/control/policy/ports.ts';
 import { holdsShape } from '../../../src/control/policy/region.ts';
 import type { Peer } from '../../../src/control/policy/rule.ts';
-import { EVERYTHING } from '../../../src/control/selector.ts';
-import { PROXY_PORT } from '../../../src/schema/index.ts';
+import { ANY_POD, EVERYTHING } from '../../../src/control/selector.ts';
+import { IDENTITY, PROXY_PORT } from '../../../src/schema/index.ts';
 
 const PATTERNS: readonly (readonly [pattern: string, yes: readonly string[], no: readonly string[]])[] = [
   [
@@ -187,6 +187,12 @@ test('a policy of 64 probes a packet stays within the budget, one of 65 does not
   assert.equal(withinProbeBudget(block(full, full)), true);
   assert.equal(withinProbeBudget(block(over, [])), false);
   assert.equal(withinProbeBudget(block([], over)), false);
+});
+
+test('pods of any namespace are one entry, their aggregate, however many there are', () => {
+  const { identities } = new TrapWorld('').compiled;
+  const any: Peer = { kind: 'selector', selector: ANY_POD, required: false };
+  assert.deepEqual(peerIdentities([any], EVERYTHING, identities), [IDENTITY.AGGREGATE_CLUSTER]);
 });
 
 test('identities of peers ascend, whatever the order of the peers', () => {
