@@ -12,6 +12,7 @@ import { peerIdentities } from '../../../src/control/policy/peers.ts';
 import { portWords, shapeWord } from '../../../src/control/policy/ports.ts';
 import { holdsShape } from '../../../src/control/policy/region.ts';
 import type { Peer } from '../../../src/control/policy/rule.ts';
+import type { Pod } from '../../../src/control/state.ts';
 import { ANY_POD, EVERYTHING } from '../../../src/control/selector.ts';
 import { IDENTITY, PROXY_PORT } from '../../../src/schema/index.ts';
 
@@ -132,11 +133,14 @@ test('entries for one identity are those of the whole that are this identity’s
   }
 });
 
+const joining = (identity: number, pod: Pod, namedPorts: string): PodIdentity =>
+  ({ pod, namedPorts, identities: [{ identity }] }) as unknown as PodIdentity;
+
 test('of several identities whose pods disagree about a name the lowest is told', () => {
   const table = new NamedPortTable([]);
   for (const identity of [302, 301, 300, 299]) {
     const ports = identity === 299 ? [80] : [80, 81];
-    for (const http of ports) table.note(identity, namedPod({ http }).pod, `${http}`);
+    for (const http of ports) table.join(joining(identity, namedPod({ http }).pod, `${http}`));
   }
   assert.deepEqual(table.candidates([0]), [299, 300, 301, 302]);
   assert.deepEqual(table.candidates([302, 7, 300]), [300, 302]);
@@ -145,7 +149,7 @@ test('of several identities whose pods disagree about a name the lowest is told'
   // A pod may give one name two numbers; where all pods do the same, nobody disagrees.
   const { pod } = namedPod({ http: 80 });
   const twice = { ...pod, ports: [...pod.ports, { ...pod.ports[0]!, containerPort: 81 }] };
-  table.note(303, twice, 'http twice');
+  table.join(joining(303, twice, 'http twice'));
   assert.deepEqual([...table.of(303).get('http/TCP')!], [80, 81]);
   assert.equal(table.ambiguous([303], 'http', ['TCP']), undefined);
 });
