@@ -9,6 +9,7 @@ import { type JudgedPacket, replay, type ReplayResult, type ReplaySink } from '.
 import { AnnotatedCapture } from './annotated-capture.ts';
 import { addFactOptions, type FactOptions, readFacts } from './fact-files.ts';
 import { CommandFailure, EXIT, messageOf } from './failure.ts';
+import { inKernel } from './kernel-engine.ts';
 import { dumpMaps } from './map-dump.ts';
 import { printerFor, RECORD_FORMATS, type RecordFormat } from './printers.ts';
 import { preparePrivateFile, writePrivateFile } from './private-file.ts';
@@ -23,7 +24,7 @@ import {
   wholeNumber,
 } from './shared-options.ts';
 import { type ColourChoice, DataOutput, tell, wantsColour } from './terminal.ts';
-import { type CompileChoices, loadInto, loadWorld, type World } from './world.ts';
+import { loadInto, loadWorld, type World } from './world.ts';
 
 /** As a file to write: standard output; as one to read: standard input. */
 const STDOUT = '-';
@@ -83,7 +84,10 @@ async function run(paths: readonly string[], options: ReplayCommandOptions): Pro
   let world: World | undefined;
   try {
     const choices = { amend: await readFacts(options) };
-    world = options.dataplane === 'xdp' ? await loadKernelWorld(options, choices) : await loadWorld(options, choices);
+    world =
+      options.dataplane === 'xdp'
+        ? await inKernel((make): Promise<World> => loadInto(options, make, choices))
+        : await loadWorld(options, choices);
     for (const warning of world.warnings) tell(safeText(`weir: warning: ${warning}`));
     // Files are made before the replay, so that what cannot be written is known at once.
     if (options.summary !== undefined && options.summary !== STDOUT) preparePrivateFile(options.summary);
@@ -130,22 +134,6 @@ async function run(paths: readonly string[], options: ReplayCommandOptions): Pro
   } finally {
     world?.dataplane.close();
     await Promise.all(readers.map((reader) => reader.close()));
-  }
-}
-
-/** A cluster in the kernel's maps; a CommandFailure that says what is missing where the engine cannot run. */
-async function loadKernelWorld(options: ClusterOptions, choices: CompileChoices): Promise<World> {
-  const { BpfError, createXdp, FramedDataplane, kernelUnavailable } = await import('../dataplane/xdp/index.ts');
-  const missing = kernelUnavailable();
-  if (missing !== undefined) {
-    const remedy = missing.command === undefined ? '' : `; ${missing.command}`;
-    throw new CommandFailure(`--dataplane xdp: ${missing.reason}${remedy} (weir doctor tells more)`);
-  }
-  try {
-    return await loadInto(options, (sizes) => new FramedDataplane(createXdp(sizes)), choices);
-  } catch (cause) {
-    if (cause instanceof BpfError) throw new CommandFailure(safeText(`--dataplane xdp: ${cause.message}`));
-    throw cause;
   }
 }
 

@@ -8,16 +8,21 @@ import {
   answerPrinter,
   type AskedAnswer,
   Judge,
+  type PolicyWorld,
   type Question,
   type Verdict,
 } from '../analysis/index.ts';
+import type { Dataplane } from '../dataplane/index.ts';
 import { safeText } from '../flow/index.ts';
 import { CommandFailure, EXIT } from './failure.ts';
+import { inKernel } from './kernel-engine.ts';
+import { KernelGates } from './kernel-gates.ts';
 import type { SetExitCode } from './program.ts';
 import { readJson } from './fact-files.ts';
 import { addQuestionOptions, loadQuestionWorld, type QuestionOptions } from './question-world.ts';
 import { addColourOption } from './shared-options.ts';
-import { type ColourChoice, DataOutput, wantsColour } from './terminal.ts';
+import { type ColourChoice, DataOutput, tell, wantsColour } from './terminal.ts';
+import { fill, type MakeDataplane } from './world.ts';
 
 interface VerdictOptions extends QuestionOptions {
   readonly from?: string;
@@ -27,6 +32,7 @@ interface VerdictOptions extends QuestionOptions {
   readonly probes?: string;
   readonly expect?: Verdict;
   readonly output?: AnswerFormat;
+  readonly dataplane: 'sim' | 'xdp';
   readonly color: ColourChoice;
 }
 
@@ -53,8 +59,11 @@ export function addVerdictCommand(program: Command, setExitCode: SetExitCode): v
         'unknown',
       ]),
     )
+    .addOption(new Option('-o, --output <format>', 'output format (text; of --probes compact)').choices(ANSWER_FORMATS))
     .addOption(
-      new Option('-o, --output <format>', 'output format (text; of --probes compact)').choices(ANSWER_FORMATS),
+      new Option('--dataplane <engine>', 'xdp: the programs in the kernel are asked as well, and must agree (root)')
+        .choices(['sim', 'xdp'])
+        .default('sim'),
     );
   addColourOption(addQuestionOptions(command)).action(async (options: VerdictOptions) => {
     setExitCode(await verdict(options));
@@ -63,13 +72,15 @@ export function addVerdictCommand(program: Command, setExitCode: SetExitCode): v
 
 async function verdict(options: VerdictOptions): Promise<number> {
   const probes = options.probes === undefined ? [singleProbe(options)] : await readProbes(options.probes, options);
-  const judge = new Judge(await loadQuestionWorld(options));
+  const world = await loadQuestionWorld(options);
+  const judge = new Judge(world);
   const problems: string[] = [];
   const format = options.output ?? (options.probes === undefined ? 'text' : 'compact');
   const printer = answerPrinter(format, wantsColour(options.color, process.stdout, process.env));
   const output = new DataOutput();
   let missed = 0;
   const texts: string[] = [];
+  const answers: AskedAnswer[] = [];
   for (const probe of probes) {
     const asked = ask(judge, probe);
     if (typeof asked === 'string') {
@@ -77,13 +88,16 @@ async function verdict(options: VerdictOptions): Promise<number> {
       continue;
     }
     if (asked.expect !== undefined && asked.expect !== asked.answer.verdict) missed++;
-    if (problems.length === 0) texts.push(printer.answer(asked));
+    if (problems.length > 0) continue;
+    texts.push(printer.answer(asked));
+    if (options.dataplane === 'xdp') answers.push(asked);
   }
   if (problems.length > 0) {
     const shown = problems.slice(0, 20);
     if (problems.length > shown.length) shown.push(`and ${problems.length - shown.length} more`);
     throw new CommandFailure(shown.map(safeText).join('\nweir: '));
   }
+  const agreed = options.dataplane === 'sim' || (await inKernel((make) => agrees(world, answers, make)));
   for (const text of texts) {
     output.write(text);
     const wait = output.pause();
@@ -92,7 +106,25 @@ async function verdict(options: VerdictOptions): Promise<number> {
   }
   output.write(printer.end());
   await output.end();
-  return missed > 0 ? EXIT.DIFFERENT : EXIT.FINE;
+  return missed > 0 || !agreed ? EXIT.DIFFERENT : EXIT.FINE;
+}
+
+/** Whether the programs in the kernel say the same; tells on stderr what they were asked, and each difference. */
+function agrees(world: PolicyWorld, answers: readonly AskedAnswer[], make: MakeDataplane<Dataplane>): boolean {
+  const dataplane = make({ specs: world.compiled.sizes });
+  fill(dataplane, world.compiled);
+  try {
+    const kernel = new KernelGates(dataplane, world);
+    const different = answers.flatMap(({ question, answer }) =>
+      answer.points.flatMap((point) => kernel.differences(point, question.protocol.toUpperCase())),
+    );
+    for (const text of different) tell(safeText(`weir: ${text}`));
+    const rest = kernel.passedOver === 0 ? '' : `; ${kernel.passedOver} could not be asked`;
+    tell(`weir: ${kernel.asked} gates asked in the kernel, ${different.length} differ${rest}`);
+    return different.length === 0;
+  } finally {
+    dataplane.close();
+  }
 }
 
 /** One answer, or what is wrong with the question. */

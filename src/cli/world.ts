@@ -90,20 +90,7 @@ export async function loadInto<D extends Dataplane>(
       warnings,
     };
   const dataplane = make({ specs: compiled.sizes });
-  const writes = [...diff(undefined, compiled.maps)];
-  const { failed } = dataplane.apply(writes);
-  if (failed !== undefined) {
-    const { map, value } = writes[failed.index]!;
-    dataplane.close();
-    if (failed.errno === ERRNO.EOPNOTSUPP && value !== undefined) {
-      throw new CommandFailure(
-        `the kernel engine does not have ${simulatorFeatures(value)}: leave out --dataplane xdp`,
-      );
-    }
-    throw new CommandFailure(
-      `the maps could not be filled: write ${failed.index + 1} of ${writes.length}, to ${map}, failed with ${failed.errno}`,
-    );
-  }
+  fill(dataplane, compiled);
   // Nobody reads the event ring of an engine that judges captures: what it would hold is in each packet's record.
   silenceEvents(dataplane);
   return {
@@ -118,6 +105,21 @@ export async function loadInto<D extends Dataplane>(
     payloads: await readPayloads(state, compiled, cluster.compile, dataplane),
     warnings,
   };
+}
+
+/** Puts a compiled cluster into an engine's maps; closes the engine and throws a CommandFailure where that fails. */
+export function fill(dataplane: Dataplane, compiled: Compiled): void {
+  const writes = [...diff(undefined, compiled.maps)];
+  const { failed } = dataplane.apply(writes);
+  if (failed === undefined) return;
+  const { map, value } = writes[failed.index]!;
+  dataplane.close();
+  if (failed.errno === ERRNO.EOPNOTSUPP && value !== undefined) {
+    throw new CommandFailure(`the kernel engine does not have ${simulatorFeatures(value)}: leave out --dataplane xdp`);
+  }
+  throw new CommandFailure(
+    `the maps could not be filled: write ${failed.index + 1} of ${writes.length}, to ${map}, failed with ${failed.errno}`,
+  );
 }
 
 /** A cluster as the compiler has it. Without manifests there is nothing to compile. */

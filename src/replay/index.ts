@@ -5,6 +5,7 @@ export { Describer, type PacketFacts, unknownText } from './describe.ts';
 export { covers, Directory, type Owner } from './directory.ts';
 export { Judge, type JudgeOptions } from './judge.ts';
 export { NamedDoubt, type NameCompiler, NameLearning } from './name-learning.ts';
+export { Opening } from './opening.ts';
 export { OBSERVED_AS, OUTCOME, Outcome, WAY } from './outcome.ts';
 export type {
   Inspected,
