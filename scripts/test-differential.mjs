@@ -1,5 +1,6 @@
 // The differential run of the simulator and the kernel's programs: arguments as dist/test/differential/main.js takes them.
-// --faults [--only TEXT]: instead builds the programs with each committed one-line fault and demands that the run finds it.
+// --faults [--only TEXT or numbers, as in 3,17]: instead builds the programs with each committed one-line fault and demands
+// that the run finds it.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,6 +22,7 @@ const valueOf = (name, otherwise) => (args.includes(name) ? args[args.indexOf(na
 const packets = valueOf('--packets', '200000');
 const seed = valueOf('--seed', '1');
 const only = valueOf('--only', '');
+const numbers = /^\d+(,\d+)*$/.test(only) ? only.split(',').map(Number) : undefined;
 const { FAULTS, lineText } = await import(pathToFileURL(join(built, 'faults.js')).href);
 
 const clang = bpfClang();
@@ -49,7 +51,7 @@ try {
   const object = join(folder, 'weir.bpf.o');
   for (const [i, { file, before, after }] of FAULTS.entries()) {
     const name = `${file}: ${before} → ${after}`;
-    if (!name.includes(only)) continue;
+    if (numbers === undefined ? !name.includes(only) : !numbers.includes(i + 1)) continue;
     cpSync(join(root, 'native/bpf'), copy, { recursive: true });
     const path = join(copy, file);
     const lines = readFileSync(path, 'utf8').split('\n');

@@ -394,4 +394,137 @@ export const FAULTS: readonly Fault[] = [
     before: 'translate_from_backend(skb, cx, reply ? cx->ct_flags >> 16 : cx->nat_reverse, false, family);',
     after: 'translate_from_backend(skb, cx, cx->nat_reverse, false, family);',
   },
+  // Announced addresses: ARP and neighbour discovery.
+  {
+    file: 'announce.h',
+    before: 'if ((link[3] & 1) || is_own_mac(link + 3, mac))',
+    after: 'if (link[3] & 1)',
+  },
+  {
+    file: 'announce.h',
+    before: 'return (link[0] & 1) || is_own_mac(link, mac);',
+    after: 'return is_own_mac(link, mac);',
+  },
+  {
+    file: 'announce.h',
+    before: '(frame[ARP_SENDER_MAC] & 1) || !may_answer_station(frame, mac))',
+    after: '!may_answer_station(frame, mac))',
+  },
+  {
+    file: 'announce.h',
+    before: 'frame[ARP_TARGET_MAC + i] = frame[ARP_SENDER_MAC + i];',
+    after: 'frame[ARP_TARGET_MAC + i] = mac[i];',
+  },
+  {
+    file: 'announce.h',
+    before: 'if ((frame[ARP_SENDER] == frame[ARP_TARGET] && frame[ARP_SENDER + 1] == frame[ARP_TARGET + 1]) ||',
+    after: 'if (',
+  },
+  {
+    file: 'announce.h',
+    before: 'if (cx->icmp_code || cx->ttl != 255 || at + NDP_BYTES > cx->l3 + cx->l3_length)',
+    after: 'if (cx->icmp_code || at + NDP_BYTES > cx->l3 + cx->l3_length)',
+  },
+  {
+    file: 'announce.h',
+    before: 'bool to_group = d[0] == GROUP0 && !d[1] && d[2] == GROUP2 && (d[3] & 0xff) == 0xff;',
+    after: 'bool to_group = d[0] == GROUP0 && !d[1];',
+  },
+  {
+    file: 'announce.h',
+    before: 'icmp[1] = detection ? NDP_OVERRIDE : NDP_OVERRIDE | NDP_SOLICITED;',
+    after: 'icmp[1] = NDP_OVERRIDE | NDP_SOLICITED;',
+  },
+  {
+    file: 'announce.h',
+    before: 'if (claims || (detection ? !to_group : (s[0] & 0xff) == 0xff) || !may_answer_station(link, mac))',
+    after: 'if ((detection ? !to_group : (s[0] & 0xff) == 0xff) || !may_answer_station(link, mac))',
+  },
+  // Departures.
+  {
+    file: 'bandwidth.h',
+    before: '__u32 nanoseconds = cx->seconds == cx->now ? cx->nanoseconds : 0;',
+    after: '__u32 nanoseconds = cx->nanoseconds;',
+  },
+  {
+    file: 'bandwidth.h',
+    before: '__u64 bytes = cx->wire_bytes;',
+    after: '__u64 bytes = cx->l3_length;',
+  },
+  {
+    file: 'bandwidth.h',
+    before: 'next.seconds = seconds + sum / SECOND_NS;',
+    after: 'next.seconds = seconds;',
+  },
+  {
+    file: 'bandwidth.h',
+    before: 'if ((__u64)wait >= limit->horizon)',
+    after: 'if ((__u64)wait > 2 * limit->horizon)',
+  },
+  {
+    file: 'bandwidth.h',
+    before: 'if (!probing(cx))',
+    after: 'if (1)',
+  },
+  {
+    file: 'bandwidth.h',
+    before: 'if (apart > FAR_SECONDS)',
+    after: 'if (apart > 1)',
+  },
+  // More of the host, of errors and of translation.
+  {
+    file: 'host.h',
+    before: '(type >= 141 && type <= 143) || type == 148 || type == 149 || (type >= 151 && type <= 153))',
+    after: '(type >= 141 && type <= 142) || type == 148 || type == 149 || (type >= 151 && type <= 153))',
+  },
+  {
+    file: 'host.h',
+    before: '} else if (cx->ct_status == WEIR_CT_NEW)',
+    after: '} else if (0)',
+  },
+  {
+    file: 'host.h',
+    before: 'if (!endpoint || !(endpoint->flags & WEIR_ENDPOINT_FLAG_HOST) || !endpoint->policy_id)',
+    after: 'if (!endpoint || !(endpoint->flags & WEIR_ENDPOINT_FLAG_HOST))',
+  },
+  {
+    file: 'host.h',
+    before: 'bool icmp = cx->protocol == IPPROTO_ICMP_ || cx->protocol == IPPROTO_ICMPV6_;',
+    after: 'bool icmp = cx->protocol == IPPROTO_ICMP_;',
+  },
+  {
+    file: 'pod_error.h',
+    before: 'if (is_icmp(quote->protocol))',
+    after: 'if (0)',
+  },
+  {
+    file: 'pod_error.h',
+    before: 'if (!entry || is_expired(cx, entry))',
+    after: 'if (!entry)',
+  },
+  {
+    file: 'pod_error.h',
+    before: 'if (cx->ct_status != WEIR_CT_RELATED)',
+    after: 'if (0)',
+  },
+  {
+    file: 'nat.h',
+    before: 'if (cx->protocol == IPPROTO_SCTP_ && port != cx->ports >> 16)',
+    after: 'if (0)',
+  },
+  {
+    file: 'nat.h',
+    before: 'if (cx->ttl <= 1)',
+    after: 'if (!cx->ttl)',
+  },
+  {
+    file: 'nat.h',
+    before: '*check = adjust32(*check, address[0], after[0]);',
+    after: ';',
+  },
+  {
+    file: 'nat.h',
+    before: '*(p16 *)(at + (source ? 0 : 2)) = port;',
+    after: '*(p16 *)(at + 2) = port;',
+  },
 ];

@@ -3,6 +3,7 @@
 import { FEATURE } from '../../../src/schema/index.ts';
 import type { Dataplane } from '../../../src/dataplane/index.ts';
 import type { Histogram } from './histogram.ts';
+import { Conversation } from './conversation.ts';
 import { type Difference, Pair } from './pair.ts';
 import { ALL_FEATURES, FEATURE_SETS, featuresOf } from './random-config.ts';
 import { randomState } from './random-state.ts';
@@ -10,9 +11,9 @@ import { randomTables, randomWorld } from './random-world.ts';
 import { Random } from './random.ts';
 import { type Cast, ICMP, ICMPV6, SCTP } from './cast.ts';
 import { parsed } from './replies.ts';
-import type { PacketStep, Sequence, Step } from './step.ts';
+import type { Outcome, PacketStep, Sequence, Step } from './step.ts';
 import { SPAN, Traffic } from './traffic.ts';
-import type { TableEntry } from './world.ts';
+import type { TableEntry, WorldEntry } from './world.ts';
 
 /** Makes engine B for the features that its programs are to be loaded with. */
 export type EngineFactory = (loaded: number) => Dataplane;
@@ -23,6 +24,26 @@ const TABLES_FOR = 256;
 const LONGEST_SEQUENCE = 64;
 /** Sequences after which time would not fit any more: then engines begin anew. */
 export const ERA = 400_000;
+
+/** Share of the sequences, in per cent, that are one long conversation, where all features are loaded. */
+const CONVERSATIONS = 12;
+
+/** What a sequence is made from: the world that it begins in, and what says the next step. */
+interface Making {
+  readonly features: number;
+  readonly world: readonly WorldEntry[];
+  readonly traffic: { next(): Step; took(step: PacketStep, outcome: Outcome): void };
+}
+
+/** A conversation, in a world that is made for it. */
+function conversing(random: Random): Making {
+  const conversation = new Conversation(random);
+  const traffic = {
+    next: () => conversation.next(),
+    took: (_step: PacketStep, outcome: Outcome) => conversation.took(outcome),
+  };
+  return { features: conversation.features, world: conversation.world(), traffic };
+}
 
 /** The features that engine B is loaded with in a set: all of them, so that the configuration decides; or just those. */
 export const loadedFor = (seed: number, set: number): number =>
@@ -133,17 +154,17 @@ export class Run {
    */
   sequence(index: number, limit = LONGEST_SEQUENCE): Ran {
     if (index % ERA === 0 && index !== 0) this.reset();
-    const { features, loaded } = this.featuresAt(index);
+    const { loaded } = this.featuresAt(index);
     const pair = this.pair(loaded);
     const random = new Random(this.seed, 0x5e9, index);
-    const drawn = randomWorld(random, features);
-    const state = randomState(random, drawn);
-    const world = { ...drawn, entries: [...drawn.entries, ...state.entries] };
-    const traffic = new Traffic(random, world, state.flows);
+    const { features, world, traffic } =
+      loaded === ALL_FEATURES && new Random(this.seed, 0xc0e, index).chance(CONVERSATIONS)
+        ? conversing(random)
+        : this.mixed(random, index);
     const length = Math.min(limit, random.between(8, LONGEST_SEQUENCE));
     const tables = this.tablesOf(index);
     const steps: Step[] = [];
-    let difference = pair.begin(tables, world.entries, (index % ERA) * SPAN);
+    let difference = pair.begin(tables, world, (index % ERA) * SPAN);
     let packets = 0;
     while (packets < length && difference === undefined) {
       const step = traffic.next();
@@ -159,6 +180,15 @@ export class Run {
     }
     const after = pair.end();
     this.histogram.sequences++;
-    return { sequence: { loaded, tables, world: world.entries, steps }, difference: difference ?? after };
+    return { sequence: { loaded, tables, world, steps }, difference: difference ?? after };
+  }
+
+  /** Packets of every kind in a world of every kind. */
+  private mixed(random: Random, index: number): Making {
+    const { features } = this.featuresAt(index);
+    const drawn = randomWorld(random, features);
+    const state = randomState(random, drawn);
+    const world = [...drawn.entries, ...state.entries];
+    return { features, world, traffic: new Traffic(random, { ...drawn, entries: world }, state.flows) };
   }
 }
