@@ -12,9 +12,11 @@
 #include <linux/bpf.h>
 #include <linux/if_link.h>
 #include <linux/limits.h>
+#include <linux/magic.h>
 #include <net/if.h>
 #include <sched.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <thread>
 
 namespace weir {
@@ -28,7 +30,14 @@ constexpr uint32_t kTcxEgress = 47;
 int openSpace(const std::string &path, Fd *out) {
   if (path.empty())
     return 0;
-  *out = Fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // Not opened before it is known to be one: opening a pipe would wait, and opening a device may do anything.
+  const Fd place(open(path.c_str(), O_PATH | O_CLOEXEC));
+  struct statfs info {};
+  if (!place || fstatfs(place.get(), &info) < 0)
+    return -errno;
+  if (static_cast<uint32_t>(info.f_type) != NSFS_MAGIC)
+    return -EINVAL;
+  *out = Fd(open(("/proc/self/fd/" + std::to_string(place.get())).c_str(), O_RDONLY | O_CLOEXEC));
   return *out ? 0 : -errno;
 }
 
@@ -37,7 +46,14 @@ template <typename Body> int inNamespace(const Fd &space, Body body) {
   if (!space)
     return body();
   int result = -EIO;
-  std::thread other([&] { result = setns(space.get(), CLONE_NEWNET) < 0 ? -errno : body(); });
+  std::thread other([&] {
+    // Nothing may be thrown out of a thread.
+    try {
+      result = setns(space.get(), CLONE_NEWNET) < 0 ? -errno : body();
+    } catch (...) {
+      result = -ENOMEM;
+    }
+  });
   other.join();
   return result;
 }

@@ -88,6 +88,8 @@ constexpr uint64_t kMaxMapBytes = uint64_t{1} << 32;
 /** What an entry costs besides its key and value, about. */
 constexpr uint64_t kEntryOverhead = 64;
 constexpr size_t kMaxName = 255;
+/** What can be mapped into JavaScript's memory: every version of Node has buffers so long. */
+constexpr uint64_t kMaxMemory = uint64_t{1} << 30;
 
 uint64_t roundUp(uint64_t size) { return (size + 7) & ~uint64_t{7}; }
 
@@ -303,7 +305,7 @@ void unmap(napi_env, void *, void *hint) {
 
 /**
  * mapMemory(map): the values of an array made with BPF_F_MMAPABLE as an ArrayBuffer, each value rounded up to 8 bytes.
- * It stays mapped as long as somebody holds the buffer, whatever happens to the handle.
+ * It stays mapped as long as somebody holds the buffer, whatever happens to the handle. -E2BIG: more than 1 GiB.
  */
 napi_value mapMemory(Call &call) {
   const Map *map = call.handle<Map>(0);
@@ -312,6 +314,9 @@ napi_value mapMemory(Call &call) {
   if (map->type != BPF_MAP_TYPE_ARRAY || (map->flags & BPF_F_MMAPABLE) == 0)
     return call.number(-EINVAL);
   const uint64_t used = roundUp(map->valueSize) * map->maxEntries;
+  // With a longer one Node would throw, and have run the finaliser by then.
+  if (used > kMaxMemory)
+    return call.number(-E2BIG);
   const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   const uint64_t size = (used + page - 1) / page * page;
   auto mapping = std::make_unique<Mapping>();

@@ -22,6 +22,27 @@ _Static_assert(sizeof(struct quote) <= sizeof(((struct weir_context *)0)->entry)
 
 INLINE struct quote *quote_of(struct weir_context *cx) { return (struct quote *)cx->entry; }
 
+/* Goes over the extension headers of an IPv6 quote to its L4 header; false where there is none. */
+INLINE bool walk_quoted(struct __sk_buff *skb, struct quote *quote, __u32 end) {
+  for (int i = 0; i < WEIR_BOUND_EXTENSION_HEADERS; i++) {
+    __u8 bytes[8];
+    __u32 kind = quote->protocol;
+    __u32 at = quote->l4;
+    if (at + 8 > end || bpf_skb_load_bytes(skb, at, bytes, 8))
+      return false;
+    /* A later fragment. */
+    if (kind == EXT_FRAGMENT && (bytes[2] | (bytes[3] & 0xf8)))
+      return false;
+    quote->protocol = bytes[0];
+    quote->l4 = at + (kind == EXT_FRAGMENT         ? 8
+                      : kind == EXT_AUTHENTICATION ? (bytes[1] + 2) << 2
+                                                   : (bytes[1] + 1) << 3);
+    if (!is_extension_header(quote->protocol))
+      return true;
+  }
+  return false;
+}
+
 /* Reads what the error quotes. */
 INLINE bool read_quote(struct __sk_buff *skb, const struct weir_context *cx, struct quote *quote,
                        const int family) {
@@ -52,6 +73,8 @@ INLINE bool read_quote(struct __sk_buff *skb, const struct weir_context *cx, str
       quote->source[i] = header[2 + i];
       quote->destination[i] = header[6 + i];
     }
+    if (is_extension_header(quote->protocol) && !walk_quoted(skb, quote, end))
+      return false;
   }
   quote->l3 = l3;
   __u32 l4 = quote->l4;

@@ -1,7 +1,7 @@
 // ICMP errors about translated connections: what they quote is rewritten like the packet itself, and every checksum with it.
 // Input: an error (`cx.related`), the NAT maps. Output: the error as the original sender understands it, or as the outside
-// does. Invariant: a quote that is cut, a later fragment, or of a connection that is not translated stays as it is; an IPv6
-// quote is read where its L4 header follows at once. Twin: native/bpf/nat_error.h.
+// does. Invariant: a quote that is cut, a later fragment, behind too many extension headers, or of a connection that is not
+// translated stays as it is. Twin: native/bpf/nat_error.h.
 import { reverseNatValue4, reverseNatValue6, RECORD_FLAG, STAGE, TRACE } from '../../schema/index.ts';
 import * as wire from '../../wire/index.ts';
 import type { Context } from '../context.ts';
@@ -10,7 +10,8 @@ import * as nat from './nat.ts';
 import * as mapping from './nat-mapping.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.
-const { adjust16, adjust32, adjustWords, readRaw16, readRaw32, udpRule, writeRaw16, writeRaw32 } = wire;
+const { adjust16, adjust32, adjustWords, isExtensionHeader, readRaw16, readRaw32, udpRule } = wire;
+const { MAX_EXTENSION_HEADERS, writeRaw16, writeRaw32 } = wire;
 const { setDestination, setSource } = nat;
 const { findBack, isNatPort, seekOutOf } = mapping;
 
@@ -25,6 +26,8 @@ const TCP = 6;
 const UDP = 17;
 const ICMPV6 = 58;
 const SCTP = 132;
+const FRAGMENT = 44;
+const AUTHENTICATION = 51;
 
 const turned = (ports: number): number => (ports >>> 16) | (ports << 16);
 // The same for what this module exports itself.
@@ -50,6 +53,15 @@ export function readQuote(cx: Context): boolean {
   } else {
     if (l3 + 40 > end || bytes[l3]! >>> 4 !== 6) return false;
     protocol = bytes[l3 + 6]!;
+    for (let count = 0; isExtensionHeader(protocol); count++) {
+      if (count === MAX_EXTENSION_HEADERS || l4 + 8 > end) return false;
+      // A later fragment has no L4 header.
+      if (protocol === FRAGMENT && (bytes[l4 + 2]! | (bytes[l4 + 3]! & 0xf8)) !== 0) return false;
+      const units = bytes[l4 + 1]!;
+      const size = protocol === FRAGMENT ? 8 : protocol === AUTHENTICATION ? (units + 2) << 2 : (units + 1) << 3;
+      protocol = bytes[l4]!;
+      l4 = (l4 + size) | 0;
+    }
     cx.quotedS0 = readRaw32(bytes, l3 + 8);
     cx.quotedS1 = readRaw32(bytes, l3 + 12);
     cx.quotedS2 = readRaw32(bytes, l3 + 16);

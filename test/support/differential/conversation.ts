@@ -50,6 +50,8 @@ export class Conversation {
   private seconds = 0;
   /** Seconds are seldom over, and connections end and begin anew within them. */
   private readonly hurried: boolean;
+  /** Where it is not hurried: seconds go by one after the other, so that entries are kept alive. */
+  private readonly steady: boolean;
   /** Whether all backends are on another node, behind a route of this MTU. */
   private readonly away: boolean;
   private readonly mtu: number;
@@ -63,7 +65,8 @@ export class Conversation {
     this.random = random;
     const ctTcpLifetime = random.chance(25) ? random.pick([1, 2, 5]) : 600;
     this.lifetimes = lifetimes ?? { ctTcpLifetime, ctServiceTcpLifetime: ctTcpLifetime };
-    this.hurried = random.chance(60);
+    this.hurried = random.chance(50);
+    this.steady = random.chance(60);
     this.away = random.chance(35);
     this.mtu = random.pick([1500, 1500, 0, 52, 60, 72, 80, 100]);
     this.family = random.pick([4, 6]);
@@ -194,7 +197,8 @@ export class Conversation {
     const { random, family } = this;
     this.sent = undefined;
     if (random.chance(this.hurried ? 2 : 6)) return { writes: this.change() };
-    if (random.chance(this.hurried ? 3 : 30)) this.seconds += random.pick([1, 1, 2, 4, 5, 6, 7, 10, 59, 61]);
+    if (!this.hurried && this.steady) this.seconds += random.chance(30) ? 1 : 0;
+    else if (random.chance(this.hurried ? 3 : 30)) this.seconds += random.pick([1, 1, 2, 4, 5, 6, 7, 10, 59, 61]);
     if (random.chance(2)) this.seconds += 601;
     const time = { seconds: Math.min(this.seconds, SPAN - 700), nanoseconds: 0 };
     // Mostly the connection that had the packet before goes on.

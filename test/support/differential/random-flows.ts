@@ -77,7 +77,10 @@ export function leavingFlow(random: Random, cast: Cast, family: Family): FrameSp
   // A timestamp request, or the like: nothing that source NAT can tell apart.
   if (icmp && random.chance(75)) return { ...spec, type: family === 4 ? 13 : 130 };
   // What an error quotes may have options, too.
-  return family === 4 && random.chance(20) ? { ...spec, options: new Uint8Array(random.pick([4, 40])).fill(1) } : spec;
+  if (!random.chance(20)) return spec;
+  return family === 4
+    ? { ...spec, options: new Uint8Array(random.pick([4, 40])).fill(1) }
+    : { ...spec, extensions: extensionsOf(random) };
 }
 
 /** First packet of a connection that the node itself has, with what no policy is asked about, too. */

@@ -40,6 +40,8 @@ const HOOKS: readonly number[] = [
   HOOK.TO_CONTAINER,
   HOOK.TO_HOST,
 ];
+/** Kinds of extension headers. */
+const EXTENSIONS: readonly number[] = [0, 43, 44, 51, 60];
 /** Seconds that a sequence lasts at most; the next one begins behind them. */
 export const SPAN = 4096;
 const LAST_SECOND = SPAN - 600;
@@ -423,9 +425,10 @@ export class Traffic {
     const { random, cast } = this;
     if (random.chance(12)) return;
     const routers = [...cast.outside, ...cast.remotes];
-    // A quote with options is seldom enough.
-    const first = bytes[networkOffset(bytes)]!;
-    const optioned = first >>> 4 === 4 && (first & 15) > 5;
+    // A quote with options or extension headers is seldom enough.
+    const l3 = networkOffset(bytes);
+    const first = bytes[l3]!;
+    const optioned = first >>> 4 === 4 ? (first & 15) > 5 : first >>> 4 === 6 && EXTENSIONS.includes(bytes[l3 + 6]!);
     const spec = random.chance(optioned ? 60 : 7) ? icmpError(random, bytes, routers) : answer(random, bytes);
     if (spec === undefined) return;
     const { pending } = this;

@@ -111,6 +111,61 @@ for (const family of [4, 6] as const) {
         assert.deepEqual([...w.runBytes('TO_CONTAINER', error).bytes], [...error]);
     });
 
+    if (family === 6) {
+      /** The frame with extension headers before its L4 header; the first two bytes of each are filled in. */
+      const extended = (bytes: Uint8Array, headers: readonly (readonly [number, Uint8Array])[]): Uint8Array => {
+        const kinds = [...headers.map(([kind]) => kind), bytes[20]!];
+        const between = headers.flatMap(([kind, body], i) => {
+          const units = kind === 51 ? body.length / 4 - 2 : body.length / 8 - 1;
+          return [kinds[i + 1]!, kind === 44 ? 0 : units, ...body.slice(2)];
+        });
+        const out = Uint8Array.from([...bytes.slice(0, 54), ...between, ...bytes.slice(54)]);
+        const length = out.length - 54;
+        out.set([length >> 8, length & 0xff, kinds[0]!], 18);
+        return out;
+      };
+      const OPTIONS = [60, new Uint8Array(16)] as const;
+      const FIRST = [44, Uint8Array.of(0, 0, 0, 1, 0, 0, 0, 7)] as const;
+
+      test('behind extension headers, up to as many as a packet may have', () => {
+        for (const headers of [
+          [OPTIONS],
+          [[0, new Uint8Array(8)], FIRST],
+          [
+            [43, new Uint8Array(24)],
+            [51, new Uint8Array(12)],
+          ],
+          [OPTIONS, OPTIONS, OPTIONS, OPTIONS],
+        ] as const) {
+          const sent = extended(frame(request()), headers);
+          const there = w.runBytes('FROM_CONTAINER', sent);
+          assert.equal(there.destination, plainAddress(backend));
+          const length = sent.length - 54;
+          const result = w.runBytes('TO_CONTAINER', about(there.bytes, router, pod, length));
+          assert.deepEqual([result.record.reverseNat, result.checksumsRight], [5, true]);
+          assert.deepEqual(quoteOf(result), [...sent.slice(14)]);
+          // One byte less than the ports and the four that follow.
+          const before = headers.reduce((sum, [, body]) => sum + body.length, 0);
+          const cut = about(there.bytes, router, pod, before + 7);
+          assert.deepEqual([...w.runBytes('TO_CONTAINER', cut).bytes], [...cut]);
+        }
+      });
+
+      test('behind more of them, a later fragment, nothing: left as it is', () => {
+        const there = w.run('FROM_CONTAINER', request());
+        for (const headers of [
+          [OPTIONS, OPTIONS, OPTIONS, OPTIONS, OPTIONS],
+          [[44, Uint8Array.of(0, 0, 0, 9, 0, 0, 0, 7)]],
+          [[44, Uint8Array.of(0, 0, 1, 0, 0, 0, 0, 7)]],
+          [[59, new Uint8Array(8)]],
+        ] as const) {
+          const quote = extended(there.bytes, headers);
+          const error = about(quote, router, pod, quote.length - 54);
+          assert.deepEqual([...w.runBytes('TO_CONTAINER', error).bytes], [...error]);
+        }
+      });
+    }
+
     test('somebody else’s packet is none of the pod’s', () => {
       w.endpoint(other);
       const there = w.run('FROM_CONTAINER', request());
