@@ -71,11 +71,11 @@ export function leavingFlow(random: Random, cast: Cast, family: Family): FrameSp
   const inside = [...(random.chance(70) ? cast.pods : cast.hosts)].map((member) => member.address);
   const source = ofFamily(random, inside, family);
   const destination = ofFamily(random, random.chance(75) ? cast.outside : cast.remotes, family);
-  const icmp = random.chance(35);
+  const icmp = random.chance(42);
   const protocol = icmp ? (family === 4 ? ICMP : ICMPV6) : random.pick(PORTED);
   const spec = described(random, source, destination, protocol, random.pick(CLIENT_PORTS), random.pick(SERVICE_PORTS));
   // A timestamp request, or the like: nothing that source NAT can tell apart.
-  if (icmp && random.chance(75)) return { ...spec, type: family === 4 ? 13 : 130 };
+  if (icmp && random.chance(82)) return { ...spec, type: family === 4 ? 13 : 130 };
   // What an error quotes may have options, too.
   if (!random.chance(20)) return spec;
   return family === 4

@@ -35,7 +35,7 @@ export function randomRule(random: Random, policyId: number, direction: number):
       precedence: random.chance(2) ? random.u32() : (((0xffffff - random.pick(PRIORITIES)) << 8) | verdict) >>> 0,
       cookie: random.pick([0, random.between(1, 50), 0xffffffff]),
       proxyPort: redirect !== random.chance(8) ? random.between(10000, 20000) : 0,
-      flags: random.chance(15) ? random.pick([1, 0x7f, 0x80, 0x181, 0x100, 0x100]) : 0,
+      flags: random.chance(20) ? random.pick([1, 0x7f, 0x80, 0x181, 0x100, 0x100]) : 0,
     },
   };
 }

@@ -191,8 +191,8 @@ export class Traffic {
     }
     if ((this.config.features & FEATURE.HOST_FIREWALL) !== 0 && random.chance(14)) return this.fresh(hostFlow);
     const n = random.below(100);
-    if (n >= 45 && n < 58) return this.leaving();
-    if (n < 58 || this.flows.length === 0) return this.fresh();
+    if (n >= 44 && n < 61) return this.leaving();
+    if (n < 61 || this.flows.length === 0) return this.fresh();
     if (n < 78) return this.again();
     if (n < 83) return { ...this.entering(this.anyFrame()), hook: random.pick(HOOKS) };
     if (n < 91) return this.entering(mutated(random, this.anyFrame(), this.anyFrame()));
