@@ -118,7 +118,14 @@ const askedMac = (random: Random): number[] =>
     [2, 0, 0, 0, 0, 3],
     [0x33, 0x33, 0xff, 0, 0, 1],
   ]);
-const askingMac = (random: Random): number[] => [random.chance(6) ? 3 : 2, 0, 0, 0, 0, random.pick([1, 1, 2])];
+const askingMac = (random: Random, group = 6): number[] => [
+  random.chance(group) ? 3 : 2,
+  0,
+  0,
+  0,
+  0,
+  random.pick([1, 1, 2]),
+];
 
 /** Who has `target`? Mostly a sound request, at times what looks like one. */
 export function arpQuestion(random: Random, sender: Uint8Array, target: Uint8Array): Uint8Array {
@@ -126,9 +133,9 @@ export function arpQuestion(random: Random, sender: Uint8Array, target: Uint8Arr
   const fixed = [8, 6, 0, 1, 8, 0, 6, 4, 0, random.pick([1, 1, 1, 2])];
   if (random.chance(8)) fixed[random.below(fixed.length)] = random.pick([0, 1, 2, 8]);
   const from = askingMac(random);
-  const message = [...askedMac(random), ...from, ...fixed, ...(random.chance(80) ? from : askingMac(random))];
+  const message = [...askedMac(random), ...from, ...fixed, ...(random.chance(80) ? from : askingMac(random, 40))];
   const asks = [
-    ...(random.chance(8) ? four(0, 0, 0, 0) : random.chance(8) ? target : sender),
+    ...(random.chance(8) ? four(0, 0, 0, 0) : random.chance(15) ? target : sender),
     0,
     0,
     0,

@@ -195,8 +195,8 @@ export class Traffic {
     if (n < 61 || this.flows.length === 0) return this.fresh();
     if (n < 78) return this.again();
     if (n < 83) return { ...this.entering(this.anyFrame()), hook: random.pick(HOOKS) };
-    if (n < 91) return this.entering(mutated(random, this.anyFrame(), this.anyFrame()));
-    if (n < 94) return this.error();
+    if (n < 90) return this.entering(mutated(random, this.anyFrame(), this.anyFrame()));
+    if (n < 93) return this.error();
     if (n < 96) return this.question();
     return this.odd();
   }
