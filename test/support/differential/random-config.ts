@@ -130,6 +130,8 @@ function natPorts(random: Random): { readonly natPortFirst: number; readonly nat
     [65535, 65535],
     [40000, 40000],
     [1024, 1024],
+    [1025, 1024],
+    [40000, 39999],
     [40000, 39999],
     [50000, 49999],
     [0, 65535],

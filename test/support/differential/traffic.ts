@@ -213,7 +213,10 @@ export class Traffic {
 
   private fresh(flow: typeof randomFlow = randomFlow): Pending {
     const { random } = this;
-    const spec = flow(this.random, this.cast, this.family());
+    const drawn = flow(this.random, this.cast, this.family());
+    // Pods may not send what the node would take for its own tunnel's.
+    const tunnelled = (this.config.features & FEATURE.TUNNEL) !== 0 && random.chance(8);
+    const spec = tunnelled ? { ...drawn, protocol: UDP, destinationPort: this.config.tunnelPort } : drawn;
     if (this.flows.length < 8) this.flows.push(spec);
     else this.flows[random.below(8)] = spec;
     return this.sent(spec);
@@ -339,12 +342,12 @@ export class Traffic {
   private odd(): Pending {
     const { random } = this;
     const { source, destination } = randomFlow(this.random, this.cast, this.family());
-    const n = random.below(7);
+    const n = random.below(8);
     const bytes =
-      n === 0 ? arpFrame(random) : n < 5 ? noise(random) : frame(neighbourFrame(random, source, destination));
+      n === 0 ? arpFrame(random) : n < 6 ? noise(random) : frame(neighbourFrame(random, source, destination));
     return {
       ...this.entering(bytes),
-      hook: random.chance(60) ? random.pick([HOOK.FROM_CONTAINER, HOOK.TO_CONTAINER]) : random.pick(HOOKS),
+      hook: random.chance(70) ? random.pick([HOOK.FROM_CONTAINER, HOOK.TO_CONTAINER]) : random.pick(HOOKS),
     };
   }
 
