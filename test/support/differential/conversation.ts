@@ -207,18 +207,20 @@ export class Conversation {
     const flow = opening ? this.opened() : last !== undefined && random.chance(60) ? last : random.pick(this.flows);
     this.latest = flow;
     const odd = random.chance(8);
+    const narrow = this.mtu !== 0 && this.mtu < 1500;
+    const gsoSize = random.chance(narrow ? 20 : 8) ? random.pick([8, 20, 28, 40, 60, 1400, 1600]) : 0;
     const spec = {
       ...PLAIN,
       protocol: flow.protocol,
       payload: random.fill(new Uint8Array(random.pick([0, 1, 12, 40]))),
       ttl: odd ? random.pick([0, 1, 2, 255]) : 64,
       tos: random.pick([0, 0, 0xb8]),
-      tcpOptions: new Uint8Array(random.chance(15) ? random.pick([4, 12, 40]) : 0).fill(1),
+      tcpOptions: new Uint8Array(random.chance(gsoSize > 0 ? 60 : 15) ? random.pick([4, 12, 40]) : 0).fill(1),
       options: odd && family === 4 && random.chance(30) ? Uint8Array.of(1, 1, 1, 1) : new Uint8Array(0),
       padding: odd ? 6 : 0,
     };
     const flags = random.chance(12) ? META_FLAG.PARTIAL_CHECKSUM : random.chance(3) ? META_FLAG.PROBE : 0;
-    const meta = { ...NO_META, flags, gsoSize: random.chance(8) ? random.pick([8, 20, 28, 40, 60, 1400, 1600]) : 0 };
+    const meta = { ...NO_META, flags, gsoSize };
     if (!opening && flow.backend !== undefined && random.chance(30)) {
       const tcpFlags = random.chance(this.hurried ? 20 : 10)
         ? random.pick([FIN | ACK, RST, RST, SYN, SYN])
