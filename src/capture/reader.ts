@@ -21,7 +21,7 @@ const { RECORD, DATA, CAPTURED } = INDEX;
 
 /** Settings of a reader. */
 export interface CaptureReaderOptions {
-  /** Size of the buffer to begin with, at least 64; 512 KiB unless told. A file read ahead has four, of 2 MiB unless told. */
+  /** Size of the buffer to begin with, at least 64; 512 KiB unless told. A file read ahead has three, of 6 MiB unless told. */
   readonly bufferBytes?: number;
 }
 
