@@ -75,10 +75,10 @@ test('HTTP/1: what two readers could understand in two ways is refused', () => {
     assert.deepEqual(http(`${line}\r\n\r\n`), ['!not an HTTP/1 request'], line);
   }
   // Two equal lengths are one; empty lines before a request, bare line feeds, tabs and blanks around values are taken.
-  assert.deepEqual(http(`\r\n\n${head}Content-Length: 3\nContent-Length:\t3 \t\r\n\r\nabcGET /b HTTP/1.0\nHost: b\n\n`), [
-    request,
-    'HTTP/1.0 GET b/b',
-  ]);
+  assert.deepEqual(
+    http(`\r\n\n${head}Content-Length: 3\nContent-Length:\t3 \t\r\n\r\nabcGET /b HTTP/1.0\nHost: b\n\n`),
+    [request, 'HTTP/1.0 GET b/b'],
+  );
 });
 
 test('HTTP/1: lines that never end, and bodies without end, cost no more than a head', () => {
