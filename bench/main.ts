@@ -51,7 +51,7 @@ if (wanted('map')) results.push(...runSuites(mapSuites(sizes), sizes.harness).re
 if (wanted('pipeline')) results.push(...runSuites(pipelineSuites('', sizes), sizes.harness).results);
 if (wanted('policy')) for (const result of runPolicyBench(sizes)) say(result);
 if (wanted('cluster')) say(runClusterBench(sizes));
-if (wanted('services')) for (const result of runServicesBench(sizes)) say(result);
+if (wanted('services')) for (const result of runServicesBench(smoke)) say(result);
 if (wanted('capture') || wanted('replay')) {
   const folder = process.env['WEIR_BENCH_FOLDER'] ?? join(root, 'build', 'bench');
   process.stdout.write(`writing the capture into ${folder} (${sizes.traffic.bytes / 1e6} MB, once)\n`);

@@ -1,14 +1,17 @@
 // What services cost: 10,000 of them with 10 backends each, from text to map writes, and one endpoint's change after that.
-// Output: results and the process's memory. Run alone (`npm run bench -- services`): the memory is the whole process's.
+// Output: results, and the peak memory of a process that does this alone: each case has one of its own (this file is its program:
+// node dist/bench/services.js CASE full|smoke).
+import { spawnSync } from 'node:child_process';
 import { performance } from 'node:perf_hooks';
 import process from 'node:process';
+import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { resolveConfig } from '../src/control/config/index.ts';
 import { Controller } from '../src/control/controller.ts';
 import { readManifests } from '../src/control/manifest/index.ts';
 import type { ClusterState, EndpointSlice } from '../src/control/state.ts';
 import { type BenchResult, median } from './harness.ts';
-import { type BenchSizes, FULL } from './sizes.ts';
+import { FULL, SMOKE } from './sizes.ts';
 
 /** Sizes of the cluster. */
 export interface ServicesSize {
@@ -73,53 +76,70 @@ function flip(slice: EndpointSlice, ready: boolean): EndpointSlice {
   return { ...slice, endpoints: slice.endpoints.map((e, i) => (i === 3 ? { ...e, ready, serving: ready } : e)) };
 }
 
-/** Loads, compiles, changes. */
-export function runServicesBench({ services: { changes, size } }: BenchSizes = FULL): BenchResult[] {
-  const all = objects(size);
-  const json = all.map((object) => JSON.stringify(object)).join('\n');
-  const yaml = all.map((object) => stringify(object)).join('---\n');
+const MAGLEV = [...SETS, 'loadBalancer.algorithm=maglev', 'bpf.lbExternalClusterIP=true'];
 
-  const results: BenchResult[] = [];
-  const say = (name: string, ns: number, bound: number, what: string, note?: string): void => {
-    const target = { of: what, against: 'the bound', atMost: 1, ratio: ns / bound, met: ns <= bound };
-    const cases = [{ name: what, ns, bestNs: ns }];
-    results.push({ suite: name, rounds: 1, cases, targets: [target], ...(note === undefined ? {} : { note }) });
-  };
+const write = {
+  json: (all: readonly object[]): string => all.map((object) => JSON.stringify(object)).join('\n'),
+  yaml: (all: readonly object[]): string => all.map((object) => stringify(object)).join('---\n'),
+};
+
+const CASES = [
+  { name: 'JSON', written: write.json, sets: SETS },
+  { name: 'YAML', written: write.yaml, sets: SETS },
+  { name: 'JSON, a Maglev table each', written: write.json, sets: MAGLEV },
+] as const;
+
+/** One result: a time against its bound. */
+function against(name: string, ns: number, bound: number, what: string, note: string): BenchResult {
+  const target = { of: what, against: 'the bound', atMost: 1, ratio: ns / bound, met: ns <= bound };
+  return { suite: name, rounds: 1, cases: [{ name: what, ns, bestNs: ns }], targets: [target], note };
+}
+
+/** Loads, compiles, changes. */
+function runCase({ name, written, sets }: (typeof CASES)[number], smoke: boolean): BenchResult[] {
+  const { changes, size } = (smoke ? SMOKE : FULL).services;
+  const text = written(objects(size));
   const timed = <T>(run: () => T): { readonly ns: number; readonly value: T } => {
     const began = performance.now();
     const value = run();
     return { ns: (performance.now() - began) * 1e6, value };
   };
-  const maglev = [...SETS, 'loadBalancer.algorithm=maglev', 'bpf.lbExternalClusterIP=true'];
-  for (const [name, text, sets] of [
-    ['JSON', json, SETS],
-    ['YAML', yaml, SETS],
-
-    ['JSON, a Maglev table each', json, maglev],
-  ] as const) {
-    const { ns, value } = timed(() => load(text, sets));
-    const memory = process.resourceUsage().maxRSS * 1024;
-    const size1 = `${size.services} services, ${size.backends} backends each, ${name}`;
-    say(
-      `from text to writes: ${size1}`,
-      ns,
-      LOAD_NS,
-      'load and compile',
-      `${(memory / 1e6).toFixed(0)} MB at most so far, ${memory <= MEMORY_BYTES ? 'within' : 'OVER'} ${MEMORY_BYTES / 1e6} MB`,
-    );
-    const { controller, state } = value;
-    const times: number[] = [];
-    let writes = 0;
-    for (let i = 0; i < changes; i++) {
-      const slice = state.endpointSlices[(i * 37) % state.endpointSlices.length]!;
-      controller.upsert(flip(slice, false));
-      const change = timed(() => controller.settle());
-      times.push(change.ns);
-      writes = Math.max(writes, change.value.writes.length);
-      controller.upsert(slice);
-      times.push(timed(() => controller.settle()).ns);
-    }
-    say(`one endpoint's change: ${size1}`, median(times), CHANGE_NS, 'change', `at most ${writes} writes`);
+  const { ns, value } = timed(() => load(text, sets));
+  const memory = process.resourceUsage().maxRSS * 1024;
+  const { controller, state } = value;
+  const times: number[] = [];
+  let writes = 0;
+  for (let i = 0; i < changes; i++) {
+    const slice = state.endpointSlices[(i * 37) % state.endpointSlices.length]!;
+    controller.upsert(flip(slice, false));
+    const change = timed(() => controller.settle());
+    times.push(change.ns);
+    writes = Math.max(writes, change.value.writes.length);
+    controller.upsert(slice);
+    times.push(timed(() => controller.settle()).ns);
   }
-  return results;
+  const what = `${size.services} services, ${size.backends} backends each, ${name}`;
+  const within = memory <= MEMORY_BYTES ? 'within' : 'OVER';
+  const note = `${(memory / 1e6).toFixed(0)} MB at most, ${within} ${MEMORY_BYTES / 1e6} MB`;
+  return [
+    against(`from text to writes: ${what}`, ns, LOAD_NS, 'load and compile', note),
+    against(`one endpoint's change: ${what}`, median(times), CHANGE_NS, 'change', `at most ${writes} writes`),
+  ];
+}
+
+/** Runs every case in a process of its own. Throws when one fails. */
+export function runServicesBench(smoke: boolean): BenchResult[] {
+  const program = fileURLToPath(import.meta.url);
+  return CASES.flatMap((_, at) => {
+    const args = [program, String(at), smoke ? 'smoke' : 'full'];
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+    if (status !== 0) throw new Error(`the benchmark of services failed: ${stderr}`);
+    return JSON.parse(stdout) as BenchResult[];
+  });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const asked = CASES[Number(process.argv[2])];
+  if (asked === undefined) throw new Error('which case?');
+  process.stdout.write(JSON.stringify(runCase(asked, process.argv[3] === 'smoke')));
 }
