@@ -499,13 +499,13 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     file: 'pod_error.h',
-    before: 'if (!entry || is_expired(cx, entry))',
-    after: 'if (!entry)',
+    before: 'return entry && !is_expired(cx, entry) ? entry->flags | ((__u32)entry->reverse_nat << 16)',
+    after: 'return entry ? entry->flags | ((__u32)entry->reverse_nat << 16)',
   },
   {
     file: 'pod_error.h',
-    before: 'if (cx->ct_status != WEIR_CT_RELATED)',
-    after: 'if (0)',
+    before: '__u32 flags = cx->ct_flags;',
+    after: '__u32 flags = 0;',
   },
   {
     file: 'nat.h',

@@ -100,6 +100,7 @@ test('tags, options and extension headers parse, up to the bounds', () => {
 test('an answer goes back where its packet came from; an error quotes it', () => {
   const random = new Random(4);
   let answers = 0;
+  let strange = 0;
   for (let i = 0; i < 500; i++) {
     const spec = description(random);
     const bytes = frame(spec);
@@ -115,10 +116,18 @@ test('an answer goes back where its packet came from; an error quotes it', () =>
     const error = icmpError(random, bytes, []);
     assert.ok(error !== undefined);
     assert.deepEqual(error.destination, spec.source);
-    assert.deepEqual(error.payload, bytes.slice(14, 14 + error.payload.length));
+    // Word for word, but for the few that quote an echo that nobody sent: its protocol and type.
+    const quoted = bytes.subarray(14, 14 + error.payload.length);
+    const changed = [...error.payload.keys()].filter((at) => error.payload[at] !== quoted[at]);
+    if (changed.length > 0) strange++;
+    assert.ok(
+      changed.every((at) => at === (spec.source.length === 4 ? 9 : 6) || [8, 128].includes(error.payload[at]!)),
+    );
+    assert.ok(changed.length <= 2);
     assert.ok(seen(frame(error)).checksumsRight);
   }
   assert.ok(answers > 200);
+  assert.ok(strange > 10 && strange < 100, `${strange}`);
 });
 
 test('what is made wrong stays within the lengths of a test run, and its original as it was', () => {

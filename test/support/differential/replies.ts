@@ -74,6 +74,11 @@ export function icmpError(random: Random, bytes: Uint8Array, routers: readonly U
   const way = routers.filter((router) => router.length === source.length);
   const from = random.chance(60) || way.length === 0 ? destination : random.pick(way);
   const quoted = bytes.slice(l3, Math.min(bytes.length, l4 + random.pick([8, 8, 20, 4, 0])));
+  // An echo that nobody sent, between ends that know each other: their connections' twin is met, and is not what is quoted.
+  if (random.chance(8) && quoted.length > l4 - l3) {
+    quoted[family === 4 ? 9 : 6] = family === 4 ? ICMP : ICMPV6;
+    quoted[l4 - l3] = family === 4 ? 8 : 128;
+  }
   const type = family === 4 ? random.pick([3, 3, 3, 11, 12, 4, 5]) : random.pick([1, 1, 2, 3, 4]);
   const code = type === 3 && family === 4 ? random.pick([0, 1, 3, 4, 4, 13]) : random.below(2);
   return {

@@ -432,9 +432,17 @@ export class Traffic {
     const l3 = networkOffset(bytes);
     const first = bytes[l3]!;
     const optioned = first >>> 4 === 4 ? (first & 15) > 5 : first >>> 4 === 6 && EXTENSIONS.includes(bytes[l3 + 6]!);
-    const spec = random.chance(optioned ? 60 : 7) ? icmpError(random, bytes, routers) : answer(random, bytes);
+    const isError = random.chance(optioned ? 60 : 7);
+    const spec = isError ? icmpError(random, bytes, routers) : answer(random, bytes);
     if (spec === undefined) return;
     const { pending } = this;
+    if (isError && random.chance(15)) {
+      // Late: what it quotes is at the end of its lifetime.
+      const { config } = this;
+      const edge = random.pick([config.ctTcpLifetime, config.ctAnyLifetime, config.ctSynLifetime]);
+      this.planned = { packet: this.entering(frame(spec)), seconds: edge + random.pick([0, 0, 1, 5, -1]) };
+      return;
+    }
     pending.push(this.sent(spec));
     // The answering end goes on as an opener would.
     const headers = parsed(bytes);
