@@ -67,7 +67,7 @@ boundaries.push(
     ]),
   },
   {
-    files: ['src/cli/**/*.ts', 'src/index.ts'],
+    files: ['src/cli/**/*.ts', 'src/index.ts', 'src/xdp.ts'],
     ...restricted([refuse(['test', 'bench'], 'product code does not import tests or benchmarks')]),
   },
 );

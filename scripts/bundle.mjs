@@ -1,7 +1,7 @@
 // Joins the compiled modules of the command line and of the library into a few files, dist/bundle: a command starts in
 // half the time, and V8 sees the per-packet code as one module, where calls cost less than through imports.
 // The library's dependencies stay outside; the command's are joined in, with their licences, and what V8 compiles of it is
-// kept beside it. Input: dist/src. Output: dist/bundle/{weir,index}.js, program.cjs with its chunks and its cache.
+// kept beside it. Input: dist/src. Output: dist/bundle/{weir,index,xdp}.js, program.cjs with its chunks and its cache.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire, isBuiltin } from 'node:module';
@@ -31,7 +31,10 @@ async function joinModules(input, options) {
 }
 
 rmSync(out, { recursive: true, force: true });
-await joinModules({ index: join(compiled, 'index.js') }, { format: 'es', chunkFileNames: '[name].js' });
+await joinModules(
+  { index: join(compiled, 'index.js'), xdp: join(compiled, 'xdp.js') },
+  { format: 'es', chunkFileNames: '[name].js' },
+);
 await joinModules(
   { weir: join(compiled, 'cli', 'launcher.js'), 'code-cache': join(compiled, 'cli', 'code-cache.js') },
   { format: 'es', chunkFileNames: '[name].js' },

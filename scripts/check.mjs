@@ -1,4 +1,4 @@
-// npm run check: types (the build), lint with import boundaries, format, generated files fresh, unit tests.
+// npm run check: types (the build), lint with import boundaries, format, generated files fresh, nothing public without its docs, unit tests.
 // Every step runs even when an earlier one failed, so that one run tells everything.
 import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
@@ -13,6 +13,7 @@ const steps = [
   ['format', [bin('prettier/bin/prettier.cjs'), '--check', '--log-level', 'warn', '.']],
   ['format of C and C++', [join(root, 'scripts', 'format-native.mjs'), '--check']],
   ['generated files fresh', [join(root, 'scripts', 'gen.mjs'), '--check']],
+  ['API reference whole', [bin('typedoc/bin/typedoc'), '--emit', 'none']],
   ['unit tests', [join(root, 'scripts', 'run-tests.mjs'), 'test/unit', 'test/conformance']],
 ];
 let failed = 0;

@@ -33,7 +33,9 @@ const tarball = readdirSync(work).find((name) => name.endsWith('.tgz'));
 const listed = run('tar', ['-tzf', join(work, tarball)], work).split('\n');
 for (const wanted of [
   'package/dist/bundle/index.js',
+  'package/dist/bundle/xdp.js',
   'package/dist/src/index.d.ts',
+  'package/dist/src/xdp.d.ts',
   'package/native/CMakeLists.txt',
   'package/binding.gyp',
   'package/LICENSE',
@@ -79,6 +81,14 @@ writeFileSync(
   "import { createSim, openCapture, loadManifests } from 'weir';\nif (![createSim, openCapture, loadManifests].every((f) => typeof f === 'function')) process.exit(1);\n",
 );
 run(process.execPath, ['use.js'], project);
+// Without its native part the kernel engine can be imported, and says what is missing.
+writeFileSync(
+  join(project, 'use-xdp.js'),
+  "import { createSim } from 'weir';\nimport { createXdp, kernelUnavailable, KernelUnavailableError } from 'weir/xdp';\n" +
+    "if (kernelUnavailable('engine') === undefined) process.exit(1);\ntry {\n  createXdp();\n  process.exit(2);\n} catch (error) {\n" +
+    '  if (!(error instanceof KernelUnavailableError)) throw error;\n}\ncreateSim().close();\n',
+);
+run(process.execPath, ['use-xdp.js'], project);
 process.stdout.write(
   `package: ${tarball} installs elsewhere and replays ${there.trimEnd().split('\n').length} packets to the same lines\n`,
 );

@@ -18,7 +18,7 @@ export {
 export { type CompileOptions } from './control/settings.ts';
 export { type Compiled, type CompiledNames, Compiler } from './control/compile.ts';
 export { type ContentDump, Controller, controlKey, type Settled } from './control/controller.ts';
-export { MEMORY_MAPS, type MemoryDump } from './control/service/remembered-numbers.ts';
+export { MEMORY_MAPS, type MemoryDump, type MemoryMapName } from './control/service/remembered-numbers.ts';
 export { diff } from './control/diff.ts';
 export { loadManifests, type LoadOptions } from './control/load/index.ts';
 export {
@@ -54,7 +54,7 @@ export {
   PcapngWriter,
   PcapWriter,
 } from './capture/index.ts';
-export { CaptureOpenError, openCapture } from './capture/file/index.ts';
+export { CaptureOpenError, openCapture, type OpenCaptureOptions } from './capture/file/index.ts';
 export * from './flow/index.ts';
 export {
   type InterfaceVantage,
@@ -94,7 +94,36 @@ export type { NodeAddressView, NodeView } from './control/nodes.ts';
 export type { CompiledMapName, CompileSummary, DesiredMaps } from './control/compile.ts';
 export type { DesiredMap } from './control/desired-map.ts';
 export type { NamedRule } from './control/policy/compile-policies.ts';
-export type { FrontendName } from './control/service/plane.ts';
+export type { MapSizes } from './control/map-sizes.ts';
+export type { Interface, Neighbour, Route, Topology } from './control/topology.ts';
+export type {
+  Direction,
+  FqdnPeer,
+  Isolation,
+  NamedProtocol,
+  NormalPolicies,
+  Peer,
+  PolicyRule,
+  PortMatch,
+  Requires,
+  RuleTier,
+  RuleVerdict,
+} from './control/policy/rule.ts';
+export type { FrontendName, HealthFact } from './control/service/plane.ts';
+export type { FrontendType } from './control/service/frontend.ts';
+export type { HealthAnswer, HealthCheck } from './control/service/health-check.ts';
+export type { BackendRow, FrontendRow, ServiceRow } from './control/service/rows.ts';
+export type { PacketIndex } from './capture/index.ts';
+export type { LazyBytes } from './maps/index.ts';
+export type {
+  Inspected,
+  InspectedEnds,
+  InspectedPayload,
+  NameAnswer,
+  NameLearning,
+  PayloadInspection,
+} from './replay/index.ts';
+export type { CollectedEntries, CollectedPass, CollectOptions } from './dataplane/index.ts';
 export type { InputLimits } from './control/manifest/tree.ts';
 export type { ManifestOptions } from './control/manifest/manifests.ts';
 export type { PathRules } from './control/load/manifest-files.ts';

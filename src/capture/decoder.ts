@@ -8,7 +8,9 @@ import type { CaptureReader } from './reader.ts';
  * has called `reader.want` (more bytes are needed) or `reader.damage`.
  */
 export interface FormatDecoder {
+  /** Goes to the next packet; false: wanting more bytes, or damaged. */
   next(reader: CaptureReader): boolean;
+  /** Comments, hashes and verdicts of the packet that the reader is at. */
   packetOptions(reader: CaptureReader): PacketOptions;
 }
 

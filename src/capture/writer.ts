@@ -6,6 +6,7 @@ import type { PacketOptions, PacketVerdict } from './packet-source.ts';
 
 /** Takes pieces of the file in order. The bytes are the writer's buffer: use or copy them before returning. */
 export interface ByteSink {
+  /** Takes the next bytes, which are only its own until it returns. */
   write(bytes: Uint8Array): void;
 }
 

@@ -142,8 +142,9 @@ export class Compiler {
   private readonly endpointNumbers = new EndpointNumbers();
   private readonly sizes: MapSizes;
   private parts: ClusterParts | undefined;
-  /** The services, kept from one compile to the next. */
+  /** @internal The services, kept from one compile to the next. */
   readonly services: ServicePlane;
+  /** @internal */
   readonly feed: ServiceFeed;
 
   /** `provenance`: a table persisted beside pinned maps, whose cookies must not be given out again. */
@@ -200,7 +201,7 @@ export class Compiler {
     };
   }
 
-  /** Everything but services: identities, endpoints, policies, configuration. */
+  /** @internal Everything but services: identities, endpoints, policies, configuration. */
   compileCluster(state: ClusterState, settings: CompileSettings): CompiledCluster {
     const problems: Problem[] = [];
     const complain = (message: string): void =>
@@ -274,7 +275,7 @@ export class Compiler {
   }
 
   /**
-   * A plane that goes on from the last compile, pod by pod; undefined where pods depend on each other, have routes or limits, or
+   * @internal A plane that goes on from the last compile, pod by pod; undefined where pods depend on each other, have routes or limits, or
    * the compile had errors.
    * It shares this compiler's numbers: the next compile ends it.
    */

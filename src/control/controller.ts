@@ -316,9 +316,11 @@ export class Controller {
   serviceRows(): readonly ServiceRow[] {
     return serviceRows(this.services.owners);
   }
+  /** Frontends as `weir bpf lb list` prints them. */
   frontendRows(): readonly FrontendRow[] {
     return frontendRows(this.services.owners);
   }
+  /** Backends with their state and whom they serve. */
   backendRows(): readonly BackendRow[] {
     return backendRows(this.services.owners, this.settings);
   }

@@ -4,10 +4,15 @@ import type { FlowVerdict } from './record.ts';
 
 /** One function a kind of text. */
 export interface Palette {
+  /** Colours a host. */
   readonly host: (text: string) => string;
+  /** Colours a port. */
   readonly port: (text: string) => string;
+  /** Colours an identity. */
   readonly identity: (text: string) => string;
+  /** Makes what matters less faint. */
   readonly faint: (text: string) => string;
+  /** Colours a text by its verdict. */
   readonly verdict: (verdict: FlowVerdict, text: string) => string;
 }
 

@@ -4,8 +4,11 @@ import type { FlowRecord } from './record.ts';
 
 /** Turns records into text. Call `begin` once, `record` for each, `end` once. */
 export interface FlowPrinter {
+  /** What stands before the first record. */
   begin(): string;
+  /** A record's text, which may be held back until `end`. */
   record(record: FlowRecord): string;
+  /** What is left. */
   end(): string;
 }
 

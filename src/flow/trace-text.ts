@@ -41,6 +41,7 @@ export interface TraceNames {
   address(words: readonly number[]): string;
   /** Who has an identity: labels or a reserved name; undefined when nobody knows. */
   identity(identity: number): string | undefined;
+  /** The rules that a cookie stands for, with their places. */
   rules(cookie: number): readonly FlowRule[];
 }
 

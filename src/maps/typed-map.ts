@@ -9,7 +9,9 @@ import { readWords, writeWords } from './word-map.ts';
 export interface TypedMap<K, V> extends Iterable<[K, V]> {
   readonly map: ByteMap;
   readonly size: number;
+  /** The decoded value of a key; undefined where there is none. */
   get(key: K): V | undefined;
+  /** Whether there is an entry. */
   has(key: K): boolean;
   /** 0 or a negative errno, as ByteMap.update. */
   set(key: K, value: V, flags?: UpdateFlag): number;

@@ -64,6 +64,7 @@ export class NameLearning {
     if (this.facts.learn(name, addresses, second + ttl)) this.compile();
   }
 
+  /** The cookie of a set of rules, as provenance knows it. */
   cookieOf(rules: readonly RuleRef[]): number {
     return this.compiler.cookieOf(rules);
   }

@@ -47,8 +47,12 @@ export interface Inspected {
 
 /** Looks into connections; numbers are a replay's records, told apart by generation. */
 export interface PayloadInspection {
+  /** Whether this generation of a connection's number was begun. */
   knows(connection: number, generation: number): boolean;
+  /** A connection whose payloads follow; what was known under its number is forgotten. */
   begin(connection: number, generation: number, ends: InspectedEnds): void;
+  /** Takes a packet's payload in; says what its requests came to. */
   packet(connection: number, packet: InspectedPayload): Inspected;
+  /** The connection has ended. */
   forget(connection: number): void;
 }

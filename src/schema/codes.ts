@@ -20,6 +20,7 @@ export const HOOK = {
   /** What a node's own stack is about to get from a pod or the network: the host firewall. */
   TO_HOST: 13,
 } as const;
+/** A number of HOOK. */
 export type Hook = (typeof HOOK)[keyof typeof HOOK];
 
 /** Printed names of hooks, by number. */

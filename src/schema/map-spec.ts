@@ -32,6 +32,7 @@ export const valueBytes = (spec: MapSpec): number => spec.value.bytes * (spec.in
 
 /** Flags of an update, as in bpf(2): ANY creates or replaces, NOEXIST only creates, EXIST only replaces. */
 export const UPDATE = { ANY: 0, NOEXIST: 1, EXIST: 2 } as const;
+/** A number of UPDATE. */
 export type UpdateFlag = (typeof UPDATE)[keyof typeof UPDATE];
 
 /** Negative errno values that map operations return. */

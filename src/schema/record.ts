@@ -2,6 +2,7 @@
 // Input: a packet's run. Output: fixed-size bytes, equal in both engines.
 import { array, be16, be32, bytes, pad, struct, u16, u32, u64, u8 } from '../layout/index.ts';
 
+/** What became of a packet at a hook, as both engines write it. */
 export const decisionRecord = struct('weir_decision', 'Verdict of one run, compared byte for byte between engines', {
   verdict: u8('VERDICT'),
   dropReason: u8('DROP; 0 = not dropped'),

@@ -29,6 +29,7 @@ export type PortMatch =
   | { readonly kind: 'named'; readonly name: string; readonly protocols: readonly NamedProtocol[] }
   | { readonly kind: 'icmp'; readonly family: 4 | 6; readonly type: number };
 
+/** Transport protocols that ports are of. */
 export type NamedProtocol = 'TCP' | 'UDP' | 'SCTP';
 
 /** IP protocol numbers of what policies name. */

@@ -42,7 +42,9 @@ export const XDP_MODE = { ANY: 0, NATIVE: 1, GENERIC: 2 } as const;
 export interface BpfAddon {
   /** 0, also for a handle that was closed before; -EBADF for a number that never was one. A link that is not pinned goes. */
   close(handle: Handle): number;
+  /** Handles that are open in the process: what a test of leaks asks. */
   openHandles(): number;
+  /** Of the library that the addon was linked with, as in `1.1`. */
   libbpfVersion(): string;
   /** CPUs that a per-CPU value has a place for; 0 = unknown. */
   cpus(): number;
@@ -61,7 +63,9 @@ export interface BpfAddon {
     flags: number,
     inner: Handle | 0,
   ): number;
+  /** A handle of a pinned map. */
   mapOpen(path: string): number;
+  /** A handle of a loaded map by the kernel's number of it. */
   mapById(id: number): number;
   /** How the inner arrays of a map of maps look, where it was opened by path or id. */
   mapSetInner(
@@ -74,12 +78,17 @@ export interface BpfAddon {
   ): number;
   /** Fills type, key bytes, value bytes, max entries, flags, id, bytes of a lookup, CPUs of a value: 8 words. */
   mapInfo(map: Handle, out: Int32Array): number;
+  /** Pins a map at a path of a BPF file system. */
   mapPin(map: Handle, path: string): number;
+  /** Copies the value of a key into `value`; -ENOENT where there is none. */
   mapLookup(map: Handle, key: Uint8Array, value: Uint8Array): number;
   /** Per-CPU maps: the sum over the CPUs, value seen as little-endian u64. */
   mapLookupSum(map: Handle, key: Uint8Array, value: Uint8Array): number;
+  /** Stores a value. `flags`: UPDATE, with the kernel's -EEXIST, -ENOENT and -E2BIG. */
   mapUpdate(map: Handle, key: Uint8Array, value: Uint8Array, flags: number): number;
+  /** Takes a key away; -ENOENT where it was not there. */
   mapDelete(map: Handle, key: Uint8Array): number;
+  /** The key behind `after` (the first one for undefined) into `out`; -ENOENT at the end. */
   mapNext(map: Handle, after: Uint8Array | undefined, out: Uint8Array): number;
   /** The values of an array with MAP_FLAG.MMAPABLE, each rounded up to 8 bytes; mapped as long as the buffer is held. */
   mapMemory(map: Handle): ArrayBuffer | number;
@@ -100,7 +109,9 @@ export interface BpfAddon {
   mapDeleteBatch(map: Handle, keys: Uint8Array, count: number, done: Int32Array): number;
   /** Makes an inner array with that content and puts it under the key. */
   mapUpdateInner(map: Handle, key: Uint8Array, table: Uint8Array, flags: number): number;
+  /** As mapUpdateInner for `count` keys, up to the first failure; `done[0]` = tables before it. */
   mapUpdateInnerBatch(map: Handle, keys: Uint8Array, tables: Uint8Array, count: number, done: Int32Array): number;
+  /** Copies an inner array's content into `out`, which must hold all of it; -ENOENT where the key has none. */
   mapLookupInner(map: Handle, key: Uint8Array, out: Uint8Array): number;
 
   /** logLevel 0: the verifier's log when it refuses; 1, 2: always; 4: statistics. */
@@ -109,18 +120,28 @@ export interface BpfAddon {
   lastLog(): string;
   /** Names of the maps (0) or programs (1), one a line. */
   objectNames(object: Handle, what: 0 | 1): string | number;
+  /** Entries of a map, before the object is loaded. */
   objectSetMax(object: Handle, map: string, maxEntries: number): number;
+  /** Entries of the inner arrays of a map of maps, before the object is loaded. */
   objectSetInner(object: Handle, map: string, maxEntries: number): number;
   /** A `const volatile` variable of .rodata, whole. */
   objectSetConstant(object: Handle, variable: string, bytes: Uint8Array): number;
+  /** Has the object use a map that exists instead of its own, before it is loaded. */
   objectReuse(object: Handle, map: string, handle: Handle): number;
+  /** Whether a program is loaded with the object. */
   objectAutoload(object: Handle, program: string, on: boolean): number;
+  /** BPF_* attach type that a program is loaded for: TCX, say. */
   objectAttachType(object: Handle, program: string, type: number): number;
+  /** Creates the maps and loads the programs. What the verifier said: lastLog(). */
   objectLoad(object: Handle): number;
+  /** A handle of a map of a loaded object, by its name there. */
   objectMap(object: Handle, name: string): number;
+  /** A handle of a program of a loaded object, by its name there. */
   objectProgram(object: Handle, name: string): number;
 
+  /** A handle of a pinned program. */
   programOpen(path: string): number;
+  /** Pins a program at a path of a BPF file system. */
   programPin(program: Handle, path: string): number;
   /** Fills type, id, instructions verified, bytes translated, bytes of machine code, maps: 6 words. */
   programInfo(program: Handle, out: Int32Array): number;
@@ -151,15 +172,21 @@ export interface BpfAddon {
 
   /** `mode`: XDP_MODE. `netns`: path of a network namespace; undefined = this one. */
   linkXdp(program: Handle, ifindex: number, mode: number, netns: string | undefined): number;
+  /** A tcx link (Linux 6.6): -EINVAL where the kernel does not know the attach type. */
   linkTcx(program: Handle, ifindex: number, egress: boolean, netns: string | undefined): number;
   /** Filters of the same program name that were there (of a process that was killed) go. */
   linkClsact(program: Handle, ifindex: number, egress: boolean, netns: string | undefined): number;
+  /** Puts another program in place, with no packet in between that meets none. */
   linkUpdate(link: Handle, program: Handle): number;
+  /** Takes the program off, a pinned link's, too; the handle stays open. */
   linkDetach(link: Handle): number;
+  /** Pins a link, so that the program stays beyond the process; -EOPNOTSUPP for a clsact filter. */
   linkPin(link: Handle, path: string): number;
+  /** A handle of a pinned link. */
   linkOpen(path: string): number;
   /** Fills link id, program id, BPF_LINK_TYPE_* (0: a clsact filter), interface: 4 words. */
   linkInfo(link: Handle, out: Int32Array): number;
+  /** Number of an interface by its name; -ENODEV where there is none. */
   interfaceIndex(name: string, netns: string | undefined): number;
   /**
    * The datapath's clsact filters in a network namespace, a line each: interface, `ingress` or `egress`, priority, handle,
@@ -167,11 +194,13 @@ export interface BpfAddon {
    */
   tcFilters(netns: string | undefined): string | number;
 
+  /** A handle that reads a ring buffer's records. */
   ringOpen(map: Handle): number;
   /** Moves records to `out`: u32 length, bytes, padded to 4. How many bytes were written. */
   ringConsume(ring: Handle, out: Uint8Array): number;
   /** Calls back from the event loop when there is something; `keepAlive`: the process waits for it. */
   ringWatch(ring: Handle, callback: () => void, keepAlive: boolean): number;
+  /** Ends ringWatch: no callback comes after it. */
   ringUnwatch(ring: Handle): number;
 }
 

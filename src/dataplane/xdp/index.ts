@@ -2,7 +2,7 @@
 export { createXdp, FRAME_BOUNDS, leastBytes, runnable, type Xdp, type XdpOptions } from './xdp.ts';
 export { kernelUnavailable, KernelUnavailableError, type KernelUnavailable } from './availability.ts';
 export { BpfError, checked, errnoName } from './error.ts';
-export { createKernelMap, KernelMap, type KernelMapOptions, type MapDump } from './kernel-map.ts';
+export { createKernelMap, KernelMap, type KernelMapOptions, type MapDump, type MapWatch } from './kernel-map.ts';
 export {
   loadObject,
   type LoadedObject,
@@ -13,7 +13,15 @@ export {
   sized,
   watches,
 } from './object.ts';
-export { attach, Attachment, type AttachOptions, attachTypes, HOOK_PLACES, openAttachment } from './attachment.ts';
+export {
+  attach,
+  Attachment,
+  type AttachOptions,
+  attachTypes,
+  HOOK_PLACES,
+  type HookPlace,
+  openAttachment,
+} from './attachment.ts';
 export { FramedDataplane } from './framed.ts';
 export { RingEvents } from './ring-events.ts';
 export { kernelHz } from './kernel-hz.ts';
