@@ -26,6 +26,13 @@ INLINE struct weir_endpoint *find_endpoint(const void *address, const int family
   return endpoint;
 }
 
+/* Whether a backend at an address is on this node: an endpoint, or a process of the node itself,
+ * which only has an endpoint where the host is policed. */
+INLINE bool is_local_backend(const struct weir_config *config, const void *address, __u32 node,
+                             const int family) {
+  return find_endpoint(address, family) || (config->node_id && config->node_id == node);
+}
+
 /* Takes the endpoint whose hook this is, with its epoch, which must be read before any policy
  * probe. */
 INLINE void take_endpoint(struct weir_context *cx, const struct weir_config *config,

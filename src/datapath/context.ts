@@ -131,9 +131,11 @@ export class Context {
   /** Reverse NAT index of the translation found. */
   natReverse = 0;
 
-  // The overlay's packet that this one was in: network identifier; absolute offset of its option about direct return, or 0.
+  // The overlay's packet that this one was in: network identifier; absolute offset of its option about direct return, or 0;
+  // its traffic class.
   tunnelId = 0;
   tunnelOption = 0;
+  tunnelTos = 0;
   /** MTU of the way that `findWay` found, 0 = unlimited or unknown. */
   wayMtu = 0;
 

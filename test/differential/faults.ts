@@ -77,6 +77,16 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     file: 'identity.h',
+    before: 'return find_endpoint(address, family) || (config->node_id && config->node_id == node);',
+    after: 'return find_endpoint(address, family);',
+  },
+  {
+    file: 'hooks/from_netdev.h',
+    before: 'local = !config->node_id && backend.node;',
+    after: 'local = !config->node_id;',
+  },
+  {
+    file: 'identity.h',
     before: 'return ((cx->mark & 0xff) << 16) | (cx->mark >> 16);',
     after: 'return cx->mark >> 16;',
   },

@@ -248,8 +248,9 @@ export class World {
     port: number,
     state: number = BACKEND_STATE.ACTIVE,
     protocol: ProtocolName = 'tcp',
+    nodeId = 0,
   ): this {
-    const value = { port, protocol: PROTOCOL[protocol], state, nodeId: 0, zone: 0, flags: 0 };
+    const value = { port, protocol: PROTOCOL[protocol], state, nodeId, zone: 0, flags: 0 };
     if (isFour(address)) this.map('backends4').set({ id }, { address: be32(address), ...value });
     else this.map('backends6').set({ id }, { address: addressBytes(address), ...value });
     return this;

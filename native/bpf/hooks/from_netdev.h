@@ -29,11 +29,13 @@ INLINE int balance_from_outside(struct __sk_buff *skb, struct weir_context *cx,
                     &backend, family);
   if (verdict != CONTINUE || !backend.address)
     return verdict;
-  bool local = find_endpoint(backend.address, family);
+  bool local = is_local_backend(config, backend.address, backend.node, family);
   if (!local) {
     if (cx->service_flags & WEIR_SERVICE_FLAG_HOST_PORT)
       return drop(cx, WEIR_DROP_INVALID, WEIR_STAGE_NAT);
-    if (!take_node_address(cx, config, 0, true, family))
+    /* One dataplane for every node has no address of its own: the backend's node is here, too. */
+    local = !config->node_id && backend.node;
+    if (!local && !take_node_address(cx, config, 0, true, family))
       return drop(cx, WEIR_DROP_SNAT_NO_MAP_FOUND, WEIR_STAGE_NAT);
   }
   verdict = translate_to_backend(skb, cx, &backend, family);

@@ -12,6 +12,7 @@ import * as overlay from '../stages/overlay.ts';
 import * as parseStage from '../stages/parse.ts';
 import type { Tables } from '../tables.ts';
 import * as verdicts from '../verdict.ts';
+import * as toOverlayHook from './to-overlay.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.
 const { toEndpoint, toStack } = forwardStage;
@@ -21,6 +22,7 @@ const { findDestinationEndpoint, identityOfSource } = identity;
 const { enterOverlay, findTunnel } = overlay;
 const { parse } = parseStage;
 const { CONTINUE } = verdicts;
+const { answerFromNode } = toOverlayHook;
 
 const { LOCAL, HOST: TO_NODE } = ACTION;
 const HOST_FIREWALL = FEATURE.HOST_FIREWALL;
@@ -48,7 +50,13 @@ export function fromHost(cx: Context, tables: Tables): number {
     cx.sourceIdentity = identityOfSource(cx, tables);
     if ((cx.features & OVERLAY) === 0) return toStack(cx);
     const tunnel = findTunnel(cx, tables);
-    return tunnel < 0 ? toStack(cx) : enterOverlay(cx, tables, tunnel, cx.sourceIdentity, false);
+    if (tunnel < 0) return toStack(cx);
+    if ((cx.features & HOST_FIREWALL) === 0) {
+      verdict = fragment(cx, tables);
+      if (verdict !== CONTINUE) return verdict;
+    }
+    answerFromNode(cx, tables);
+    return enterOverlay(cx, tables, tunnel, cx.sourceIdentity, false);
   }
   // The node rule needs to know on which node the pod is: the sender is that node's stack.
   const words = cx.headers.family === 4 ? tables.endpoints4.words : tables.endpoints6.words;

@@ -17,6 +17,7 @@ import {
   STAGE,
 } from '../../schema/index.ts';
 import { ETHER_TYPE } from '../../wire/index.ts';
+import * as config from '../config.ts';
 import type { Context } from '../context.ts';
 import * as announce from '../stages/announce.ts';
 import * as connections from '../stages/conntrack.ts';
@@ -37,13 +38,14 @@ import * as verdicts from '../verdict.ts';
 import * as fromContainerHook from './from-container.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.
+const { CONFIG_NODE } = config;
 const { answerArp, answerSolicitation, isSolicitation } = announce;
 const { conntrack, createConnection } = connections;
 const { returnDirectly, takeDirectReturn } = directReturn;
 const { forwardOut, toEndpoint, toStack } = forwardStage;
 const { fragment } = fragmentStage;
 const { unparsedToHost } = hostStage;
-const { findDestinationEndpoint, identityOfSource, isLocalBackend } = identity;
+const { findDestinationEndpoint, identityOfSource, isLocalBackend, nodeOfBackend } = identity;
 const { translateFromBackend, translateToBackend } = nat;
 const { errorBack } = natError;
 const { markDone, mayBeAnswer, takeNodeAddress, translateBack, translateOut } = snat;
@@ -177,7 +179,7 @@ function balanceFromOutside(cx: Context, tables: Tables): number {
   let verdict = serviceFromOutside(cx, tables);
   if (verdict !== CONTINUE || cx.backendId === 0) return verdict;
   const at = backendAt(cx, tables);
-  const local = isLocalBackend(cx, tables, at);
+  let local = isLocalBackend(cx, tables, at);
   if (!local) {
     if ((cx.serviceFlags & HOST_PORT) !== 0) return drop(cx, DROP.INVALID, NAT);
     if ((cx.features & DSR) !== 0 && (cx.serviceFlags & FORWARD_DSR) !== 0) {
@@ -185,7 +187,9 @@ function balanceFromOutside(cx: Context, tables: Tables): number {
         ? encapsulateByRoute(cx, tables, at)
         : returnDirectly(cx, tables, at);
     }
-    if (!takeNodeAddress(cx, tables, 0, true)) return drop(cx, DROP.SNAT_NO_MAP_FOUND, NAT);
+    // One dataplane for every node has no address of its own: the backend's node is here, too.
+    local = (tables.config.words[CONFIG_NODE]! & 0xffff) === 0 && nodeOfBackend(cx, tables, at) !== 0;
+    if (!local && !takeNodeAddress(cx, tables, 0, true)) return drop(cx, DROP.SNAT_NO_MAP_FOUND, NAT);
   }
   verdict = translateToBackend(cx, tables, at);
   if (verdict !== CONTINUE) return verdict;

@@ -4,6 +4,7 @@
 // what is inside alike. No twin in C yet: see SIMULATOR_FEATURES.
 import { ACTION, DROP, FEATURE, STAGE } from '../../schema/index.ts';
 import type { Context } from '../context.ts';
+import * as congestion from '../stages/congestion.ts';
 import * as fragmentStage from '../stages/fragment.ts';
 import * as forwardStage from '../stages/forward.ts';
 import * as identity from '../stages/identity.ts';
@@ -14,6 +15,7 @@ import * as verdicts from '../verdict.ts';
 import * as fromNetdevHook from './from-netdev.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.
+const { takeCongestion } = congestion;
 const { fragment } = fragmentStage;
 const { toStack } = forwardStage;
 const { identityMark } = identity;
@@ -36,6 +38,8 @@ export function fromOverlay(cx: Context, tables: Tables): number {
   verdict = leaveOverlay(cx, tables);
   if (verdict !== CONTINUE) return verdict;
   verdict = parse(cx);
+  if (verdict !== CONTINUE) return verdict;
+  verdict = takeCongestion(cx);
   if (verdict !== CONTINUE) return verdict;
   const sender = identityOfTunnel(cx, tables);
   if (sender < 0) return drop(cx, DROP.INVALID_IDENTITY, PARSE);

@@ -29,6 +29,8 @@ const { parse } = parseStage;
 const { isBalanced } = serviceStage;
 const { isMarkedDone } = snat;
 const { CONTINUE, drop } = verdicts;
+// The same for what this module exports itself.
+const translateAnswer = answerFromNode;
 
 const { NODE_PORT, OVERLAY } = FEATURE;
 const NODE = CT_KEY.NODE;
@@ -44,15 +46,28 @@ export function toOverlay(cx: Context, tables: Tables): number {
   verdict = fragment(cx, tables);
   if (verdict !== CONTINUE) return verdict;
   cx.sourceIdentity = identityOfSource(cx, tables);
-  if ((cx.features & NODE_PORT) !== 0 && isBalanced(cx) && !isMarkedDone(cx)) {
-    cx.ownerIsSource = 1;
-    cx.ownerFlags = NODE;
-    conntrack(cx, tables);
-    if (cx.ctStatus !== REPLY) cx.ctStatus = NONE;
-    else if ((cx.ctFlags & DSR_INTERNAL) !== 0) answerDirectly(cx);
-    else translateFromBackend(cx, tables, cx.ctFlags >>> 16, false);
-  }
+  translateAnswer(cx, tables);
   const at = findTunnel(cx, tables);
   if (at < 0) return drop(cx, DROP.NO_TUNNEL_ENDPOINT, FORWARD);
   return enterOverlay(cx, tables, at, cx.sourceIdentity, false);
+}
+
+/**
+ * An answer of a backend on this node that no hook has translated back gets its frontend (Cilium: handle_nat_fwd). What the node says
+ * of its own connection stays in the record.
+ */
+export function answerFromNode(cx: Context, tables: Tables): void {
+  if ((cx.features & NODE_PORT) === 0 || !isBalanced(cx) || isMarkedDone(cx)) return;
+  const { ctStatus } = cx;
+  cx.ctStatus = NONE;
+  cx.ctAt = -1;
+  cx.ctFlags = 0;
+  cx.ctStale = 0;
+  cx.ownerIsSource = 1;
+  cx.ownerFlags = NODE;
+  conntrack(cx, tables);
+  if (cx.ctStatus !== REPLY) cx.ctStatus = NONE;
+  else if ((cx.ctFlags & DSR_INTERNAL) !== 0) answerDirectly(cx);
+  else translateFromBackend(cx, tables, cx.ctFlags >>> 16, false);
+  if (ctStatus !== NONE) cx.ctStatus = ctStatus;
 }

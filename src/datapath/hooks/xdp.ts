@@ -2,7 +2,7 @@
 // answer goes directly to the client. Input: context with packet and meta. Output: a verdict.
 // Walks: Cilium's nodeport_lb4 with DSR and IPIP dispatch (bpf_xdp.c), Katran's balancer. Invariant: no conntrack, no
 // identity; what is not sent to another node goes to the stack untouched, where from-netdev does it. Twin: native/bpf/hooks/xdp.h.
-import { ACTION, backendValue4, backendValue6, FEATURE, META_FLAG, SERVICE_FLAG, STAGE } from '../../schema/index.ts';
+import { ACTION, FEATURE, META_FLAG, SERVICE_FLAG, STAGE } from '../../schema/index.ts';
 import * as config from '../config.ts';
 import type { Context } from '../context.ts';
 import * as encapsulateStage from '../stages/encapsulate.ts';
@@ -20,7 +20,7 @@ const { CONFIG_NODE } = config;
 const { encapsulate } = encapsulateStage;
 const { toStack } = forwardStage;
 const { fragment } = fragmentStage;
-const { isLocalBackend } = identityStage;
+const { isEndpoint, nodeOfBackend } = identityStage;
 const { parse } = parseStage;
 const { frontendFromOutside, isBalanced } = serviceStage;
 const { selectBackend } = serviceFlow;
@@ -31,9 +31,6 @@ const SKIP_SERVICE = META_FLAG.SKIP_SERVICE;
 const { EXT_LOCAL, L7LB, FORWARD_DSR } = SERVICE_FLAG;
 const STACK = ACTION.STACK;
 const SERVICE = STAGE.SERVICE;
-/** Words of a backend whose low half is the node. */
-const NODE4 = backendValue4.at.nodeId >>> 2;
-const NODE6 = backendValue6.at.nodeId >>> 2;
 
 /** Runs the hook. */
 export function xdp(cx: Context, tables: Tables): number {
@@ -52,9 +49,8 @@ export function xdp(cx: Context, tables: Tables): number {
   if (verdict !== CONTINUE) return verdict;
   const four = cx.headers.family === 4;
   const at = four ? tables.backends4.find(cx.backendId) : tables.backends6.find(cx.backendId);
-  const node = (four ? tables.backends4.words[at + NODE4]! : tables.backends6.words[at + NODE6]!) & 0xffff;
   const own = tables.config.words[CONFIG_NODE]! & 0xffff;
   // A backend of this node is from-netdev's work; where one dataplane stands for the whole cluster, each that is an endpoint of it.
-  if (own === 0 ? isLocalBackend(cx, tables, at) : own === node) return toStack(cx);
+  if (own === 0 ? isEndpoint(cx, tables, at) : own === nodeOfBackend(cx, tables, at)) return toStack(cx);
   return encapsulate(cx, tables, at);
 }

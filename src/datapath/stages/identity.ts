@@ -2,6 +2,8 @@
 // Input: addresses in the headers, meta. Output: endpoint fields of the context, identity numbers.
 // Invariant: at most one ipcache lookup a side; a miss is the world. Twin: native/bpf/identity.h.
 import {
+  backendValue4,
+  backendValue6,
   endpointValue,
   FEATURE,
   IDENTITY,
@@ -16,7 +18,7 @@ import type { Context } from '../context.ts';
 import type { Tables } from '../tables.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.
-const { CONFIG_GLOBAL_EPOCH } = config;
+const { CONFIG_GLOBAL_EPOCH, CONFIG_NODE } = config;
 
 const EP = endpointValue.at;
 const EP_IFINDEX = EP.ifindex >>> 2;
@@ -30,6 +32,9 @@ const EP_WORDS = endpointValue.bytes >>> 2;
 const IPCACHE_IDENTITY = ipcacheValue.at.identity >>> 2;
 const IPCACHE_NODE = ipcacheValue.at.nodeId >>> 2;
 const IPCACHE_WORDS = ipcacheValue.bytes >>> 2;
+/** Words of a backend whose low half is the node. */
+const NODE4 = backendValue4.at.nodeId >>> 2;
+const NODE6 = backendValue6.at.nodeId >>> 2;
 
 const { IPV4, IPV6 } = FEATURE;
 const { HOST, WORLD, WORLD_IPV4, WORLD_IPV6, REMOTE_NODE, KUBE_APISERVER } = IDENTITY;
@@ -171,10 +176,26 @@ const traceEndpoint = (cx: Context, tables: Tables, at: number, source: boolean)
   t.values(four ? tables.endpoints4.words : tables.endpoints6.words, at, EP_WORDS);
 };
 
-/** Whether the backend at offset `at` of its array is an endpoint that this dataplane is responsible for, the host included. */
-export function isLocalBackend(cx: Context, tables: Tables, at: number): boolean {
+/** Whether the backend at offset `at` of its array has an address that is in the endpoint map: a pod's or the host's. */
+export function isEndpoint(cx: Context, tables: Tables, at: number): boolean {
   cx.probesEndpoint = (cx.probesEndpoint + 1) | 0;
   if (cx.headers.family === 4) return tables.endpoints4.find(tables.backends4.words[at]!) >= 0;
   const { words } = tables.backends6;
   return tables.endpoints6.find(words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!) >= 0;
+}
+
+/** The node that the backend at offset `at` of its array is on; 0: nobody has said. */
+export function nodeOfBackend(cx: Context, tables: Tables, at: number): number {
+  const word = cx.headers.family === 4 ? tables.backends4.words[at + NODE4]! : tables.backends6.words[at + NODE6]!;
+  return word & 0xffff;
+}
+
+/**
+ * Whether the backend at offset `at` of its array is on this node: an endpoint, or a process of the node itself, which only has an
+ * endpoint where the host is policed. (Cilium's endpoint map always has the node's addresses.)
+ */
+export function isLocalBackend(cx: Context, tables: Tables, at: number): boolean {
+  if (isEndpoint(cx, tables, at)) return true;
+  const own = tables.config.words[CONFIG_NODE]! & 0xffff;
+  return own !== 0 && nodeOfBackend(cx, tables, at) === own;
 }

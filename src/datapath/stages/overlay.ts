@@ -288,7 +288,7 @@ const writeOption = (cx: Context, at: number, bytes: number): void => {
 
 /**
  * Moves the context from an outer packet, which is parsed, to the frame in it: CONTINUE, to be parsed next. `cx.tunnelId` and
- * `cx.tunnelOption` (the absolute offset of a whole option about direct return, or 0) are what the header says. Not of this node's
+ * `cx.tunnelOption` (the absolute offset of a whole option about direct return, or 0) are what the header says, `cx.tunnelTos` the outer traffic class. Not of this node's
  * overlay: the stack's. Not whole, or of a form that the device does not read: 147; cut by the capture: unknown.
  */
 export function leaveOverlay(cx: Context, tables: Tables): number {
@@ -312,6 +312,7 @@ export function leaveOverlay(cx: Context, tables: Tables): number {
   if (end < inner) return drop(cx, DROP.NO_TUNNEL_KEY, PARSE);
   if (inner > cx.capturedEnd) return unknown(cx, UNKNOWN_REASON.TRUNCATED, PARSE);
   cx.tunnelId = readBe24(bytes, header + 4);
+  cx.tunnelTos = h.tos;
   cx.tunnelOption =
     inner > header + TUNNEL_BYTES && isDirectReturn(bytes, header + TUNNEL_BYTES, inner) ? header + 8 : 0;
   if (cx.tracing !== 0) {

@@ -104,7 +104,8 @@ export class Conversation {
     // The last one is on another node, with a route; the one before is the first client itself.
     const elsewhere = id === 4 || (this.away && id !== 3);
     const place = elsewhere ? address(this.family, 9, id) : id === 3 ? address(this.family, 1, 1) : this.serving(id);
-    const value = { address: keyOf(place), port: BACKEND_PORT, protocol: TCP, state, nodeId: 1, zone: 0, flags: 0 };
+    const nodeId = elsewhere ? 2 : 1;
+    const value = { address: keyOf(place), port: BACKEND_PORT, protocol: TCP, state, nodeId, zone: 0, flags: 0 };
     return { map: this.name('backends'), key: { id }, value } as never;
   }
 

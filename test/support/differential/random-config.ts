@@ -162,7 +162,7 @@ export function randomConfig(random: Random, features: number, cast: Cast): Conf
     nodePortLast: 32767,
     loopback4: be32(cast.loopback4),
     loopback6: cast.loopback6,
-    nodeId: random.pick([0, 1, 1, 1, 2]),
+    nodeId: random.pick([0, 1, 1, 1, 1, 2, 4]),
     tunnelPort: random.pick([8472, 53, 8080]),
     flowLifetime: seconds(random),
     ...natPorts(random),

@@ -93,7 +93,7 @@ export function hostFlow(random: Random, cast: Cast, family: Family): FrameSpec 
   const other = ofFamily(random, everyone(cast), family);
   const [source, destination] = random.chance(60) ? [other, host] : [host, other];
   const icmp = family === 4 ? ICMP : ICMPV6;
-  const protocol = random.chance(40) ? icmp : random.chance(8) ? random.pick([47, 2, 50, 255]) : random.pick(PORTED);
+  const protocol = random.chance(48) ? icmp : random.chance(8) ? random.pick([47, 2, 50, 255]) : random.pick(PORTED);
   const spec = described(random, source, destination, protocol, random.pick(CLIENT_PORTS), random.pick(SERVICE_PORTS));
   const types = [1, 4, 127, 130, 136, 137, 138, 139, 140, 141, 143, 144, 148, 149, 150, 151, 153, 154, 200, 255];
   return protocol === ICMPV6 && random.chance(80) ? { ...spec, type: random.pick(types) } : spec;

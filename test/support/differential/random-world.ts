@@ -133,7 +133,7 @@ function addNodes(random: Random, cast: Cast, entries: WorldEntry[]): void {
   const hosts = cast.hosts.map((host) => host.address);
   for (const id of [0, 1, 2, 3]) {
     for (const family of [4, 6] as const) {
-      if (random.chance(45)) continue;
+      if (random.chance(50)) continue;
       const address = ofFamily(random, random.chance(85) ? hosts : all, family);
       const none = new Uint8Array(address.length);
       const gateway = random.chance(60) ? none : ofFamily(random, random.chance(60) ? hosts : all, family);
@@ -254,7 +254,8 @@ export function wayOut(random: Random, cast: Cast): WorldEntry[] {
     for (let id = 1; id < BACKENDS; id++) {
       if (random.chance(10)) continue;
       const address = ofFamily(random, away, family);
-      const rest = { port: random.pick([80, 8080, 0]), protocol: 6, state: 1, nodeId: 2, zone: 0, flags: 0 };
+      const nodeId = random.pick([2, 2, 3, 3, 0]);
+      const rest = { port: random.pick([80, 8080, 0]), protocol: 6, state: 1, nodeId, zone: 0, flags: 0 };
       if (family === 4) entries.push({ map: 'backends4', key: { id }, value: { address: be32(address), ...rest } });
       else entries.push({ map: 'backends6', key: { id }, value: { address, ...rest } });
     }

@@ -159,7 +159,7 @@ describe('refusals', () => {
     w.service(V1, 80);
     assert.equal(fromNetdev().record.dropReason, DROP.NO_SERVICE);
   });
-  test('a backend elsewhere needs source NAT, which is not built: dropped (191), never forwarded untranslated', () => {
+  test('a backend elsewhere needs source NAT; without an address of the node: dropped (191), never forwarded untranslated', () => {
     w.service(V1, 80, { backends: [2] });
     const result = fromNetdev();
     assert.deepEqual([result.record.dropReason, result.record.stage], [DROP.SNAT_NO_MAP_FOUND, STAGE.NAT]);

@@ -15,7 +15,7 @@ import {
 } from '../../../src/schema/index.ts';
 import { type Result, World } from '../../support/datapath-world.ts';
 import { directReturnOption, inOverlay, type Outer, outerOf } from '../../support/overlay-encoder.ts';
-import { addressBytes, frame, type PacketSpec } from '../../support/packets.ts';
+import { addressBytes, frame, internetChecksum, type PacketSpec } from '../../support/packets.ts';
 
 const NODE = '10.0.10.1';
 const OTHER = '10.0.10.2';
@@ -325,4 +325,71 @@ describe('direct return by Geneve', () => {
     receive({ geneve: true, options: four });
     assert.deepEqual([w.map('nat4').size, w.map('nat6').size], [1, 1]);
   });
+});
+
+describe('an answer of the node itself to a client behind the overlay', () => {
+  const VIP = '172.16.10.1';
+  for (const hook of ['FROM_HOST', 'TO_OVERLAY'] as const) {
+    for (const firewall of [false, true]) {
+      test(`${hook}, host firewall ${firewall ? 'on' : 'off'}: the frontend is its source inside`, () => {
+        if (firewall) w.enable(FEATURE.HOST_FIREWALL);
+        w.backend(1, NODE, 8080, 1, 'tcp', 1).service(VIP, 80, { backends: [1] });
+        const asked = receive({}, frame(out({ source: REMOTE, destination: VIP, destinationPort: 80 })));
+        assert.deepEqual([asked.destination, asked.destinationPort, asked.source], [NODE, 8080, REMOTE]);
+        const answer = out({ source: NODE, sourcePort: 8080, destinationPort: 5555, flags: 'SA' });
+        const result = w.run(hook, answer, { mark: 0xc00 });
+        const { inner } = outerOf(result.bytes);
+        assert.deepEqual(inner, frame({ ...answer, source: VIP, sourcePort: 80 }));
+        // What it opens itself is not.
+        const own = out({ source: NODE, sourcePort: 8081 });
+        assert.deepEqual(outerOf(w.run(hook, own, { mark: 0xc00 }).bytes).inner, frame(own));
+      });
+    }
+  }
+});
+
+describe('marks of congestion (RFC 6040, figure 4)', () => {
+  // By inner marks: what becomes of it under an outer Not-ECT, ECT(1), ECT(0), CE. -1: lost.
+  const FATES = [
+    [0, 0, 0, -1],
+    [1, 1, 1, 3],
+    [2, 1, 2, 3],
+    [3, 3, 3, 3],
+  ];
+  const withClass = (bytes: Uint8Array, tos: number): Uint8Array => {
+    const ip = bytes.subarray(14);
+    if (ip[0]! >> 4 === 6) ip.set([0x60 | (tos >> 4), (tos & 15) << 4]);
+    else {
+      ip[1] = tos;
+      ip.set([0, 0], 10);
+      const sum = internetChecksum(ip.subarray(0, 20));
+      ip.set([sum >> 8, sum & 0xff], 10);
+    }
+    return bytes;
+  };
+  const at = { 4: [POD, REMOTE], 6: ['fd01::7', 'fd02::1'] } as const;
+  for (const family of [4, 6] as const) {
+    for (const dscp of [0, 0xb8]) {
+      test(`IPv${family}, traffic class ${dscp}`, () => {
+        const [destination, source] = at[family];
+        w.endpoint(destination, { identity: 4000, ifindex: 25 });
+        for (const [inner, fates] of FATES.entries()) {
+          for (const [mark, fate] of fates.entries()) {
+            const sent = withClass(frame(out({ source, destination })), dscp | inner);
+            const result = receive({ tos: mark | 0x40 }, sent);
+            const what = `inner ${inner}, outer ${mark}`;
+            if (fate < 0) {
+              assert.deepEqual([result.record.dropReason, result.record.stage], [DROP.INVALID, STAGE.PARSE], what);
+              continue;
+            }
+            assert.equal(result.verdict, VERDICT.FORWARDED, what);
+            assert.ok(result.checksumsRight, what);
+            const ip = result.bytes.subarray(14);
+            const tos = family === 4 ? ip[1]! : ((ip[0]! & 15) << 4) | (ip[1]! >> 4);
+            assert.equal(tos, dscp | fate, what);
+          }
+        }
+      });
+    }
+  }
 });
