@@ -35,7 +35,7 @@ export interface World<D extends Dataplane = Dataplane> {
   readonly masquerade: { readonly ipv4: boolean; readonly ipv6: boolean };
   /** How often conntrack is collected. */
   readonly gc: GcOptions;
-  /** The node that the dataplane was compiled for: that of a topology; undefined: the whole cluster. */
+  /** The node that the dataplane was compiled for: that of a topology, or of a node's view; undefined: the whole cluster. */
   readonly node: string | undefined;
   /** Interfaces of that node by name. */
   readonly interfaces: ReadonlyMap<string, number>;
@@ -129,7 +129,7 @@ export interface CompiledCluster {
   /** Compiles another state of the same cluster; numbers stay. */
   readonly compile: (state: ClusterState) => Compiled;
   readonly config: Config;
-  /** The node that was compiled for: that of a topology. */
+  /** The node that was compiled for: that of a topology, or of a node's view. */
   readonly node: string | undefined;
   /** Interfaces of that node by name. */
   readonly interfaces: ReadonlyMap<string, number>;
@@ -145,6 +145,8 @@ export interface CompileChoices {
   readonly keepRefused?: boolean;
   /** Changes the state before it is compiled: facts, say. */
   readonly amend?: (state: ClusterState) => ClusterState;
+  /** `--node` alone makes it that node's maps. Without, only a topology does. */
+  readonly nodeView?: boolean;
   /** Errors of the compiler (a map that is too small, say) are left to the caller, among `problems`. */
   readonly tolerant?: boolean;
 }
@@ -162,15 +164,17 @@ export async function compileCluster(options: ClusterOptions, choices: CompileCh
     keepRefused && written !== undefined ? await withRefusedRules(written) : { state: written, problems: [] };
   problems.push(...refused);
   const config = await readConfig(options, read, problems);
-  const local = await readLocal(options, read, problems);
+  const told = await readLocal(options, read, problems);
+  const local = choices.nodeView === true && options.node !== undefined ? { node: options.node, ...told } : told;
   const warnings = settle(problems);
   const compiler = new Compiler(config, { semantics: options.semantics, ...local });
-  const { node, topology } = local;
+  const { node } = local;
+  const { topology } = told;
   const interfaces = new Map(topology?.interfaces.map(({ name, ifindex }) => [name, ifindex]));
   const compile = (other: ClusterState): Compiled => compiler.compile(other);
   if (read === undefined)
     return { state: undefined, compiled: undefined, compile, config, node, interfaces, warnings, problems };
-  if (options.node !== undefined && !read.nodes.some(({ name }) => name === options.node)) {
+  if (options.node !== undefined && !isNode(read, options.node, choices.nodeView === true)) {
     throw new CommandFailure(`--node ${options.node}: the manifests hold no such node`);
   }
   const state = choices.amend === undefined ? read : choices.amend(read);
@@ -180,6 +184,13 @@ export async function compileCluster(options: ClusterOptions, choices: CompileCh
   if (choices.tolerant !== true) warnings.push(...settle(found));
   return { state, compiled, compile, config, node, interfaces, warnings, problems };
 }
+
+/** Whether a cluster has a node: its object, or where `named` what runs on it. */
+const isNode = ({ nodes, pods, endpointSlices }: ClusterState, node: string, named: boolean): boolean =>
+  nodes.some(({ name }) => name === node) ||
+  (named &&
+    (pods.some(({ nodeName }) => nodeName === node) ||
+      endpointSlices.some(({ endpoints }) => endpoints.some(({ nodeName }) => nodeName === node))));
 
 /** A topology and its node, where one is given. The node: the topology's own, `--node`, the only one of the cluster. */
 async function readLocal(

@@ -1,11 +1,13 @@
 // Where lists of maps read from: a folder that `replay --dump-maps` wrote, or maps just compiled from manifests.
 // Input: a path, or the options of a cluster. Output: entries by map. Invariant: a file that is no dump is a CommandFailure that
 // names it; a map without a file is empty.
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { safeText } from '../../flow/index.ts';
 import { MAPS, type MapName, type MapSpec } from '../../schema/index.ts';
 import { CommandFailure, messageOf } from '../failure.ts';
 import type { ClusterOptions } from '../shared-options.ts';
+import { tell } from '../terminal.ts';
 import { loadWorld } from '../world.ts';
 
 /** Key and value as they lie in the map. */
@@ -21,12 +23,13 @@ export interface MapSource {
 
 const LARGEST_FILE = 1 << 30;
 
-/** The maps of `--maps DIR`, or of the manifests. */
+/** The maps of `--maps DIR`, or of the manifests: of the whole cluster, or as the agent of `--node` has them. */
 export async function openMaps(options: ClusterOptions & { readonly maps?: string }): Promise<MapSource> {
   if (options.maps !== undefined) return folderSource(options.maps);
   if (options.manifests === undefined)
     throw new CommandFailure('give --maps DIR (what replay --dump-maps wrote), or manifests with -m');
-  const world = await loadWorld(options);
+  const world = await loadWorld(options, { nodeView: true });
+  for (const warning of world.warnings) tell(safeText(`weir: warning: ${warning}`));
   return {
     entries: (map) => {
       if (map === 'events') return [];
@@ -48,6 +51,8 @@ function folderSource(folder: string): MapSource {
     if (cause instanceof CommandFailure) throw cause;
     throw new CommandFailure(`--maps ${folder}: no such folder`);
   }
+  if (!Object.values(MAPS).some(({ name }) => existsSync(join(folder, `${name}.json`))))
+    throw new CommandFailure(`--maps ${folder}: holds no map that replay --dump-maps wrote`);
   return {
     entries: (map) => readDump(join(folder, `${MAPS[map].name}.json`), MAPS[map]),
     identityName: () => undefined,
@@ -58,7 +63,9 @@ function folderSource(folder: string): MapSource {
 function readDump(path: string, spec: MapSpec): RawEntry[] {
   let text: string;
   try {
-    if (statSync(path).size > LARGEST_FILE) throw new CommandFailure(`${path}: larger than ${LARGEST_FILE} bytes`);
+    const file = statSync(path);
+    if (!file.isFile()) throw new CommandFailure(`${path}: is no file`);
+    if (file.size > LARGEST_FILE) throw new CommandFailure(`${path}: larger than ${LARGEST_FILE} bytes`);
     text = readFileSync(path, 'utf8');
   } catch (cause) {
     if (cause instanceof CommandFailure) throw cause;
