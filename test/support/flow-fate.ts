@@ -20,13 +20,15 @@ export interface FateFacts {
   readonly sinceAway: number | undefined;
   /** Whether what was remembered of the flow has been evicted since its last packet. */
   readonly evicted: boolean;
+  /** Whether the backend that got the packet had an older connection of the same ports, seen within a lifetime. */
+  readonly older: boolean;
   /** Whether the hook goes by the table and remembers only flows of slots on the move. */
   readonly stateless: boolean;
   readonly lifetime: number;
 }
 
 /** Causes of a break. `unexplained` is a defect. */
-export type Cause = 'backend left' | 'idle' | 'evicted' | 'outlived' | 'unexplained';
+export type Cause = 'backend left' | 'idle' | 'evicted' | 'outlived' | 'older connection' | 'unexplained';
 
 /** `reset`: another backend got it and has no such connection; `dropped`: nobody did. */
 export interface Fate {
@@ -36,11 +38,12 @@ export interface Fate {
 }
 
 function causeOf(facts: FateFacts): Cause {
-  const { left, idle, evicted, sinceChange, sinceAway, lifetime, stateless } = facts;
+  const { left, idle, evicted, sinceChange, sinceAway, older, lifetime, stateless } = facts;
   if (left) return 'backend left';
   if (idle >= lifetime) return 'idle';
   if (evicted && (stateless || sinceChange !== undefined)) return 'evicted';
   if (sinceAway !== undefined && sinceAway > lifetime) return 'outlived';
+  if (older && stateless) return 'older connection';
   return 'unexplained';
 }
 
@@ -49,6 +52,8 @@ const WHY: Readonly<Record<Cause, string>> = {
   idle: 'nothing was seen of it for longer than a flow is remembered',
   evicted: 'what was remembered of it was evicted, and its backend cannot be told from the table',
   outlived: 'it went on for longer after a change than the table keeps both ways',
+  'older connection':
+    'what was remembered of an older connection of the same ports had not run out when its slot moved again',
   unexplained: 'no known cause: a defect',
 };
 

@@ -42,6 +42,18 @@ interface Flow {
   /** Since when the table alone gives another backend, -1: it gives this one. Only where flows go by the table. */
   away: number;
   isOpen: boolean;
+  /** What the table alone gives, and since when. Only where flows go by the table. */
+  home: string | undefined;
+  homeSince: number;
+  /** Where the last packet went, and where those of older connections did: what may still be remembered of them. */
+  last: Visit;
+  older: readonly Visit[];
+}
+
+/** A packet that a backend (undefined: none) got. */
+interface Visit {
+  readonly backend: string | undefined;
+  readonly seen: number;
 }
 
 const TIMEOUTS = [
@@ -184,7 +196,9 @@ export class FlowHistory {
     this.heavy = heavy;
     this.fresh = undefined;
     for (const [number, flow] of this.flows) {
-      if (this.homeOf(number) === flow.backend) flow.away = -1;
+      const home = this.homeOf(number);
+      if (home !== flow.home) Object.assign(flow, { home, homeSince: this.now });
+      if (home === flow.backend) flow.away = -1;
       else if (flow.away < 0) flow.away = this.now;
     }
   }
@@ -215,6 +229,8 @@ export class FlowHistory {
     }
     const known = this.flows.get(flow);
     if (known === undefined) return;
+    known.older = [];
+    known.last = { backend: undefined, seen: this.now };
     // Where only flows of slots on the move are remembered, there is nothing to lose at other times.
     if (this.entry !== 'XDP' || this.now - this.moved <= LIFETIME) known.evicted = true;
   }
@@ -248,10 +264,21 @@ export class FlowHistory {
     if (known?.isOpen !== true) {
       const changed = known?.changed ?? -1;
       if (got === undefined) return;
-      const flow = { backend: got, seen: this.now, evicted: false, changed, left: false, away: -1, isOpen: true };
+      const older = known === undefined ? [] : [...known.older, known.last].filter((visit) => this.isRemembered(visit));
+      const last = { backend: got, seen: this.now };
+      const opened = { evicted: false, changed, left: false, away: -1, isOpen: true, last, older };
+      const flow: Flow = {
+        ...opened,
+        backend: got,
+        seen: this.now,
+        home: known?.home,
+        homeSince: known?.homeSince ?? -1,
+      };
       this.flows.set(number, flow);
-      // An entry of an older connection of the same ports may have served it: then the table has given another for as long.
-      if (this.homeOf(number) !== got) flow.away = changed;
+      const home = this.homeOf(number);
+      if (known === undefined) Object.assign(flow, { home, homeSince: this.moved });
+      // An entry of an older connection of the same ports may have served it: then the table has given another for longer.
+      if (home !== got) flow.away = flow.homeSince;
       return;
     }
     const fate = fateOf({
@@ -264,13 +291,19 @@ export class FlowHistory {
       sinceChange: known.changed < 0 ? undefined : this.now - known.changed,
       sinceAway: known.away < 0 ? undefined : this.now - known.away,
       evicted: known.evicted,
+      older: known.older.some((visit) => visit.backend === got && this.isRemembered(visit)),
       stateless: entry === 'XDP',
       lifetime: LIFETIME,
     });
     this.fates.push(fate);
+    known.last = { backend: got, seen: this.now };
     // A connection that was cut is opened anew with its next packet.
     if (fate.kind === 'kept') Object.assign(known, { seen: this.now, evicted: false });
     else known.isOpen = false;
+  }
+
+  private isRemembered({ seen }: Visit): boolean {
+    return this.now - seen <= LIFETIME;
   }
 
   private backendAddress(id: number): string {

@@ -31,6 +31,7 @@ const history = fc
 
 const packets = (...flows: number[]): Step[] => flows.map((number) => ({ kind: 'packet', flow: number }));
 const to = (...states: BackendState[]): Step => ({ kind: 'backends', states });
+const weighted = (heavy: number, ...states: BackendState[]): Step => ({ kind: 'backends', states, heavy });
 const wait = (seconds: number): Step => ({ kind: 'wait', seconds });
 const restart: Step = { kind: 'restart' };
 const evict = (flow: number): Step => ({ kind: 'evict', flow });
@@ -55,6 +56,28 @@ const EXAMPLES: [boolean, Step[]][] = [
     [
       ...[to('absent', 'ready'), ...everyone, to('ready'), to('draining', 'ready'), wait(48), ...packets(0, 1)],
       ...[evict(0), restart, wait(53), ...packets(0), evict(0), ...everyone],
+    ],
+  ],
+  // What an older connection of the same ports left while its slot moved counts when the slot moves again.
+  [
+    false,
+    [
+      ...[to('absent', 'absent', 'absent', 'ready'), ...everyone, to('absent', 'absent', 'draining')],
+      ...[weighted(3, 'absent', 'ready', 'ready'), wait(8), ...packets(9), wait(93), ...packets(9)],
+      ...[weighted(1, 'absent', 'ready', 'ready'), ...packets(0), wait(1), ...everyone],
+    ],
+  ],
+  // A connection that an older one's entry serves outlives the change that the older one saw, not the last one.
+  [
+    true,
+    [
+      ...[
+        to('draining', 'absent', 'idle'),
+        ...everyone,
+        weighted(4, 'draining', 'idle', 'ready', 'ready', 'draining', 'ready'),
+      ],
+      ...[...everyone, weighted(1, 'ready', 'ready', 'ready'), wait(34), ...packets(9)],
+      ...[weighted(3, 'ready', 'ready', 'ready'), ...packets(9), wait(77), ...packets(9)],
     ],
   ],
   // From one backend to two and back, across a restart.
