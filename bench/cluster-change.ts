@@ -1,14 +1,16 @@
 // The control plane at size: reading, compiling and changing a cluster of 10,000 pods, 500 namespaces and 2,000 policies.
-// Input: rounds. Output: a result with medians; an operation is the whole cluster, or one pod. Invariant: reading is not part
-// of compiling; a pod that comes goes again before the next one, outside the measured time.
+// Input: rounds. Output: a result with medians; an operation is the whole cluster, one pod or one policy. Invariant: reading is no
+// part of compiling; what comes goes again before the next one.
 import process from 'node:process';
+import type { RowChanges } from '../src/control/cluster-plane.ts';
 import { Compiler } from '../src/control/compile.ts';
 import { defaultConfig } from '../src/control/config/index.ts';
 import { readManifests } from '../src/control/manifest/manifests.ts';
+import type { AnyPolicy } from '../src/control/policy/normalise.ts';
 import type { ClusterState, Pod } from '../src/control/state.ts';
 import { type BenchResult, median } from './harness.ts';
 import { type BenchSizes, FULL } from './sizes.ts';
-import { makePod, makePolicyWorld } from './world/policies.ts';
+import { makePod, makePolicy, makePolicyWorld } from './world/policies.ts';
 
 const read = (objects: readonly object[]): ClusterState => {
   const text = objects.map((object) => JSON.stringify(object)).join('\n');
@@ -33,7 +35,9 @@ export function runClusterBench({ cluster: { rounds, size } }: BenchSizes = FULL
   const compile: number[] = [];
   const known: number[] = [];
   const fresh: number[] = [];
-  let writes: readonly [number, number] = [0, 0];
+  const policies: number[] = [];
+  const policiesLess: number[] = [];
+  let writes: readonly number[] = [];
   let summary = '';
   for (let round = 0; round < rounds; round++) {
     const state = timed(load, () => read(objects));
@@ -43,15 +47,26 @@ export function runClusterBench({ cluster: { rounds, size } }: BenchSizes = FULL
     summary = `${endpoints} endpoints, ${identities} identities, ${policyEntries} policy entries`;
     const plane = compiler.plane();
     if (plane === undefined) throw new Error('no plane over this cluster');
-    const change = (times: number[], pod: Pod): number => {
-      const changes = timed(times, () => plane.change(undefined, pod));
-      if (changes === undefined || plane.change(pod, undefined) === undefined) throw new Error('a pod was refused');
-      return [...changes.values()].reduce((sum, rows) => sum + rows.length, 0);
+    const count = (come: RowChanges | undefined, go: RowChanges | undefined): number => {
+      if (come === undefined || go === undefined) throw new Error('a change was refused');
+      return [...come.values()].reduce((sum, rows) => sum + rows.length, 0);
     };
+    const change = (times: number[], pod: Pod): number =>
+      count(
+        timed(times, () => plane.change(undefined, pod)),
+        plane.change(pod, undefined),
+      );
+    const changePolicy = (policy: AnyPolicy): number =>
+      count(
+        timed(policies, () => plane.changePolicy(undefined, policy)),
+        timed(policiesLess, () => plane.changePolicy(policy, undefined)),
+      );
     for (let i = 0; i < 20; i++) {
       const more = [makePod(size.pods + i, size), makePod(size.pods + 100 + i, size, { canary: 'yes' })];
       const [twin, other] = read(more).pods;
-      writes = [change(known, twin!), change(fresh, other!)];
+      const { networkPolicies, ciliumPolicies } = read([makePolicy(size.policies + i, size)]);
+      const [policy] = [...networkPolicies, ...ciliumPolicies];
+      writes = [change(known, twin!), change(fresh, other!), changePolicy(policy!)];
     }
   }
   const cases = (
@@ -60,6 +75,8 @@ export function runClusterBench({ cluster: { rounds, size } }: BenchSizes = FULL
       ['compile', compile],
       ['one more pod, labels as others', known],
       ['one more pod, labels of its own', fresh],
+      ['one more policy', policies],
+      ['one policy less', policiesLess],
     ] as const
   ).map(([name, times]) => ({ name, ns: median(times), bestNs: Math.min(...times) }));
   const target = (of: string): BenchResult['targets'][number] => {
@@ -71,7 +88,12 @@ export function runClusterBench({ cluster: { rounds, size } }: BenchSizes = FULL
     suite: `${text(size.pods)} pods, ${text(size.namespaces)} namespaces, ${text(size.policies)} policies`,
     rounds,
     cases,
-    targets: [target('one more pod, labels as others'), target('one more pod, labels of its own')],
-    note: `${summary}; one more pod: ${writes[0]} writes, with labels of its own ${writes[1]}; resident ${Math.round(process.memoryUsage().rss / 1e6)} MB`,
+    targets: [
+      'one more pod, labels as others',
+      'one more pod, labels of its own',
+      'one more policy',
+      'one policy less',
+    ].map(target),
+    note: `${summary}; one more pod: ${writes[0]} writes, with labels of its own ${writes[1]}, one more policy ${writes[2]}; resident ${Math.round(process.memoryUsage().rss / 1e6)} MB`,
   };
 }

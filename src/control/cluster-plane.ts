@@ -1,6 +1,7 @@
-// Identities, endpoints and policies of a running cluster while pods come and go. Input: a finished compile, pods before and
-// after, and namespaces with other labels. Output: what changes in each map. Invariant: the content is what a compile of all objects would make, with the same
-// numbers; a change that reaches further than its own pod is refused, so that the caller compiles the whole.
+// Identities, endpoints and policies of a running cluster while pods and policies come and go. Input: a finished compile, pods
+// and policies before and after, namespaces with other labels. Output: what changes in each map. Invariant: the content is what
+// a compile of all objects would make, with the same numbers; a change that reaches further than its own pod, or than the
+// endpoints that its policy selects, is refused, so that the caller compiles the whole.
 import { configValue } from '../schema/index.ts';
 import type { CompiledMapName } from './compile.ts';
 import {
@@ -19,10 +20,16 @@ import { parseAddress } from './manifest/address.ts';
 import { blockLabels, IP_BLOCK_SOURCE, type NodeView } from './nodes.ts';
 import { livingAddresses, PodClaims, prefixText } from './pod-claims.ts';
 import { namedPortsText, objectKey, type PodView } from './pods.ts';
+import { type CiliumReferences, ciliumReferences } from './policy/cilium-peers.ts';
 import type { CompiledPolicies, PolicyCompiler } from './policy/compile-policies.ts';
 import { ENTRY_WORDS, type PolicyBlock, withinProbeBudget } from './policy/entries.ts';
+import { type AnyPolicy, isAdminPolicy, normalisePolicy, priorityPlace } from './policy/normalise.ts';
 import { type BlockChange, PolicyPlane } from './policy/policy-plane.ts';
+import type { NormalPolicies } from './policy/rule.ts';
+import { hasNames, policyName } from './policy/rule-table.ts';
+import { namesServices } from './policy/service-peers.ts';
 import { hostPrefix } from './prefix.ts';
+import { PrefixDemand } from './prefix-demand.ts';
 import type { Problem } from './problem.ts';
 import { policyMeta, policyMetaKey } from '../schema/index.ts';
 import type { CompileSettings } from './settings.ts';
@@ -57,6 +64,9 @@ export interface RowChange {
 
 /** Changes by map. */
 export type RowChanges = ReadonlyMap<CompiledMapName, readonly RowChange[]>;
+
+/** Changes that are taken up one by one: of more each would cost what it touches, all of them more than the whole. */
+export const MOST_AT_ONCE = 256;
 
 /** Collects changes; of several to one entry the first `before` and the last `after` count. */
 class Recorder {
@@ -103,6 +113,11 @@ export class ClusterPlane {
   private readonly namespaces: Map<string, Labels>;
   private readonly nodes: ReadonlyMap<string, NodeView>;
   private config: Uint8Array;
+  /** Worked out with the first policy that changes. */
+  private references: CiliumReferences | undefined;
+  private prefixes: PrefixDemand | undefined;
+  /** See priorityPlace: how many policies stand there. */
+  private priorities: Map<string, number> | undefined;
   /** Something has come up that only a whole compile may say. */
   private failed = false;
   /** Of the changes that are told together: one number for their epochs, and whether the global one has moved. */
@@ -183,6 +198,7 @@ export class ClusterPlane {
     else this.namespaces.set(name, after);
     if (before === undefined || after === undefined || sameLabels(before, after)) return [];
     const pods = [...this.pods.values()].filter(({ pod }) => pod.namespace === name);
+    if (pods.length > MOST_AT_ONCE) return undefined;
     return this.together(() => {
       const all: RowChanges[] = [];
       for (const { pod } of pods) {
@@ -192,6 +208,93 @@ export class ClusterPlane {
       }
       return all;
     });
+  }
+
+  /**
+   * A policy has come (`before` undefined), gone (`after` undefined) or changed. Undefined: it reaches further than the policies of
+   * the pods that it selects; the plane must not be used again.
+   */
+  changePolicy(before: AnyPolicy | undefined, after: AnyPolicy | undefined): RowChanges | undefined {
+    const { settings, state } = this.parts;
+    this.references ??= ciliumReferences(state, settings);
+    const parts = [before, after].map((policy) =>
+      policy === undefined ? undefined : normalisePolicy(policy, settings, this.references!),
+    );
+    // Services change without a word to the plane, and pods of unknown namespaces are warned about at one rule of all.
+    if ([before, after].some((policy) => policy !== undefined && 'rules' in policy && namesServices(policy)))
+      return undefined;
+    if (!this.replacePriority(before, after)) return undefined;
+    if (!this.claims.isWithin(this.namespaces)) return undefined;
+    for (const part of parts) {
+      if (part === undefined) continue;
+      const { problems, nodeLabels, requires } = part;
+      if (problems.length > 0 || nodeLabels || requires.length > 0) return undefined;
+    }
+    const [old, next] = parts;
+    // What was said about a port name may be over.
+    if (old?.rules.some(hasNames) === true && this.parts.problems.length > 0) return undefined;
+    this.prefixes ??= new PrefixDemand((take) => {
+      this.policies.eachRule(take);
+    });
+    if (!this.prefixes.replace(old?.rules ?? [], next?.rules ?? [])) return undefined;
+    return this.together(() => this.replacePolicy(policyName((after ?? before)!), old, next));
+  }
+
+  /** False: a policy of the admin tiers stood or stands where another one does, which is warned about. */
+  private replacePriority(before: AnyPolicy | undefined, after: AnyPolicy | undefined): boolean {
+    const [from, to] = [before, after].map((policy) =>
+      policy === undefined || !isAdminPolicy(policy) ? undefined : priorityPlace(policy),
+    );
+    if (from === undefined && to === undefined) return true;
+    this.priorities ??= countEach(this.parts.state.adminPolicies.map(priorityPlace));
+    const { priorities } = this;
+    if (from !== undefined) {
+      if (priorities.get(from) !== 1) return false;
+      priorities.delete(from);
+    }
+    if (to !== undefined) {
+      if (priorities.has(to)) return false;
+      priorities.set(to, 1);
+    }
+    return true;
+  }
+
+  private replacePolicy(
+    policy: string,
+    before: NormalPolicies | undefined,
+    after: NormalPolicies | undefined,
+  ): RowChanges | undefined {
+    const { endpointNumbers, problems } = this.parts;
+    const known = problems.length;
+    const changes = new Recorder();
+    const local = [...this.pods.values()].filter((pod) => this.isLocal(pod));
+    const told = this.policies.changePolicy(policy, before, after, local);
+    if (told === undefined || problems.length > known) return undefined;
+    const changed = new Set<number>();
+    for (const change of told.changes) {
+      this.writeBlock(change, changes);
+      if (change.after !== undefined) changed.add(change.after.policyId);
+    }
+    if (this.failed) return undefined;
+    for (const [pod, policyId] of told.policyIds) {
+      const key = objectKey(pod.pod);
+      const had = endpointNumbers.epochs.get(key)!;
+      const stays = had.policyId === policyId && !changed.has(policyId);
+      if (stays) continue;
+      const epoch = this.batch!.generation;
+      endpointNumbers.epochs.set(key, { ...had, policyId, epoch });
+      const endpointId = endpointNumbers.ids.claim(key)!;
+      for (const { family, key: row, value } of endpointRows(pod, endpointId, had.policyId, had.epoch))
+        changes.note(family === 4 ? 'endpoints4' : 'endpoints6', row, value, undefined);
+      for (const { family, key: row, value } of endpointRows(pod, endpointId, policyId, epoch))
+        changes.note(family === 4 ? 'endpoints4' : 'endpoints6', row, undefined, value);
+    }
+    return changes.finish();
+  }
+
+  private isLocal({ pod }: PodView): boolean {
+    const { node } = this.parts.settings;
+    return node === undefined || pod.nodeName === node;
   }
 
   /** Runs changes that count as one: what they move has one epoch. */
@@ -254,9 +357,8 @@ export class ClusterPlane {
     next: PodView | undefined,
     labels: readonly LabelSet[],
   ): RowChanges | undefined {
-    const { identityNumbers, endpointNumbers, settings } = this.parts;
+    const { identityNumbers, endpointNumbers } = this.parts;
     const changes = new Recorder();
-    const isLocal = (pod: PodView): boolean => settings.node === undefined || pod.pod.nodeName === settings.node;
     const fresh = [...new Map(labels.map((own) => [own.text, own])).values()].filter(
       ({ text }) => !this.held.has(text),
     );
@@ -286,9 +388,9 @@ export class ClusterPlane {
         this.hold(text, after.identities[i]!.identity);
       });
     }
-    const place = after !== undefined && isLocal(after) ? this.settle(key, after, generation, changes) : undefined;
+    const place = after !== undefined && this.isLocal(after) ? this.settle(key, after, generation, changes) : undefined;
     if (old !== undefined) {
-      this.leave(key, old, isLocal(old), place !== undefined, changes);
+      this.leave(key, old, this.isLocal(old), place !== undefined, changes);
       this.policies.leavePorts(old);
       for (const { identity } of old.identities) this.letGo(identity, old, changes);
     }
@@ -437,6 +539,12 @@ export class ClusterPlane {
 
 const sameLabels = (a: Labels, b: Labels): boolean =>
   a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
+
+function countEach(names: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return counts;
+}
 
 const NONE = new Uint32Array(0);
 

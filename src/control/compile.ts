@@ -13,6 +13,7 @@ import { buildIdentities, IdentityNumbers, type IdentityView, WHOLE_CLUSTER } fr
 import { type MaglevSeed, maglevSizeProblem, parseMaglevSeed } from './maglev/index.ts';
 import { buildNatTables } from './nat-tables.ts';
 import { type NamedRule, PolicyCompiler } from './policy/compile-policies.ts';
+import { cookiesOf } from './policy/entries.ts';
 import { normalisePolicies, policyPrefixes } from './policy/normalise.ts';
 import type { NormalPolicies } from './policy/rule.ts';
 import { hostSubjects } from './policy/subject.ts';
@@ -142,6 +143,7 @@ export class Compiler {
   private readonly endpointNumbers = new EndpointNumbers();
   private readonly sizes: MapSizes;
   private parts: ClusterParts | undefined;
+  private policyCompiler: PolicyCompiler | undefined;
   /** @internal The services, kept from one compile to the next. */
   readonly services: ServicePlane;
   /** @internal */
@@ -225,6 +227,7 @@ export class Compiler {
 
     const pods = localPods(view, settings.node);
     const compiler = new PolicyCompiler(view, normal, settings, this.provenance, problems);
+    this.policyCompiler = compiler;
     const hosts = hostSubjects(view.nodes, settings);
     const policies = compiler.compile([...pods, ...hosts], this.endpointNumbers.policies);
     const limits = readLimits(pods, settings, problems);
@@ -281,6 +284,13 @@ export class Compiler {
    */
   plane(): ClusterPlane | undefined {
     return this.parts && ClusterPlane.over(this.parts);
+  }
+
+  /** @internal Forgets cookies and rules that long are nobody’s. Only when the last compile, and what a plane has made of it, is in the maps. */
+  tidy(): void {
+    const { provenance, policyCompiler, endpointNumbers } = this;
+    if (policyCompiler === undefined || !provenance.isFull) return;
+    provenance.tidy({ cookies: cookiesOf(endpointNumbers.blocks.values()), rules: policyCompiler.refs() });
   }
 }
 

@@ -1,13 +1,14 @@
 // The running control plane: objects and facts come and go, settle() tells what has to be written. Input: objects, health,
 // maps of a process before. Output: MapWrite[] in the order in which no reader meets a dangling reference.
 // Invariant: the writes of all settles, applied in turn, lead to the content that a fresh compile of the objects would have,
-// but for numbers; services, pods and namespaces cost what a change touches, everything else is compiled whole when it changes.
+// but for numbers; services, pods, namespaces and policies cost what a change touches, what reaches further is compiled whole.
 import type { MapWrite } from '../maps/map-write.ts';
 import type { MapSpec } from '../schema/index.ts';
 import { buildAnnouncements, concernsAnnouncements } from './announcements.ts';
 import { Compiler, type ClusterMaps, type CompiledMapName, type DesiredMaps } from './compile.ts';
-import type { ClusterPlane, RowChanges } from './cluster-plane.ts';
-import { type Config, mentionsIpv6 } from './config/index.ts';
+import { type ClusterPlane, MOST_AT_ONCE, type RowChanges } from './cluster-plane.ts';
+import type { AnyPolicy } from './policy/normalise.ts';
+import type { Config } from './config/index.ts';
 import { DesiredOverlay } from './desired-overlay.ts';
 import { type DesiredMap, MapBuilder } from './desired-map.ts';
 import { changesOf, type MapChanges, orderChanges } from './diff.ts';
@@ -80,8 +81,8 @@ export class Controller {
   /** What pods and namespaces have changed since the last whole compile. */
   private readonly overlay = new DesiredOverlay();
   private plane: ClusterPlane | undefined;
-  /** Pods and namespaces that have changed since the last settle: what was there before. */
-  private readonly changed = new Map<string, Pod | Namespace | undefined>();
+  /** What the plane may take up and has changed since the last settle: what was there before. */
+  private readonly changed = new Map<string, PlannedObject | undefined>();
   private clusterProblems: readonly Problem[] = [];
   private clusterDirty = true;
   private nodeNumbers: ReadonlyMap<string, number> = new Map();
@@ -188,6 +189,7 @@ export class Controller {
     if (!this.clusterDirty && this.changed.size > 0 && !this.settlePlane(changes)) this.clusterDirty = true;
     if (this.clusterDirty) this.settleCluster(changes);
     else if (this.announcementsDirty) this.settleAnnouncements(changes);
+    if (!this.clusterDirty) this.compiler.tidy();
     const { services } = this;
     this.compiler.feed.tellNodes(this.settings, (name) => this.nodeNumbers.get(name) ?? 0);
     for (const [map, own] of services.settle()) changes.set(map, own);
@@ -200,35 +202,30 @@ export class Controller {
     return { writes: this.ordered(changes), problems };
   }
 
-  private noteChange(object: Pod | Namespace, before: Pod | Namespace | undefined): void {
+  private noteChange(object: PlannedObject, before: PlannedObject | undefined): void {
     const key = `${object.kind} ${controlKey(object)}`;
     if (!this.changed.has(key)) this.changed.set(key, before);
   }
 
-  /** Goes on from the last whole compile, pod by pod. False: something reaches further, and the whole has to be compiled. */
+  /** Goes on from the last whole compile, object by object. False: something reaches further, and the whole has to be compiled. */
   private settlePlane(changes: Map<CompiledMapName, MapChanges>): boolean {
-    if (this.cluster === undefined) return false;
+    if (this.cluster === undefined || this.changed.size > MOST_AT_ONCE) return false;
     this.plane ??= this.compiler.plane();
     const { plane } = this;
     if (plane === undefined) return false;
     const all: RowChanges[] = [];
     const done = plane.together(() => {
-      // Those that go come first: what they had is free then.
       const steps = [...this.changed].map(([key, before]) => {
         const [kind, name] = split(key);
-        const after = this.objects.get(kind)?.get(name) as Pod | Namespace | undefined;
-        return { before, after, name, rank: kind === 'Namespace' ? 0 : after === undefined ? 1 : 2 };
+        const after = this.objects.get(kind)?.get(name) as PlannedObject | undefined;
+        return { before, after, name, rank: rankOf((after ?? before)?.kind, after === undefined) };
       });
       steps.sort((a, b) => a.rank - b.rank);
-      return steps.every(({ before, after, name, rank }) => {
+      return steps.every(({ before, after, name }) => {
         if (before === undefined && after === undefined) return true;
-        const told =
-          rank === 0
-            ? plane.changeNamespace(name, (after as Namespace | undefined)?.labels)
-            : plane.change(before as Pod | undefined, after as Pod | undefined);
-        if (told === undefined) return false;
-        for (const one of told instanceof Map ? [told as RowChanges] : (told as readonly RowChanges[])) all.push(one);
-        return true;
+        const told = takeUp(plane, name, before, after);
+        for (const one of told ?? []) all.push(one);
+        return told !== undefined;
       });
     });
     if (!done) return false;
@@ -344,7 +341,7 @@ export class Controller {
     const nodes = this.countNodes(before, after);
     const object = (after ?? before)!;
     const planned = isPlanned(object);
-    if (planned) this.noteChange(object, before as Pod | Namespace | undefined);
+    if (planned) this.noteChange(object, before as PlannedObject | undefined);
     const itself = !planned && [before, after].some((one) => one !== undefined && concernsCluster(one));
     const meant = this.servicePeers.note(
       before,
@@ -391,9 +388,38 @@ export class Controller {
   }
 }
 
-/** Kinds that a plane takes up without a whole compile. */
-const isPlanned = (object: ClusterObject): object is Pod | Namespace =>
-  object.kind === 'Pod' || object.kind === 'Namespace';
+/** Objects that a plane may take up without a whole compile. */
+type PlannedObject = Pod | Namespace | AnyPolicy;
+const PLANNED: readonly ObjectKind[] = [
+  'Namespace',
+  'Pod',
+  'NetworkPolicy',
+  'CiliumNetworkPolicy',
+  'CiliumClusterwideNetworkPolicy',
+  'ClusterNetworkPolicy',
+  'AdminNetworkPolicy',
+  'BaselineAdminNetworkPolicy',
+] satisfies readonly PlannedObject['kind'][];
+const isPlanned = (object: ClusterObject): object is PlannedObject => PLANNED.includes(object.kind);
+/** Namespaces come first, then pods and policies that go: what they had is free then. */
+const rankOf = (kind: ObjectKind | undefined, goes: boolean): number =>
+  kind === 'Namespace' ? 0 : (kind === 'Pod' ? 1 : 3) + (goes ? 0 : 1);
+
+/** What a plane makes of one object; undefined: it reaches further. */
+function takeUp(
+  plane: ClusterPlane,
+  name: string,
+  before: PlannedObject | undefined,
+  after: PlannedObject | undefined,
+): readonly RowChanges[] | undefined {
+  const { kind } = (after ?? before)!;
+  if (kind === 'Namespace') return plane.changeNamespace(name, (after as Namespace | undefined)?.labels);
+  const told =
+    kind === 'Pod'
+      ? plane.change(before as Pod | undefined, after as Pod | undefined)
+      : plane.changePolicy(before as AnyPolicy | undefined, after as AnyPolicy | undefined);
+  return told && [told];
+}
 
 const split = (key: string): readonly [ObjectKind, string] => {
   const blank = key.indexOf(' ');
@@ -440,6 +466,15 @@ const namedBy = (object: ClusterObject | undefined): ReadonlySet<string> =>
       ? object.endpoints.flatMap(({ nodeName }) => (nodeName === undefined ? [] : [nodeName]))
       : [],
   );
+
+/** Whether `ipv6.enabled: auto` takes this as a reason. */
+function mentionsIpv6(object: ClusterObject): boolean {
+  const six = (items: readonly { readonly family: 4 | 6 }[]): boolean => items.some(({ family }) => family === 6);
+  if (object.kind === 'Service') return six(object.clusterIPs) || six(object.externalIPs);
+  if (object.kind === 'EndpointSlice') return object.addressType === 'IPv6';
+  if (object.kind === 'Pod') return six(object.podIPs);
+  return object.kind === 'Node' && (six(object.podCIDRs) || six(object.addresses.map(({ address }) => address)));
+}
 
 /** Content that was read from a map, as a DesiredMap. Entries of arrays that are zero count as absent. */
 function contentOf(spec: MapSpec, entries: Iterable<readonly [Uint8Array, Uint8Array]>): DesiredMap {

@@ -46,6 +46,11 @@ export class PodClaims {
     return this.namespaces.has(namespace);
   }
 
+  /** Whether every pod is in one of these namespaces. */
+  isWithin(namespaces: { has(name: string): boolean }): boolean {
+    return [...this.namespaces.keys()].every((name) => namespaces.has(name));
+  }
+
   private count(pod: Pod, by: 1 | -1): void {
     add(this.namespaces, pod.namespace, by);
     for (const { text } of livingAddresses(pod)) add(this.addresses, text, by);

@@ -1,6 +1,6 @@
 // Which rules stand behind a map entry: cookie ↔ set of rules. Input: rules in a deterministic order. Output: cookies, and for
-// each cookie its rules with file and line. Invariant: a cookie keeps its set for ever and is never used for another; a rule
-// that moves to another line keeps its number, and the table then tells the new line.
+// each cookie its rules with file and line. Invariant: a cookie is never used for another set, and keeps its own until nothing has
+// spoken of it for long; a rule that moves to another line keeps its number, and the table then tells the new line.
 
 /** One rule as a user would point at it. */
 export interface RuleRef {
@@ -28,14 +28,26 @@ export interface ProvenanceData {
 
 const nameOf = (rule: RuleRef): string => JSON.stringify([rule.kind, rule.namespace ?? null, rule.name, rule.rule]);
 
+/** Cookies that no policy has any more and that are still explained: what was decided a while ago may be asked about. */
+const RESTING = 4096;
+
 /** The registry; one for the life of the maps. */
 export class Provenance {
+  private readonly resting: number;
+  /** Cookies and rules that there may be before those out of use are looked for. */
+  private most: number;
   private readonly idByName = new Map<string, number>();
   private readonly rules = new Map<number, RuleRef>();
   private readonly cookieBySet = new Map<string, number>();
   private readonly sets = new Map<number, readonly number[]>();
   private nextRule = 1;
   private nextCookie = 1;
+
+  /** @param resting how many cookies that are out of use are kept, the youngest */
+  constructor(resting = RESTING) {
+    this.resting = resting;
+    this.most = 4 * resting;
+  }
 
   /** Takes up a table that was persisted beside pinned maps. */
   static from(data: ProvenanceData): Provenance {
@@ -50,6 +62,7 @@ export class Provenance {
     }
     registry.nextRule = data.nextRule;
     registry.nextCookie = data.nextCookie;
+    registry.raise();
     return registry;
   }
 
@@ -82,6 +95,36 @@ export class Provenance {
   /** The rules behind a cookie, in the order in which they were registered first; none for 0 and for a stranger. */
   rulesOf(cookie: number): readonly RuleRef[] {
     return (this.sets.get(cookie) ?? []).map((id) => this.rules.get(id)!);
+  }
+
+  /** Whether so much has come since the last {@link tidy} that it is time for the next one: what it costs is spread over what came. */
+  get isFull(): boolean {
+    return this.sets.size + this.rules.size > this.most;
+  }
+
+  /** Forgets cookies and rules out of use, but for the youngest cookies. Their numbers are not given out again. */
+  tidy({ cookies, rules }: { readonly cookies: Iterable<number>; readonly rules: Iterable<RuleRef> }): void {
+    const used = new Set(cookies);
+    const unused = [...this.sets.keys()].filter((cookie) => !used.has(cookie)).sort((a, b) => a - b);
+    for (const cookie of unused.slice(0, Math.max(0, unused.length - this.resting))) {
+      this.cookieBySet.delete(this.sets.get(cookie)!.join(','));
+      this.sets.delete(cookie);
+    }
+    const known = new Set([...this.sets.values()].flat());
+    for (const rule of rules) {
+      const id = this.idByName.get(nameOf(rule));
+      if (id !== undefined) known.add(id);
+    }
+    for (const [id, rule] of this.rules) {
+      if (known.has(id) || rule.kind === 'builtin') continue;
+      this.rules.delete(id);
+      this.idByName.delete(nameOf(rule));
+    }
+    this.raise();
+  }
+
+  private raise(): void {
+    this.most = this.sets.size + this.rules.size + 4 * this.resting;
   }
 
   /** The whole table, to be persisted before the maps are written. */

@@ -163,6 +163,11 @@ export class LabelIndex {
     return answer;
   }
 
+  /** Forgets answers that were given: nobody asks with the selectors of a policy that is gone. */
+  forgetAnswers(): void {
+    this.answers.clear();
+  }
+
   /** The shortest list of ids that holds every answer. */
   private candidates(selector: Selector): readonly number[] {
     let best: readonly number[] = this.ids;

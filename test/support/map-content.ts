@@ -41,6 +41,14 @@ export class MapContent {
     if (!entries.delete(hex(key))) throw new Error(`${map}: deletes ${hex(key)}, which is not there`);
   }
 
+  /** Whether a write would change anything. */
+  differs({ map, op, key, value }: MapWrite): boolean {
+    const before = this.of(map).get(hex(key));
+    if (op === 'delete') return before !== undefined;
+    const absent = kinds.get(map) === 'array' && value!.every((byte) => byte === 0);
+    return absent ? before !== undefined : before === undefined || hex(before) !== hex(value!);
+  }
+
   of(map: string): ReadonlyMap<string, Uint8Array> {
     return this.maps.get(map) ?? new Map();
   }

@@ -22,6 +22,25 @@ export type PolicyMaps = Pick<
 
 /** See the head of this file. */
 export function namedContent(maps: PolicyMaps, provenance: Provenance): string[] {
+  const { prefixes, endpoints, unused } = namedParts(maps, provenance);
+  return [...prefixes, ...[...endpoints.values()].map(({ line }) => line), ...unused].sort();
+}
+
+/** An endpoint's line, and the number of its policy. */
+export interface NamedEndpoint {
+  readonly line: string;
+  readonly policyId: number;
+}
+
+/** The lines of a content; those of endpoints by their map's key, the bytes of which are joined by dots. */
+export function namedParts(
+  maps: PolicyMaps,
+  provenance: Provenance,
+): {
+  readonly prefixes: readonly string[];
+  readonly endpoints: ReadonlyMap<string, NamedEndpoint>;
+  readonly unused: readonly string[];
+} {
   const prefixes = [...maps.ipcache4, ...maps.ipcache6].map(([key, value]) => ({
     text: key.join('.'),
     ...ipcacheValue.decode(value),
@@ -63,22 +82,31 @@ export function namedContent(maps: PolicyMaps, provenance: Provenance): string[]
     return `prefix ${text} ${who(identity)} on ${byNode.get(nodeId)} ${tunnelEndpoint.join('.')} ${JSON.stringify(rest)}`;
   });
   const used = new Set<number>();
+  const endpoints = new Map<string, NamedEndpoint>();
   for (const [key, value] of [...maps.endpoints4, ...maps.endpoints6]) {
     const { identity, policyId, nodeId, flags } = endpointValue.decode(value);
     used.add(policyId);
     const policy = policyId === 0 ? 'open' : (texts.get(policyId) ?? `dangling (${policyId})`);
-    lines.push(`endpoint ${key.join('.')} ${who(identity)} on ${byNode.get(nodeId)} ${flags}\n    ${policy}`);
+    const line = `endpoint ${key.join('.')} ${who(identity)} on ${byNode.get(nodeId)} ${flags}\n    ${policy}`;
+    endpoints.set(key.join('.'), { line, policyId });
   }
-  for (const [id, text] of texts) if (!used.has(id)) lines.push(`unused policy ${text}`);
-  return lines.sort();
+  const unused = [...texts].filter(([id]) => !used.has(id)).map(([, text]) => `unused policy ${text}`);
+  return { prefixes: lines, endpoints, unused };
 }
 
-/** What cached decisions of each endpoint rest on: the sum of its epochs, and its policy with all numbers. */
+/**
+ * What cached decisions of each endpoint rest on: the sum of its epochs, and its policy with all numbers. Entries about identities
+ * that no address has decide nothing.
+ */
 export function decisionsByEpoch(maps: PolicyMaps, globalEpoch: number): Map<string, { sum: number; policy: string }> {
   const policies = new Map<number, string[]>();
   const add = (id: number, line: string): void => void policies.set(id, [...(policies.get(id) ?? []), line]);
   for (const [key, value] of maps.policyMeta) add(policyMetaKey.decode(key).policyId, value.join());
-  for (const [key, value] of maps.policy) add(policyKey.decode(key).policyId, `${key.join()} ${value.join()}`);
+  const known = new Set([...maps.ipcache4, ...maps.ipcache6].map(([, value]) => ipcacheValue.decode(value).identity));
+  for (const [key, value] of maps.policy) {
+    const { policyId, identity } = policyKey.decode(key);
+    if (identity < FIRST_NUMBERED || known.has(identity)) add(policyId, `${key.join()} ${value.join()}`);
+  }
   const texts = new Map([...policies].map(([id, lines]) => [id, lines.sort().join('\n')]));
   const found = new Map<string, { sum: number; policy: string }>();
   for (const [key, value] of [...maps.endpoints4, ...maps.endpoints6]) {

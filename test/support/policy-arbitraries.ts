@@ -35,7 +35,8 @@ const selector = (key: fc.Arbitrary<string>, value: fc.Arbitrary<string>): fc.Ar
 const podSelector = selector(keys, values);
 const namespaceSelector = selector(fc.constantFrom('ns', 'kubernetes.io/metadata.name'), fc.constantFrom('x', 'y'));
 
-const prefixes = fc.constantFrom(
+/** What policies name. */
+export const PREFIXES: readonly { readonly cidr: string; readonly except: readonly string[] }[] = [
   { cidr: '0.0.0.0/0', except: ['203.0.113.0/24'] },
   { cidr: '203.0.113.0/24', except: ['203.0.113.128/25'] },
   { cidr: '203.0.113.9/32', except: [] },
@@ -43,7 +44,8 @@ const prefixes = fc.constantFrom(
   { cidr: '172.18.0.0/16', except: ['172.18.0.11/32'] },
   { cidr: '2001:db8::/32', except: ['2001:db8:1::/48'] },
   { cidr: '::/0', except: [] },
-);
+];
+const prefixes = fc.constantFrom(...PREFIXES);
 const withSomeExcept = fc
   .record({ block: prefixes, use: fc.boolean() })
   .map(({ block, use }) =>

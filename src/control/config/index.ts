@@ -2,7 +2,6 @@
 export {
   defaultConfig,
   ipv6Enabled,
-  mentionsIpv6,
   isDsrBy,
   resolveConfig,
   type ConfigSources,

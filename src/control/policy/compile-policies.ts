@@ -6,7 +6,7 @@ import { type IdentityView, type PodIdentity, WHOLE_CLUSTER } from '../identity.
 import { LabelSet, reservedLabel } from '../labels.ts';
 import type { Problem } from '../problem.ts';
 import { type Provenance, type RuleRef, RuleSets } from '../provenance.ts';
-import { LabelIndex, type Selector } from '../selector.ts';
+import { LabelIndex, type Selector, selects } from '../selector.ts';
 import type { CompileSettings } from '../settings.ts';
 import type { StickyIds } from '../sticky-ids.ts';
 import { ENTRY_WORDS, EntrySet, type PolicyBlock, ShapeTable, withinProbeBudget } from './entries.ts';
@@ -15,10 +15,12 @@ import { NamedPortTable, podPorts } from './named-ports.ts';
 import { peerIdentities, peersHoldHost, peersSelect, requireAll } from './peers.ts';
 import { anyProtocolWord, portWords } from './ports.ts';
 import type { Region } from './region.ts';
+import { hasNames, RuleTable } from './rule-table.ts';
 import {
   compareRules,
   type Direction,
   type FqdnPeer,
+  type Isolation,
   type NormalPolicies,
   type PolicyRule,
   type RuleTier,
@@ -72,7 +74,7 @@ export type Sides = Record<Direction, SubjectSide>;
 /** Compiles policies for a list of pods and nodes. */
 export class PolicyCompiler {
   private readonly view: IdentityView;
-  private readonly normal: NormalPolicies;
+  readonly table: RuleTable;
   private readonly settings: CompileSettings;
   private readonly provenance: Provenance;
   private readonly problems: Problem[];
@@ -92,7 +94,7 @@ export class PolicyCompiler {
     problems: Problem[],
   ) {
     this.view = view;
-    this.normal = normal;
+    this.table = new RuleTable(normal);
     this.settings = settings;
     this.provenance = provenance;
     this.problems = problems;
@@ -132,7 +134,7 @@ export class PolicyCompiler {
    */
   touch(labels: LabelSet, namesPorts: boolean): readonly number[] {
     const touched: number[] = [];
-    this.normal.rules.forEach((rule, index) => {
+    this.table.forEach((rule, index) => {
       const byName = namesPorts && rule.direction === 'egress' && hasNames(rule);
       if (!byName && !peersSelect(rule.peers, labels)) return;
       touched.push(index);
@@ -145,7 +147,7 @@ export class PolicyCompiler {
   /** Forgets what rules mean to a pod with named ports of its own. */
   forgetPorts(rules: readonly number[], { namedPorts }: PodIdentity): void {
     if (namedPorts === '') return;
-    for (const index of rules) if (hasNames(this.normal.rules[index]!)) this.pairs.delete(index);
+    for (const index of rules) if (hasNames(this.table.at(index))) this.pairs.delete(index);
   }
 
   /**
@@ -153,12 +155,23 @@ export class PolicyCompiler {
    * an identity, coming or going, changes more than its own entries.
    */
   meetsPass(labels: LabelSet): boolean {
-    return this.normal.rules.some(({ verdict, peers }) => verdict === 'pass' && peersSelect(peers, labels));
+    let meets = false;
+    if (this.table.hasPasses)
+      this.table.forEach(({ verdict, peers }) => {
+        if (verdict === 'pass' && peersSelect(peers, labels)) meets = true;
+      });
+    return meets;
   }
 
   /** True when the pods of an identity name their ports as this one does, or nobody asks. */
   knowsPorts(identity: number, namedPorts: string): boolean {
-    return this.namedPorts.knows(identity, namedPorts) || !this.normal.rules.some(hasNames);
+    return this.namedPorts.knows(identity, namedPorts) || !this.table.namesPorts;
+  }
+
+  /** Every rule and isolation of every policy, as provenance has it. */
+  *refs(): IterableIterator<RuleRef> {
+    for (const { ref } of this.table.isolations()) yield ref;
+    for (const { ref } of this.table.rules()) yield ref;
   }
 
   private complain(message: string): void {
@@ -179,24 +192,60 @@ export class PolicyCompiler {
       hosts.push(pod === undefined);
       byText.set(labels.text, side);
     }
-    const each = <T extends Pick<PolicyRule, 'subject' | 'host' | 'direction'>>(
-      list: readonly T[],
-      take: (side: SubjectSide, item: T, i: number) => void,
+    const each = (
+      { subject, host, direction }: Pick<PolicyRule, 'subject' | 'host' | 'direction'>,
+      take: (side: SubjectSide) => void,
     ): void => {
-      list.forEach((item, i) => {
-        for (const subject of index.select(item.subject)) {
-          if (hosts[subject] === (item.host === true)) take(sides[subject]![item.direction], item, i);
-        }
-      });
+      for (const at of index.select(subject)) if (hosts[at] === (host === true)) take(sides[at]![direction]);
     };
-    const { rules, isolations, requires } = this.normal;
-    each(rules, (side, _, i) => side.rules.push(i));
-    each(isolations, (side, { ref, audited }) =>
-      (audited ? side.audited : side.isolations).push(this.provenance.register(ref)),
-    );
-    each(requires, (side, { selector }) => side.requires.push(selector));
+    this.table.forEach((rule, i) => {
+      each(rule, (side) => side.rules.push(i));
+    });
+    for (const isolation of this.table.isolations()) {
+      each(isolation, (side) => this.isolationsOf(side, isolation).push(this.provenance.register(isolation.ref)));
+    }
+    for (const requires of this.table.requires) each(requires, (side) => side.requires.push(requires.selector));
     this.isolateAlways(byText);
     return byText;
+  }
+
+  private isolationsOf = (side: SubjectSide, { audited }: Isolation): number[] =>
+    audited ? side.audited : side.isolations;
+
+  /** Takes a policy (see policyName) away, also from the sides of the pods that it selected. */
+  dropPolicy(policy: string, all: Iterable<Sides>): void {
+    const { rules, isolations } = this.table.remove(policy);
+    this.view.index.forgetAnswers();
+    for (const index of rules) {
+      this.pairs.delete(index);
+      this.identities.delete(index);
+    }
+    const numbers = new Set(rules);
+    const ids = new Set(isolations.map(({ ref }) => this.provenance.register(ref)));
+    for (const sides of all) {
+      for (const direction of DIRECTIONS) {
+        const side = sides[direction];
+        keep(side.rules, (index) => !numbers.has(index));
+        keep(side.isolations, (id) => !ids.has(id));
+        keep(side.audited, (id) => !ids.has(id));
+      }
+    }
+  }
+
+  /** Takes a policy up, also into the sides of the pods that it selects. */
+  takePolicy(normal: NormalPolicies, subjects: Iterable<{ readonly labels: LabelSet; readonly sides: Sides }>): void {
+    const numbers = this.table.add(normal);
+    for (const { labels, sides } of subjects) {
+      const selected = ({ subject, host }: Pick<PolicyRule, 'subject' | 'host'>): boolean =>
+        host !== true && selects(subject, labels);
+      normal.rules.forEach((rule, i) => {
+        if (selected(rule)) sides[rule.direction].rules.push(numbers[i]!);
+      });
+      for (const isolation of normal.isolations) {
+        if (selected(isolation))
+          this.isolationsOf(sides[isolation.direction], isolation).push(this.provenance.register(isolation.ref));
+      }
+    }
   }
 
   /** Isolation that no policy asks for: enforcement mode `always`, and `init` endpoints, which are enforced in any mode. */
@@ -215,7 +264,7 @@ export class PolicyCompiler {
   policyKey(pod: PolicySubject, side: Sides): string {
     const enforced = DIRECTIONS.some((d) => isEnforced(side[d]));
     if (!enforced) return '';
-    const named = side.ingress.rules.some((rule) => hasNames(this.normal.rules[rule]!)) ? pod.namedPorts : '';
+    const named = side.ingress.rules.some((rule) => hasNames(this.table.at(rule))) ? pod.namedPorts : '';
     return `${pod.labels.text}\0${named}\0${(pod.node?.hostLabels ?? PLAIN_HOST).text}`;
   }
 
@@ -267,7 +316,8 @@ export class PolicyCompiler {
   private rungsOf(side: SubjectSide, direction: Direction, pod: PolicySubject): Rung[] {
     const required = requireAll(side.requires);
     const rules = side.rules.map((index) => ({
-      rule: this.normal.rules[index]!,
+      index,
+      rule: this.table.at(index),
       layer: this.layerOf(index, pod, required),
     }));
     const tier = (wanted: RuleTier): typeof rules => rules.filter(({ rule }) => rule.tier === wanted);
@@ -281,10 +331,12 @@ export class PolicyCompiler {
     };
     const everything: Region = [{ identities: [IDENTITY.UNKNOWN], shapes: [anyProtocolWord(direction)] }];
     const isolated = side.isolations.length > 0;
+    const normal = tier('normal');
+    if (normal.some(({ rule }) => rule.audited)) normal.sort((a, b) => this.table.compare(a.index, b.index));
     const rungs = ordered('admin', (count) => count);
     rungs.push(
       ...normalRungs(
-        tier('normal').map(({ layer }) => layer),
+        normal.map(({ layer }) => layer),
         isolated,
       ),
     );
@@ -304,7 +356,7 @@ export class PolicyCompiler {
   }
 
   private layerOf(index: number, pod: PolicySubject, required: Selector): Layer {
-    const rule = this.normal.rules[index]!;
+    const rule = this.table.at(index);
     const region = [...this.pairsOf(index, pod, required)];
     if (peersHoldHost(rule.peers, required, pod.node?.hostLabels ?? PLAIN_HOST)) {
       // The node itself has no container ports: names mean nothing to it on egress.
@@ -315,7 +367,7 @@ export class PolicyCompiler {
   }
 
   private addNames(index: number, policyId: number, names: NamedRule[]): void {
-    const rule = this.normal.rules[index]!;
+    const rule = this.table.at(index);
     for (const fqdn of rule.fqdns) {
       names.push({ ...fqdn, policyId, rule: rule.ref, shapes: this.shapesOf(rule, undefined) });
     }
@@ -328,7 +380,7 @@ export class PolicyCompiler {
   }
 
   private pairsOf(index: number, pod: PolicySubject, required: Selector): Region {
-    const rule = this.normal.rules[index]!;
+    const rule = this.table.at(index);
     const named = hasNames(rule);
     const key = `${required.text}\0${named && rule.direction === 'ingress' ? pod.namedPorts : ''}`;
     const known = ofRule(this.pairs, index);
@@ -348,7 +400,7 @@ export class PolicyCompiler {
     const known = ofRule(this.identities, index);
     let identities = known.get(required.text);
     if (identities === undefined) {
-      identities = peerIdentities(this.normal.rules[index]!.peers, required, this.view);
+      identities = peerIdentities(this.table.at(index).peers, required, this.view);
       known.set(required.text, identities);
     }
     return identities;
@@ -412,7 +464,11 @@ function normalRungs(layers: readonly Layer[], isolated: boolean): Rung[] {
   ];
 }
 
-const hasNames = (rule: PolicyRule): boolean => rule.ports.some(({ kind }) => kind === 'named');
+/** Keeps some of a list in place. */
+function keep(list: number[], wanted: (item: number) => boolean): void {
+  const kept = list.filter(wanted);
+  if (kept.length < list.length) list.splice(0, list.length, ...kept);
+}
 
 function ofRule<V>(byRule: Map<number, Map<string, V>>, index: number): Map<string, V> {
   let known = byRule.get(index);

@@ -27,6 +27,15 @@ export interface PolicyBlock {
 /** Words of one entry in a block. */
 export const ENTRY_WORDS = 6;
 
+/** Every cookie in some policies, 0 and doubles included. */
+export function* cookiesOf(blocks: Iterable<PolicyBlock>): IterableIterator<number> {
+  for (const { words, meta } of blocks) {
+    yield meta.ingressCookie;
+    yield meta.egressCookie;
+    for (let at = 4; at < words.length; at += ENTRY_WORDS) yield words[at]!;
+  }
+}
+
 /** Numbers for shape words, shared by all policies of a compile, so that identity and shape fit one map key. */
 export class ShapeTable {
   private readonly indexOf = new Map<number, number>();

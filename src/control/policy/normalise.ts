@@ -7,9 +7,9 @@ import { PrefixSet } from '../prefix.ts';
 import type { Problem } from '../problem.ts';
 import type { Requirement, Selector } from '../selector.ts';
 import type { CompileSettings } from '../settings.ts';
-import type { ClusterState, Origin } from '../state.ts';
+import type { AdminPolicy, CiliumPolicy, ClusterState, IpPrefix, NetworkPolicy, Origin } from '../state.ts';
 import { auditProblem } from './audit.ts';
-import { ciliumReferences } from './cilium-peers.ts';
+import { type CiliumReferences, ciliumReferences } from './cilium-peers.ts';
 import { normaliseAdminPolicy } from './normal-admin.ts';
 import { type NormalSink, normaliseCiliumPolicy } from './normal-cilium.ts';
 import { normaliseNetworkPolicy } from './normal-kubernetes.ts';
@@ -22,11 +22,32 @@ export function normalisePolicies(state: ClusterState, settings: CompileSettings
   for (const policy of [...state.networkPolicies].sort(byName)) normaliseNetworkPolicy(policy, blocksMatchPods, sink);
   for (const policy of [...state.adminPolicies].sort(byName)) normaliseAdminPolicy(policy, state.facts, sink);
   warnAboutEqualPriorities(state, sink);
-  warnAboutAudit(state, sink);
+  warnAboutAudit([...state.networkPolicies, ...state.adminPolicies, ...state.ciliumPolicies], sink);
   const references = ciliumReferences(state, settings);
   for (const policy of [...state.ciliumPolicies].sort(byName)) normaliseCiliumPolicy(policy, references, sink);
   if (settings.semantics === 'cilium') warnAboutFilteredLabels(sink, settings.labelFilter);
   warnAboutUnknownNamespaces(state, sink);
+  return sink;
+}
+
+/** A policy of any kind. */
+export type AnyPolicy = NetworkPolicy | AdminPolicy | CiliumPolicy;
+
+/** True for the kinds of the admin tiers. */
+export const isAdminPolicy = (policy: AnyPolicy): policy is AdminPolicy => 'tier' in policy;
+
+/** The normal form of one policy, with what is wrong with it whatever other policies there are. */
+export function normalisePolicy(
+  policy: AnyPolicy,
+  settings: CompileSettings,
+  references: CiliumReferences,
+): NormalPolicies & { readonly problems: readonly Problem[] } {
+  const sink: NormalSink = { rules: [], isolations: [], requires: [], problems: [], nodeLabels: false };
+  if (policy.kind === 'NetworkPolicy') normaliseNetworkPolicy(policy, settings.semantics === 'kubernetes', sink);
+  else if (isAdminPolicy(policy)) normaliseAdminPolicy(policy, references.state.facts, sink);
+  else normaliseCiliumPolicy(policy, references, sink);
+  warnAboutAudit([policy], sink);
+  if (settings.semantics === 'cilium') warnAboutFilteredLabels(sink, settings.labelFilter);
   return sink;
 }
 
@@ -43,21 +64,23 @@ function byName(
 export function policyPrefixes({ rules }: NormalPolicies): { readonly all: PrefixSet; readonly blocks: PrefixSet } {
   const all = new PrefixSet();
   const blocks = new PrefixSet();
-  for (const { peers } of rules) {
-    if (peers === 'everybody') continue;
-    for (const peer of peers) {
-      if (peer.kind !== 'cidr') continue;
-      for (const prefix of [peer.prefix, ...peer.except]) {
-        all.add(prefix);
-        if (peer.block) blocks.add(prefix);
-      }
-    }
+  for (const { prefix, block } of rules.flatMap(rulePrefixes)) {
+    all.add(prefix);
+    if (block) blocks.add(prefix);
   }
   return { all, blocks };
 }
 
-function warnAboutAudit(state: ClusterState, { problems }: NormalSink): void {
-  for (const policy of [...state.networkPolicies, ...state.adminPolicies, ...state.ciliumPolicies]) {
+/** Every prefix that a rule names, `except` included, as often as it does. */
+export const rulePrefixes = ({ peers }: PolicyRule): { readonly prefix: IpPrefix; readonly block: boolean }[] =>
+  peers === 'everybody'
+    ? []
+    : peers.flatMap((peer) =>
+        peer.kind === 'cidr' ? [peer.prefix, ...peer.except].map((prefix) => ({ prefix, block: peer.block })) : [],
+      );
+
+function warnAboutAudit(policies: readonly AnyPolicy[], { problems }: NormalSink): void {
+  for (const policy of policies) {
     const message = auditProblem(policy);
     if (message === undefined) continue;
     const { file, line, column } = policy.origin;
@@ -65,11 +88,15 @@ function warnAboutAudit(state: ClusterState, { problems }: NormalSink): void {
   }
 }
 
+/** Where the rules of an admin policy stand: policies with the same place are warned about. */
+export const priorityPlace = ({ tier, priority }: Pick<AdminPolicy, 'tier' | 'priority'>): string =>
+  `${tier} ${priority}`;
+
 /** Policies of one tier with one priority: the API leaves their order open, so Weir's choice is said. */
 function warnAboutEqualPriorities({ adminPolicies }: ClusterState, { problems }: NormalSink): void {
   const first = new Map<string, string>();
   for (const { kind, name, tier, priority, origin } of [...adminPolicies].sort(byName)) {
-    const place = `${tier} ${priority}`;
+    const place = priorityPlace({ tier, priority });
     const other = first.get(place);
     if (other === undefined) {
       first.set(place, `${kind} ${name}`);

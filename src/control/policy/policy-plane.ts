@@ -3,10 +3,12 @@
 // all pods would make; an identity that comes or goes touches its own entries alone.
 import type { PodIdentity } from '../identity.ts';
 import type { LabelSet } from '../labels.ts';
+import { selects } from '../selector.ts';
 import type { StickyIds } from '../sticky-ids.ts';
 import type { CompiledPolicies, PolicyCompiler, Sides } from './compile-policies.ts';
 import { ENTRY_WORDS, identityClass, type PolicyBlock } from './entries.ts';
 import { isEgressWord, shapeOfWord } from './ports.ts';
+import type { NormalPolicies, PolicyRule } from './rule.ts';
 
 /** A policy before and after; undefined: it is not there. */
 export interface BlockChange {
@@ -14,6 +16,13 @@ export interface BlockChange {
   readonly after: PolicyBlock | undefined;
   /** All that differs is about this identity; undefined: the whole policy. */
   readonly identity: number | undefined;
+}
+
+/** What a policy that came, went or changed has changed. */
+export interface ChangedPolicies {
+  readonly changes: readonly BlockChange[];
+  /** 0: nothing enforced. */
+  readonly policyIds: ReadonlyMap<PodIdentity, number>;
 }
 
 interface Held {
@@ -24,6 +33,7 @@ interface Held {
 
 /** Pods with the same labels. */
 interface Subject {
+  readonly labels: LabelSet;
   readonly sides: Sides;
   pods: number;
 }
@@ -42,12 +52,20 @@ export class PolicyPlane {
     this.compiler = compiler;
     this.numbers = numbers;
     const blocks = new Map(compiled.blocks.map((block) => [block.policyId, block]));
-    for (const [text, sides] of compiler.selectSubjects(pods)) this.subjects.set(text, { sides, pods: 0 });
+    const selected = compiler.selectSubjects(pods);
     pods.forEach((pod, i) => {
-      this.subjects.get(pod.labels.text)!.pods++;
+      this.join(pod, () => selected.get(pod.labels.text)!);
       const block = blocks.get(compiled.policyIds[i]!);
       if (block !== undefined) this.hold(this.keyOf(pod), pod, block);
     });
+  }
+
+  /** One more pod with its labels. */
+  private join({ labels }: PodIdentity, sidesOf: () => Sides): Subject {
+    let subject = this.subjects.get(labels.text);
+    if (subject === undefined) this.subjects.set(labels.text, (subject = { labels, sides: sidesOf(), pods: 0 }));
+    subject.pods++;
+    return subject;
   }
 
   /** The policy key of a pod, or '' where nothing is enforced. */
@@ -71,6 +89,11 @@ export class PolicyPlane {
       if (keys === undefined) this.keysOfRule.set(rule, new Set([key]));
       else keys.add(key);
     }
+  }
+
+  /** Every rule of every policy. */
+  eachRule(take: (rule: PolicyRule) => void): void {
+    this.compiler.table.forEach(take);
   }
 
   /** See PolicyCompiler.meetsPass. */
@@ -116,13 +139,7 @@ export class PolicyPlane {
 
   /** Gives a pod its policy: the id (0: nothing enforced), and the policy itself where it is new. Undefined: no number is left. */
   add(pod: PodIdentity): { readonly policyId: number; readonly change?: BlockChange } | undefined {
-    const { text } = pod.labels;
-    let subject = this.subjects.get(text);
-    if (subject === undefined) {
-      subject = { sides: this.compiler.selectSubjects([pod]).get(text)!, pods: 0 };
-      this.subjects.set(text, subject);
-    }
-    subject.pods++;
+    const subject = this.join(pod, () => this.compiler.selectSubjects([pod]).get(pod.labels.text)!);
     const key = this.keyOf(pod);
     if (key === '') return { policyId: 0 };
     const known = this.held.get(key);
@@ -146,17 +163,92 @@ export class PolicyPlane {
     // Worked out again when such a pod comes back.
     if (--subject.pods === 0) this.subjects.delete(text);
     if (held === undefined || --held.pods > 0) return undefined;
-    this.held.delete(key);
+    this.drop(key, subject.sides);
     this.numbers.release(key);
-    for (const rule of rulesOf(subject.sides)) {
+    this.compiler.forgetPorts(subject.sides.ingress.rules, pod);
+    return { before: held.block, after: undefined, identity: undefined };
+  }
+
+  private drop(key: string, sides: Sides): void {
+    this.held.delete(key);
+    for (const rule of rulesOf(sides)) {
       const keys = this.keysOfRule.get(rule)!;
       keys.delete(key);
       if (keys.size === 0) this.keysOfRule.delete(rule);
     }
-    this.compiler.forgetPorts(subject.sides.ingress.rules, pod);
-    return { before: held.block, after: undefined, identity: undefined };
+  }
+
+  /**
+   * A policy (see policyName) has come, gone or changed. `pods`: all that have policies here. Returns what changes, and the policy id
+   * of each pod that the policy speaks of; undefined: no number is left.
+   */
+  changePolicy(
+    policy: string,
+    before: NormalPolicies | undefined,
+    after: NormalPolicies | undefined,
+    pods: Iterable<PodIdentity>,
+  ): ChangedPolicies | undefined {
+    const touched = new Map<string, Subject>();
+    for (const [text, subject] of this.subjects)
+      if ([before, after].some((normal) => normal !== undefined && selectsSubject(normal, subject.labels)))
+        touched.set(text, subject);
+    const own = [...pods].filter(({ labels }) => touched.has(labels.text));
+    const old = new Map<string, PolicyBlock>();
+    for (const pod of own) {
+      const key = this.keyOf(pod);
+      const held = this.held.get(key);
+      if (held === undefined) continue;
+      // All pods with a key have the same labels.
+      old.set(key, held.block);
+      this.drop(key, this.sidesOf(pod));
+      this.compiler.forgetPorts(this.sidesOf(pod).ingress.rules, pod);
+    }
+    this.compiler.dropPolicy(
+      policy,
+      [...touched.values()].map(({ sides }) => sides),
+    );
+    if (after !== undefined) this.compiler.takePolicy(after, touched.values());
+
+    const byKey = new Map<string, PodIdentity[]>();
+    for (const pod of own) {
+      const key = this.keyOf(pod);
+      const others = byKey.get(key);
+      if (others === undefined) byKey.set(key, [pod]);
+      else others.push(pod);
+    }
+    const changes: BlockChange[] = [];
+    for (const [key, block] of old) {
+      if (byKey.has(key)) continue;
+      this.numbers.release(key);
+      changes.push({ before: block, after: undefined, identity: undefined });
+    }
+    const policyIds = new Map<PodIdentity, number>();
+    for (const key of [...byKey.keys()].sort()) {
+      const list = byKey.get(key)!;
+      const policyId = key === '' ? 0 : this.numbers.claim(key);
+      if (policyId === undefined) return undefined;
+      for (const pod of list) policyIds.set(pod, policyId);
+      if (key === '') continue;
+      const known = old.get(key);
+      const made = this.compiler.build(policyId, list[0]!, this.sidesOf(list[0]!), []);
+      const block = known !== undefined && sameBlock(known, made) ? known : made;
+      for (const pod of list) this.hold(key, pod, block);
+      if (block !== known) changes.push({ before: known, after: block, identity: undefined });
+    }
+    return { changes, policyIds };
   }
 }
+
+/** Whether a policy says something about pods with these labels as its subjects. */
+const selectsSubject = ({ rules, isolations }: NormalPolicies, labels: LabelSet): boolean =>
+  [...rules, ...isolations].some(({ subject, host }) => host !== true && selects(subject, labels));
+
+const sameBlock = (a: PolicyBlock, b: PolicyBlock): boolean =>
+  a.meta.flags === b.meta.flags &&
+  a.meta.ingressCookie === b.meta.ingressCookie &&
+  a.meta.egressCookie === b.meta.egressCookie &&
+  a.words.length === b.words.length &&
+  a.words.every((word, i) => word === b.words[i]);
 
 const rulesOf = ({ ingress, egress }: Sides): readonly number[] => [...ingress.rules, ...egress.rules];
 

@@ -59,11 +59,7 @@ export class ServicePeers {
 
   private notePolicy(policy: CiliumPolicy, held: boolean): void {
     const key = `${policy.kind} ${policy.namespace ?? ''}/${policy.name}`;
-    const peers = held
-      ? policy.rules.flatMap(({ egress = [], egressDeny = [] }) =>
-          [...egress, ...egressDeny].flatMap(({ services = [] }) => services),
-        )
-      : [];
+    const peers = held ? peersOf(policy) : [];
     if (peers.length === 0) this.byPolicy.delete(key);
     else this.byPolicy.set(key, peers);
   }
@@ -82,6 +78,14 @@ export class ServicePeers {
     });
   }
 }
+
+const peersOf = ({ rules }: CiliumPolicy): CiliumServicePeer[] =>
+  rules.flatMap(({ egress = [], egressDeny = [] }) =>
+    [...egress, ...egressDeny].flatMap(({ services = [] }) => services),
+  );
+
+/** True when what a policy says hangs on Services. */
+export const namesServices = (policy: CiliumPolicy): boolean => peersOf(policy).length > 0;
 
 const labelText = (labels: Labels | undefined): string => JSON.stringify([...(labels ?? [])].sort());
 

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Controller } from '../../../src/control/controller.ts';
 import type { ClusterObject } from '../../../src/control/state.ts';
-import { emptyFacts } from '../../../src/control/state.ts';
+import { Provenance } from '../../../src/control/provenance.ts';
+import { emptyFacts, type NetworkPolicyPeer } from '../../../src/control/state.ts';
 import { objectsOf, PolicyHistory, wholeCompiles } from '../../support/policy-history.ts';
 import { configWith, stateOf } from '../../support/policy-world.ts';
 
@@ -152,6 +153,87 @@ describe('pods that reach further', () => {
   });
 });
 
+describe('policies that are taken up alone', () => {
+  const cidr = (name: string, block: string): object =>
+    policy(name, { podSelector: {}, policyTypes: ['Egress'], egress: [{ to: [{ ipBlock: { cidr: block } }] }] });
+
+  test('one that comes, changes and goes', () => {
+    const cluster = new Cluster(pod('one', ['10.0.0.1']), pod('two', ['10.0.0.2'], { labels: { app: 'b' } }));
+    const open = policy('open', { podSelector: { matchLabels: { app: 'b' } }, ingress: [{}] });
+    assert.equal(cluster.take(open), false);
+    const few = cluster.writes;
+    assert.equal(cluster.take(policy('open', { podSelector: { matchLabels: { app: 'a' } }, ingress: [{}] })), false);
+    assert.equal(cluster.leave(open), false);
+    assert.ok(few < 8, `${few} writes for a policy of one pod`);
+  });
+
+  test('the first and the last policy of a pod', () => {
+    const cluster = new Cluster(pod('one', ['10.0.0.1']));
+    assert.equal(cluster.leave(isolate), false);
+    assert.equal(cluster.controller.content().policy?.size, 0);
+    assert.equal(cluster.take(isolate), false);
+  });
+
+  test('a policy and a pod in one settle', () => {
+    const cluster = new Cluster(pod('one', ['10.0.0.1'], { http: 80 }));
+    const named = policy('named', { podSelector: {}, ingress: [{ ports: [{ port: 'http' }] }] });
+    assert.equal(cluster.take(named, pod('two', ['10.0.0.2'], { labels: { app: 'b' }, http: 81 })), false);
+    assert.equal(cluster.leave(named), false);
+  });
+
+  test('a prefix that others name is nothing new; the first and the last of its kind reach further', () => {
+    const cluster = new Cluster(pod('one', ['10.0.0.1']));
+    assert.equal(cluster.take(cidr('first', '203.0.113.0/24')), true);
+    assert.equal(cluster.take(cidr('second', '203.0.113.0/24')), false);
+    assert.equal(cluster.leave(cidr('first', '203.0.113.0/24')), false);
+    assert.equal(cluster.leave(cidr('second', '203.0.113.0/24')), true);
+  });
+
+  test('a policy of the admin tiers, but not one at a priority that another has', () => {
+    const cluster = new Cluster(pod('one', ['10.0.0.1']), pod('two', ['10.0.0.2'], { labels: { app: 'b' } }));
+    const at = (name: string, priority: number): object => ({
+      ...tier,
+      metadata: { name },
+      spec: { ...tier.spec, priority },
+    });
+    assert.equal(cluster.take(at('one', 1)), false);
+    assert.equal(cluster.take(at('two', 2)), false);
+    assert.equal(cluster.take(at('two', 3)), false);
+    assert.equal(cluster.take(at('two', 1)), true, 'a warning comes');
+    assert.equal(cluster.leave(at('one', 1)), true, 'and goes');
+    assert.equal(cluster.leave(at('two', 1)), false);
+  });
+
+  test('a policy that makes port names matter which pods disagree about', () => {
+    const labels = { app: 'b' };
+    const cluster = new Cluster(pod('one', ['10.0.0.1'], { labels }));
+    assert.equal(cluster.leave(isolate), false);
+    assert.equal(
+      cluster.take(pod('two', ['10.0.0.2'], { labels, http: 80 }), pod('three', ['10.0.0.3'], { labels, http: 81 })),
+      false,
+    );
+    assert.equal(cluster.take(isolate), true);
+    assert.equal(cluster.leave(isolate), true);
+  });
+});
+
+const tier = {
+  apiVersion: 'policy.networking.k8s.io/v1alpha2',
+  kind: 'ClusterNetworkPolicy',
+  metadata: { name: 'tier' },
+  spec: {
+    tier: 'Admin',
+    priority: 1,
+    subject: { namespaces: {} },
+    ingress: [{ action: 'Deny', from: [{ pods: { podSelector: { matchLabels: { app: 'b' } } } }] }],
+  },
+};
+
+const withLabel = (peer: NetworkPolicyPeer, app: string): NetworkPolicyPeer => ({
+  ...peer,
+  podSelector: { ...peer.podSelector!, matchLabels: new Map([['app', app]]) },
+});
+
 /** How many things there are in every collection below an object, by the names that lead there. */
 function sizesOf(root: object): Map<string, number> {
   const sizes = new Map<string, number>();
@@ -172,6 +254,13 @@ function sizesOf(root: object): Map<string, number> {
   return sizes;
 }
 
+/** Forgets with every settle, so that counts can be compared. */
+class Tidy extends Provenance {
+  override get isFull(): boolean {
+    return true;
+  }
+}
+
 /** Numbers of names that are gone rest: as many as there are numbers, whatever the cluster. */
 const RESTING = /\.(identityNumbers\.pods\.(known|names)|ids\.(resting|queue)|frontendIds\.(resting|queue))\b/;
 
@@ -188,7 +277,7 @@ test('after 10,000 changes back and forth nothing is kept that a new control pla
   );
   const over = (changes: number): Map<string, number> => {
     const before = wholeCompiles();
-    const controller = new Controller(configWith({ 'ipv6.enabled': true }));
+    const controller = new Controller(configWith({ 'ipv6.enabled': true }), {}, new Tidy(0));
     for (const object of start) controller.upsert(object);
     controller.settle();
     const [template] = objects(pod('t', ['10.0.0.9'], { http: 80 })) as [ClusterObject & { kind: 'Pod' }];
@@ -196,7 +285,18 @@ test('after 10,000 changes back and forth nothing is kept that a new control pla
       for (const object of list) controller.upsert(object);
       assert.deepEqual(controller.settle().problems, []);
     };
+    const [isolating] = objects(isolate) as [ClusterObject & { kind: 'NetworkPolicy' }];
+    const [admin] = objects(tier) as [ClusterObject & { kind: 'ClusterNetworkPolicy' }];
     const [x] = objects(namespace('x')) as [ClusterObject & { kind: 'Namespace' }];
+    const ruleOf = (i: number): typeof isolating => ({
+      ...isolating,
+      name: `rule${i}`,
+      podSelector: { ...isolating.podSelector, matchLabels: new Map([['app', i % 2 ? 'a' : `v${i}`]]) },
+      ingress: isolating.ingress!.map((one) => ({
+        ...one,
+        peers: one.peers!.map((peer) => withLabel(peer, `v${i}`)),
+      })),
+    });
     for (let i = 0; i < changes; i++) {
       const ip = {
         family: 4 as const,
@@ -212,17 +312,30 @@ test('after 10,000 changes back and forth nothing is kept that a new control pla
         labels: new Map([['app', i % 3 ? 'c' : `v${i}`]]),
         ports: [port],
       });
+      // Half of them select a pod, each has a selector that nobody had before.
+      take(ruleOf(i));
+      take({ ...admin, name: `tier${i}`, priority: i % 1000 });
+      controller.remove('NetworkPolicy', `x/rule${i}`);
+      controller.remove('ClusterNetworkPolicy', `tier${i}`);
       if (i % 100 === 0) take({ ...x, labels: new Map([['turn', `${i}`]]) }, template);
       controller.remove('Pod', `x/more${i}`);
       controller.settle();
     }
+    // Policies alone, too: nothing that pods do may be needed to forget them.
+    for (let i = 0; i < changes; i++) {
+      take(ruleOf(i));
+      controller.remove('NetworkPolicy', `x/rule${i}`);
+    }
+    controller.settle();
+    const sizes = sizesOf(controller);
     controller.remove('Pod', 'x/t');
     take(x);
     assert.equal(wholeCompiles() - before, 1);
-    return sizesOf(controller);
+    for (const [path, size] of sizesOf(controller)) sizes.set(path, Math.max(size, sizes.get(path) ?? 0));
+    return sizes;
   };
-  const fresh = over(1);
-  const old = over(3300);
+  const fresh = over(101);
+  const old = over(2501);
   const grown = [...old].filter(([path, size]) => size > (fresh.get(path) ?? 0) && !RESTING.test(path));
   assert.deepEqual(grown, []);
 });
