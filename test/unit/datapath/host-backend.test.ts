@@ -138,6 +138,24 @@ for (const family of [4, 6] as const) {
         assert.equal(there.record.flags & RECORD_FLAG.ENCAPSULATED, 0);
         assert.equal(w.run('TO_NETDEV', answer).source, at.vip);
       });
+
+      test('one client port through two frontends of it, one after the other: each answered as asked', () => {
+        const w = scene(family, protocol, OWN);
+        const second = family === 4 ? '172.16.10.2' : 'fd10:0:0:0:0:0:0:2';
+        w.service(second, 80, { backends: [1], protocol });
+        for (const vip of [at.vip, second, at.vip]) {
+          const there = w.run('FROM_NETDEV', { ...request(family, protocol), destination: vip });
+          assert.equal(there.destination, at.node);
+          assert.equal(w.run('TO_NETDEV', answer).source, vip);
+        }
+      });
+
+      test('a connection to the process itself is nobody’s frontend', () => {
+        const w = scene(family, protocol, OWN);
+        const direct = { ...request(family, protocol), destination: at.node, destinationPort: port };
+        assert.equal(w.run('FROM_NETDEV', direct).destination, at.node);
+        assert.deepEqual([w.run('TO_NETDEV', answer).source, w.run('TO_NETDEV', answer).sourcePort], [at.node, port]);
+      });
     });
   }
 }
