@@ -8,7 +8,7 @@ import { buildAnnouncements, concernsAnnouncements } from './announcements.ts';
 import { Compiler, type ClusterMaps, type CompiledMapName, type DesiredMaps } from './compile.ts';
 import { type ClusterPlane, MOST_AT_ONCE, type RowChanges } from './cluster-plane.ts';
 import type { AnyPolicy } from './policy/normalise.ts';
-import type { Config } from './config/index.ts';
+import { type Config, mentionsIpv6 } from './config/index.ts';
 import { DesiredOverlay } from './desired-overlay.ts';
 import { type DesiredMap, MapBuilder } from './desired-map.ts';
 import { changesOf, type MapChanges, orderChanges } from './diff.ts';
@@ -466,15 +466,6 @@ const namedBy = (object: ClusterObject | undefined): ReadonlySet<string> =>
       ? object.endpoints.flatMap(({ nodeName }) => (nodeName === undefined ? [] : [nodeName]))
       : [],
   );
-
-/** Whether `ipv6.enabled: auto` takes this as a reason. */
-function mentionsIpv6(object: ClusterObject): boolean {
-  const six = (items: readonly { readonly family: 4 | 6 }[]): boolean => items.some(({ family }) => family === 6);
-  if (object.kind === 'Service') return six(object.clusterIPs) || six(object.externalIPs);
-  if (object.kind === 'EndpointSlice') return object.addressType === 'IPv6';
-  if (object.kind === 'Pod') return six(object.podIPs);
-  return object.kind === 'Node' && (six(object.podCIDRs) || six(object.addresses.map(({ address }) => address)));
-}
 
 /** Content that was read from a map, as a DesiredMap. Entries of arrays that are zero count as absent. */
 function contentOf(spec: MapSpec, entries: Iterable<readonly [Uint8Array, Uint8Array]>): DesiredMap {

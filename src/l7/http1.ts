@@ -186,8 +186,11 @@ export class Http1Reader implements RequestReader {
     const { headers, method, version } = this;
     const wrong = wrongFraming(headers);
     if (wrong !== undefined) return this.refuse(wrong);
-    const { path, authority } = targetOf(this.target);
-    const host = authority ?? valueOf(headers, 'host') ?? '';
+    // CONNECT names an authority and nothing else (RFC 9112 §3.2.3).
+    const { path, authority } = method === 'CONNECT' ? { path: '', authority: this.target } : targetOf(this.target);
+    const host = authority ?? valueOf(headers, 'host');
+    // A proxy has to answer 400 (RFC 9112 §3.2); Envoy asks for it of every version.
+    if (host === undefined) return this.refuse('no Host');
     const request: HttpRequest = { protocol: 'http', version, method, path, host, headers };
     this.beginRequest();
     this.take({ request });

@@ -5,7 +5,7 @@ import { parseDocuments, parseYamlText } from '../manifest/documents.ts';
 import { nearest } from '../manifest/reader.ts';
 import { defaultLimits, LineIndex, mapValue, type MapNode, type TreeNode } from '../manifest/tree.ts';
 import type { Problem } from '../problem.ts';
-import type { CiliumConfigMap, ClusterState } from '../state.ts';
+import type { CiliumConfigMap, ClusterObject, ClusterState } from '../state.ts';
 import { isNeutralAgentKey, isNeutralChartKey } from './neutral-keys.ts';
 import { agentKeys, aliases, optionKeys, options, type Config, type OptionKey } from './options.ts';
 import type { OptionSpec, RawValue } from './option-types.ts';
@@ -40,13 +40,29 @@ export function defaultConfig(): Config {
 export function ipv6Enabled(config: Config, state: ClusterState): boolean {
   const setting = config['ipv6.enabled'];
   if (setting !== 'auto') return setting;
-  const six = (items: readonly { readonly family: 4 | 6 }[]): boolean => items.some((item) => item.family === 6);
-  return (
-    state.pods.some((pod) => six(pod.podIPs)) ||
-    state.nodes.some((node) => six(node.podCIDRs) || six(node.addresses.map((a) => a.address))) ||
-    state.services.some((service) => six(service.clusterIPs) || six(service.externalIPs)) ||
-    state.endpointSlices.some((slice) => slice.addressType === 'IPv6')
-  );
+  const { pods, nodes, services, endpointSlices } = state;
+  return [pods, nodes, services, endpointSlices].some((list) => list.some(mentionsIpv6));
+}
+
+const six = (items: readonly { readonly family: 4 | 6 }[]): boolean => items.some(({ family }) => family === 6);
+
+/** Whether `ipv6.enabled: auto` takes an object as a reason. */
+export function mentionsIpv6(object: ClusterObject): boolean {
+  switch (object.kind) {
+    case 'Service': {
+      const { clusterIPs, externalIPs, ipFamilies, loadBalancerIngress } = object;
+      const balanced = loadBalancerIngress.flatMap(({ ip }) => ip ?? []);
+      return six(clusterIPs) || six(externalIPs) || six(balanced) || ipFamilies?.includes('IPv6') === true;
+    }
+    case 'EndpointSlice':
+      return object.addressType === 'IPv6';
+    case 'Pod':
+      return six(object.podIPs);
+    case 'Node':
+      return six(object.podCIDRs) || six(object.addresses.map(({ address }) => address));
+    default:
+      return false;
+  }
 }
 
 /** Whether direct server return is dispatched so; of some Services at least, where an annotation may ask for it. */

@@ -2,6 +2,7 @@
 export {
   defaultConfig,
   ipv6Enabled,
+  mentionsIpv6,
   isDsrBy,
   resolveConfig,
   type ConfigSources,

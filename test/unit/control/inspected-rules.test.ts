@@ -142,24 +142,19 @@ test('requirements narrow the peers: of the subject, in the direction, not those
 test('the own node is what its labels say: the API server’s on one node, none where the pod has no node yet', () => {
   const pod =
     '{apiVersion: v1, kind: Pod, metadata: {name: late, namespace: x, labels: {pod: late}}, spec: {containers: [{name: c}]}, status: {podIP: 10.244.1.99}}\n---\n';
-  const policy = ciliumPolicy(`{endpointSelector: {}, ingress: [{fromEntities: [kube-apiserver], ${HTTP}}]}`);
-  const facts = { entities: new Map([[ADDRESS['n1']!, ['kube-apiserver']]]) };
-  const { compiled } = new TrapWorld(pod + policy, {}, {}, facts);
-  const table = new InspectedRuleTable(compiled.policies, compiled.identities);
-  const asked = ['x/a', 'x/b', '10.244.1.99'].map((subject) =>
-    table.find({
-      subject: ADDRESS[subject] ?? subject,
-      direction: 'ingress',
-      peer: IDENTITY.HOST,
-      peerAddress: ADDRESS['n1']!,
-      protocol: 6,
-      port: 80,
-    }),
-  );
-  assert.deepEqual(
-    asked.map(({ rules }) => rules.length),
-    [1, 0, 0],
-  );
+  const asked = (from: string): number[] => {
+    const policy = ciliumPolicy(`{endpointSelector: {}, ingress: [{${from}, ${HTTP}}]}`);
+    const facts = { entities: new Map([[ADDRESS['n1']!, ['kube-apiserver']]]) };
+    const { compiled } = new TrapWorld(pod + policy, {}, {}, facts);
+    const table = new InspectedRuleTable(compiled.policies, compiled.identities);
+    return ['x/a', 'x/b', '10.244.1.99'].map((subject) => {
+      const address = ADDRESS[subject] ?? subject;
+      const connection = { direction: 'ingress', peer: IDENTITY.HOST, protocol: 6, port: 80 } as const;
+      return table.find({ ...connection, subject: address, peerAddress: ADDRESS['n1']! }).rules.length;
+    });
+  };
+  assert.deepEqual(asked('fromEntities: [kube-apiserver]'), [1, 0, 0]);
+  assert.deepEqual(asked('fromEndpoints: [{matchLabels: {"reserved:host": ""}}]'), [1, 1, 1]);
 });
 
 test('peers: everybody, entities that stand for classes, single identities, the own node', () => {

@@ -10,6 +10,7 @@ import type { Problem } from '../../../src/control/problem.ts';
 import { Provenance } from '../../../src/control/provenance.ts';
 import { settingsOf } from '../../../src/control/settings.ts';
 import { StickyIds } from '../../../src/control/sticky-ids.ts';
+import { IDENTITY, policyKey } from '../../../src/schema/index.ts';
 import { configWith, lookupIdentity, rulesBehind, sideVerdict, stateOf } from '../../support/policy-world.ts';
 import {
   ADDRESS,
@@ -81,6 +82,14 @@ test('a pod without a node has a policy like any other, its own node is any host
   );
   assert.equal(world.reaching('10.244.1.99'), 'x/a x/b');
   assert.deepEqual(world.compiled.problems, []);
+  const host = 'ingress: [{fromEndpoints: [{matchLabels: {"reserved:host": ""}}]}]';
+  const { compiled } = new TrapWorld(
+    pod + ciliumPolicy(`{endpointSelector: {matchLabels: {pod: late}}, ${host}}`),
+    {},
+    { 'allow-localhost': 'policy' },
+  );
+  const identities = [...compiled.maps.policy].map(([key]) => policyKey.decode(key).identity);
+  assert.deepEqual(identities, [IDENTITY.HOST]);
 });
 
 test('pods of one identity that name different ports alike: each is meant, and the rule is told', () => {

@@ -152,6 +152,13 @@ test('of several identities whose pods disagree about a name the lowest is told'
   table.join(joining(303, twice, 'http twice'));
   assert.deepEqual([...table.of(303).get('http/TCP')!], [80, 81]);
   assert.equal(table.ambiguous([303], 'http', ['TCP']), undefined);
+  // Ports without a name mean nothing, nor do pods without any, and they take nothing from the others of the identity.
+  const { name: _, ...nameless } = pod.ports[0]!;
+  const plain = { ...pod, ports: [{ ...nameless, containerPort: 9 }] };
+  table.join(joining(304, plain, ''));
+  assert.deepEqual([table.of(304).size, table.candidates([304])], [0, []]);
+  table.join(joining(304, { ...pod, ports: [...plain.ports, ...pod.ports] }, 'http'));
+  assert.deepEqual([[...table.of(304)].map(([name]) => name), table.candidates([304])], [['http/TCP'], [304]]);
 });
 
 test('an entry that redirects carries the proxy’s port of its direction, for every verdict byte from 2 to 254', () => {

@@ -192,6 +192,15 @@ test('rules of an ordered tier: by priority, kind, name and place', () => {
   }
 });
 
+test('what a pass places again takes room, too: of its own priority, not of the last', () => {
+  const pass = rung(priorityOf('baseline', 1), 2, [layer([0], 'pass', 1)]);
+  const followers = (count: number, priority: number): Rung[] =>
+    Array.from({ length: count }, (_, i) => rung(priorityOf('baseline', priority), 0, [layer([300 + i], 'deny', i)]));
+  const rungs = (second: number, third: number): Rung[] => [pass, ...followers(second, 2), ...followers(third, 3)];
+  assert.equal(ladder(rungs(100, 100)).fits, true);
+  assert.equal(ladder(rungs(150, 150)).fits, false);
+});
+
 test('more rules than a priority has room for do not fit', () => {
   const many = Array.from({ length: 257 }, (_, i) =>
     rung(priorityOf('baseline', 1), 257, [layer([300 + i], 'deny', i)]),

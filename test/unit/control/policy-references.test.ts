@@ -162,3 +162,29 @@ test('the audit annotation: enabled, disabled, and what is neither is enforced a
     );
   }
 });
+
+test('entities: each is its own identities, cluster all but the world’s', () => {
+  const places: Readonly<Record<string, string>> = {
+    health: '10.9.0.1',
+    ingress: '10.9.0.2',
+    init: '10.9.0.3',
+    unmanaged: '10.9.0.4',
+    'kube-apiserver': '203.0.113.50',
+  };
+  const facts = { entities: new Map(Object.entries(places).map(([entity, address]) => [address, [entity]])) };
+  const names = [...Object.keys(places), 'world', 'world6', 'n2', 'x/b'];
+  const reached = (entity: string): string => {
+    const policy = ciliumPolicy(`{${A}, egress: [{toEntities: [${entity}]}]}`);
+    const world = new TrapWorld(policy, {}, { 'ipv6.enabled': true }, facts);
+    return names.filter((name) => world.allows('x/a', places[name] ?? name)).join(' ');
+  };
+  for (const entity of Object.keys(places)) assert.equal(reached(entity), entity);
+  assert.equal(reached('none'), '');
+  assert.equal(reached('remote-node'), 'n2');
+  // The API server is outside the cluster here, and the world’s as well.
+  assert.equal(reached('world-ipv4'), 'kube-apiserver world');
+  assert.equal(reached('world-ipv6'), 'world6');
+  assert.equal(reached('world'), 'kube-apiserver world world6');
+  assert.equal(reached('cluster'), 'health ingress init unmanaged kube-apiserver n2 x/b');
+  assert.equal(reached('all'), names.join(' '));
+});

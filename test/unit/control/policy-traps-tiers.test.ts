@@ -26,6 +26,17 @@ test('T-40 a pass skips what is left of its tier, rules of other objects include
   assert.equal(new TrapWorld(join(pass, deny, baseline)).reaching('x/a'), 'y/a n1 n2 world');
 });
 
+test('T-40 behind a pass the default deny of who is isolated drops, whatever the rest of the tier would allow', () => {
+  const tier = tierPolicy(
+    `{tier: Admin, priority: 1, ${A}, ingress: [{action: Pass, ${FROM_Y}}, {action: Accept, ${ANYBODY}}]}`,
+  );
+  const isolated = networkPolicy('{podSelector: {}, ingress: []}', 'n');
+  const world = new TrapWorld(join(tier, isolated));
+  assert.equal(world.reaching('x/a'), 'x/b n1');
+  const side = sideVerdict(world.compiled, ADDRESS['x/a']!, ADDRESS['y/a']!, false, 6, 80);
+  assert.deepEqual([side.verdict, rulesBehind(world.compiled, side)], ['denied', ['n ingress']]);
+});
+
 test('T-40 a pass of some ports leaves the others to the tier; in Baseline it falls to the default', () => {
   const world = new TrapWorld(
     tierPolicy(

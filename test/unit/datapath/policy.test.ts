@@ -8,6 +8,9 @@ import {
   CT_STATUS,
   DROP,
   FEATURE,
+  policyMeta,
+  policyValue,
+  POLICY_ENTRY,
   POLICY_MATCH,
   RECORD_FLAG,
   SHAPE_ANY_PROTOCOL,
@@ -264,6 +267,13 @@ describe('verdicts', () => {
       assert.equal(w.run('TO_CONTAINER', packet(reply)).verdict, VERDICT.FORWARDED);
     }
   });
+  test('a denial that is marked for audit is shown, one that is not drops', () => {
+    const deny = (auth: number): Result => egress([{ identity: PEER, verdict: 'deny', cookie: 5, auth }]);
+    const shown = deny(POLICY_ENTRY.AUDIT);
+    assert.deepEqual([shown.verdict, shown.record.cookie], [VERDICT.AUDIT, 5]);
+    w.changeEndpoint(A, { epoch: 2 });
+    assert.equal(deny(0).record.dropReason, POLICY_DENY);
+  });
   test('a pod must not inject into the overlay: 170, when there is one', () => {
     const tunnel = { protocol: 'udp', destinationPort: 8472 } as const;
     assert.equal(w.run('FROM_CONTAINER', packet(tunnel)).verdict, VERDICT.FORWARDED);
@@ -301,7 +311,7 @@ describe('ICMP', () => {
 
 describe('traces', () => {
   const { POLICY_META: META, POLICY_PROBE, POLICY_VERDICT } = TRACE;
-  /** Kind, result and map of each record of the policy stage; of a verdict its key, and what follows the precedence. */
+  /** Kind, result, map and bytes of value of each record of the policy stage; of a verdict its key, and what follows the precedence. */
   const traced = (run: () => Result): unknown[] => {
     w.sim.trace.enabled = true;
     run();
@@ -314,7 +324,7 @@ describe('traces', () => {
       .filter((at) => [META, POLICY_PROBE, POLICY_VERDICT].includes(at[0] as typeof META))
       .map((at) => {
         const { RESULT, MAP, KEY, KEY_WORDS, VALUE, VALUE_WORDS } = TRACE_AT;
-        if (at[0] !== POLICY_VERDICT) return [at[0], at[RESULT], TRACE_MAPS[at[MAP]!]];
+        if (at[0] !== POLICY_VERDICT) return [at[0], at[RESULT], TRACE_MAPS[at[MAP]!], at[VALUE_WORDS]! * 4];
         const [, ...value] = words(at, VALUE, VALUE_WORDS);
         return [at[0], at[RESULT], ...words(at, KEY, KEY_WORDS), '|', ...value];
       });
@@ -323,7 +333,7 @@ describe('traces', () => {
     w.changeEndpoint(A, { policyId: 1000 });
     assert.deepEqual(
       traced(() => w.run('FROM_CONTAINER', packet())),
-      [[META, 0, 'policyMeta']],
+      [[META, 0, 'policyMeta', 0]],
     );
     w.changeEndpoint(A, { policyId: 3 });
     const rules: Rule[] = [
@@ -333,9 +343,9 @@ describe('traces', () => {
     assert.deepEqual(
       traced(() => egress(rules)),
       [
-        [META, 1, 'policyMeta'],
-        [POLICY_PROBE, 1, 'policy'],
-        [POLICY_PROBE, 0, 'policy'],
+        [META, 1, 'policyMeta', policyMeta.bytes],
+        [POLICY_PROBE, 1, 'policy', policyValue.bytes],
+        [POLICY_PROBE, 0, 'policy', 0],
         [POLICY_VERDICT, DROP.POLICY_DENY, 3, PEER, 80, 6, 1, '|', 0, POLICY_MATCH.L3_ONLY, 0],
       ],
     );
@@ -343,8 +353,8 @@ describe('traces', () => {
     assert.deepEqual(
       traced(() => egress([{ cookie: 7 }])),
       [
-        [META, 1, 'policyMeta'],
-        [POLICY_PROBE, 1, 'policy'],
+        [META, 1, 'policyMeta', policyMeta.bytes],
+        [POLICY_PROBE, 1, 'policy', policyValue.bytes],
         [POLICY_VERDICT, 0, 3, PEER, 80, 6, 1, '|', 7, POLICY_MATCH.ALL, 0],
       ],
     );
@@ -352,7 +362,7 @@ describe('traces', () => {
     assert.deepEqual(
       traced(() => w.run('TO_CONTAINER', packet({ source: B, destination: A, destinationPort: 0x1234 }))),
       [
-        [META, 1, 'policyMeta'],
+        [META, 1, 'policyMeta', policyMeta.bytes],
         [POLICY_VERDICT, POLICY, 3, PEER, 0x1234, 6, 0, '|', 8, 0, 1],
       ],
     );

@@ -43,6 +43,11 @@ test('HTTP/1: what a proxy refuses is refused', () => {
   assert.deepEqual(http(`${head}Content-Length: 3x\r\n\r\n`), ['!Content-Length is not a number']);
   assert.deepEqual(http(`${head}Host: b\r\n\r\n`), ['!more than one Host']);
   assert.deepEqual(http('hello world, this is no HTTP\r\n'), ['!not an HTTP/1 request']);
+  assert.deepEqual(http('GET /a HTTP/1.1\r\nAccept: b\r\n\r\n'), ['!no Host']);
+  assert.deepEqual(http('GET /a HTTP/1.1\r\nHost:\r\n\r\n'), ['HTTP/1.1 GET /a']);
+  assert.deepEqual(http('GET http://b/a HTTP/1.1\r\n\r\n'), ['HTTP/1.1 GET b/a']);
+  // CONNECT names an authority, and has no path.
+  assert.deepEqual(http('CONNECT b:443 HTTP/1.1\r\n\r\n'), ['HTTP/1.1 CONNECT b:443']);
   assert.deepEqual(http(`GET / HTTP/1.1\r\nA: ${'x'.repeat(70_000)}\r\n\r\n`), ['!a head above 61440 bytes']);
 });
 
@@ -70,10 +75,10 @@ test('HTTP/1: what two readers could understand in two ways is refused', () => {
     assert.deepEqual(http(`${line}\r\n\r\n`), ['!not an HTTP/1 request'], line);
   }
   // Two equal lengths are one; empty lines before a request, bare line feeds, tabs and blanks around values are taken.
-  assert.deepEqual(http(`\r\n\n${head}Content-Length: 3\nContent-Length:\t3 \t\r\n\r\nabcGET /b HTTP/1.0\n\n`), [
-    request,
-    'HTTP/1.0 GET /b',
-  ]);
+  assert.deepEqual(
+    http(`\r\n\n${head}Content-Length: 3\nContent-Length:\t3 \t\r\n\r\nabcGET /b HTTP/1.0\nHost: b\n\n`),
+    [request, 'HTTP/1.0 GET b/b'],
+  );
 });
 
 test('HTTP/1: lines that never end, and bodies without end, cost no more than a head', () => {

@@ -56,6 +56,15 @@ test('a family that is off has no frontends, no backends and no host ports, what
   );
 });
 
+test('a family that only a load-balancer address or `ipFamilies` names is on, as the running control plane sees it, too', () => {
+  const named = new ControllerWorld().put(svc(), svc({ name: 'six', ingress: ['fd00:9::1'], spec: { clusterIP: '' } }));
+  assert.match(named.lines, /^fe \[fd00:9::1\]:7000\/TCP LoadBalancer :$/m);
+  const port = { ipFamilies: ['IPv6'], type: 'NodePort', clusterIP: '', ports: [tcp('http', 7000, 9000, 30100)] };
+  const asked = new ControllerWorld().put(svc({ name: 'six', spec: port }));
+  assert.match(asked.lines, /^fe \[::\]:30100\/TCP NodePort nr :$/m);
+  assert.equal(asked.drop('Service web/six').lines, '');
+});
+
 test('a slice port without a name is behind every Service port of its protocol, one with a name only behind that', () => {
   const two = svc({ spec: { ports: [tcp('http', 7000, 9000), tcp('adm', 7001, 9001)] } });
   const slice = (ports: Record<string, unknown>[]): string => eps(['10.20.1.1'], { ports });
