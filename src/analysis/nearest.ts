@@ -4,7 +4,7 @@
 import type { LabelSet } from '../control/labels.ts';
 import { podPorts } from '../control/policy/named-ports.ts';
 import { normalisePolicies } from '../control/policy/normalise.ts';
-import { peerIdentities, peersHoldHost, requireAll } from '../control/policy/peers.ts';
+import { ANYBODY, peerIdentities, peersHoldHost, requireAll, requiredOf } from '../control/policy/peers.ts';
 import { portWords } from '../control/policy/ports.ts';
 import type { Direction, NormalPolicies, Peer, PolicyRule, PortMatch } from '../control/policy/rule.ts';
 import type { RuleRef } from '../control/provenance.ts';
@@ -58,16 +58,14 @@ export class NearestRules {
   /** The nearest first, at most `most`. */
   find(gate: Gate, most = 3): NearMiss[] {
     const required = requireAll(
-      this.normal.requires
-        .filter(
-          (one) => one.direction === gate.direction && isAbout(one, gate) && selects(one.subject, gate.subject.labels),
-        )
-        .map(({ selector }) => selector),
+      this.normal.requires.filter(
+        (one) => one.direction === gate.direction && isAbout(one, gate) && selects(one.subject, gate.subject.labels),
+      ),
     );
     const scored: { miss: NearMiss; score: number }[] = [];
     for (const rule of this.normal.rules) {
       if (rule.verdict === 'deny' || rule.verdict === 'pass' || !isAbout(rule, gate)) continue;
-      const found = this.judge(rule, gate, required);
+      const found = this.judge(rule, gate, requiredOf(rule, required));
       if (found !== undefined) scored.push(found);
     }
     scored.sort((a, b) => b.score - a.score);
@@ -109,18 +107,18 @@ export class NearestRules {
     { subject, other }: Gate,
     required: Selector,
   ): { readonly condition: 'peer' | 'namespace'; readonly text: string; readonly count: number } | undefined {
-    if (peers === 'everybody') return undefined;
+    if (peers === 'everybody' && required === EVERYTHING) return undefined;
     if (other.identity === IDENTITY.HOST) {
       if (peersHoldHost(peers, required, subject.host)) return undefined;
       return { condition: 'peer', text: `is the pod’s own node, which only entity host or cluster names`, count: 1 };
     }
     if (this.holds(peers, required, other.identity)) return undefined;
     if (peers.length === 0) return { condition: 'peer', text: 'cannot match: the rule names nobody', count: 3 };
-    const all = peers.map((peer) => this.onePeer(peer, other, required));
+    const all = (peers === 'everybody' ? ANYBODY : peers).map((peer) => this.onePeer(peer, other, required));
     return all.sort((a, b) => a.count - b.count)[0]!;
   }
 
-  private holds(peers: readonly Peer[], required: Selector, identity: number): boolean {
+  private holds(peers: PolicyRule['peers'], required: Selector, identity: number): boolean {
     let set = required.text === '' ? this.holders.get(peers) : undefined;
     if (set === undefined) {
       set = new Set(peerIdentities(peers, required, this.world.view));

@@ -226,20 +226,13 @@ function entityPeer(entity: string, party: Party): boolean {
   }
 }
 
-function ciliumPeer(
-  state: ClusterState,
-  policy: CiliumPolicy,
-  item: CiliumRuleItem,
-  party: Party,
-  requires: readonly LabelSelector[],
-): boolean {
+function ciliumPeer(state: ClusterState, policy: CiliumPolicy, item: CiliumRuleItem, party: Party): boolean {
   const { endpoints, cidrs, cidrSets, entities, nodes, groups, services, fqdns } = item;
   if ([endpoints, cidrs, cidrSets, entities, nodes, groups, services, fqdns].every((list) => list === undefined)) {
     if (item.requires !== undefined) return false;
     return (item.toPorts?.length ?? 0) + (item.icmps?.length ?? 0) > 0;
   }
-  const met = requires.every((selector) => endpointPeer(policy, selector, party));
-  if (met && (endpoints ?? []).some((selector) => endpointPeer(policy, selector, party))) return true;
+  if ((endpoints ?? []).some((selector) => endpointPeer(policy, selector, party))) return true;
   if ((entities ?? []).some(({ entity }) => entityPeer(entity, party))) return true;
   if (party.kind !== 'world') return false;
   if ((cidrs ?? []).some((prefix) => inPrefix(party.address, prefix))) return true;
@@ -375,6 +368,8 @@ function passes(
 
   let isolated = options.enforcement === 'always';
   let allowed = false;
+  const selects: CiliumSelects = (policy, rule) => ciliumSubject(state, policy, rule, subject);
+  const required = (): boolean => options.kubernetes || meetsRequires(state, direction, selects, party, false);
   for (const policy of state.networkPolicies) {
     if (policy.namespace !== subject.namespace) continue;
     if (
@@ -394,18 +389,16 @@ function passes(
     for (const rule of policy[direction] ?? []) {
       const peers = rule.peers ?? [];
       const met =
-        peers.length === 0 || peers.some((peer) => kubernetesPeer(state, policy, peer, party, options.kubernetes));
+        (peers.length === 0 && required()) ||
+        peers.some(
+          (peer) =>
+            kubernetesPeer(state, policy, peer, party, options.kubernetes) &&
+            (peer.ipBlock !== undefined || required()),
+        );
       if (met && kubernetesPorts(rule, destination, c)) allowed = true;
     }
   }
-  const cilium = ciliumSays(
-    state,
-    c,
-    direction,
-    (policy, rule) => ciliumSubject(state, policy, rule, subject),
-    party,
-    destination,
-  );
+  const cilium = ciliumSays(state, c, direction, selects, party, destination);
   isolated ||= cilium.isolated;
   allowed ||= cilium.allowed;
   const { denied } = cilium;
@@ -414,12 +407,30 @@ function passes(
   return last?.action !== 'deny';
 }
 
+type CiliumSelects = (policy: CiliumPolicy, rule: CiliumRule) => boolean;
+
+/** Whether the other end is what the subject's allow rules, or its deny rules, require of it. */
+function meetsRequires(
+  state: ClusterState,
+  direction: 'ingress' | 'egress',
+  selects: CiliumSelects,
+  party: Party,
+  deny: boolean,
+): boolean {
+  return state.ciliumPolicies.every((policy) =>
+    policy.rules
+      .filter((rule) => selects(policy, rule))
+      .flatMap((rule) => rule[deny ? (`${direction}Deny` as const) : direction] ?? [])
+      .every(({ requires = [] }) => requires.every((selector) => endpointPeer(policy, selector, party))),
+  );
+}
+
 /** What the Cilium policies that select the subject say. */
 function ciliumSays(
   state: ClusterState,
   c: NaiveConnection,
   direction: 'ingress' | 'egress',
-  selects: (policy: CiliumPolicy, rule: CiliumRule) => boolean,
+  selects: CiliumSelects,
   party: Party,
   destination: Pod | undefined,
 ): { readonly isolated: boolean; readonly allowed: boolean; readonly denied: boolean } {
@@ -429,19 +440,14 @@ function ciliumSays(
   const selecting = state.ciliumPolicies.flatMap((policy) =>
     policy.rules.filter((rule) => selects(policy, rule)).map((rule) => ({ policy, rule })),
   );
-  const requires = selecting.flatMap(({ policy, rule }) =>
-    [...(rule[direction] ?? []), ...(rule[`${direction}Deny`] ?? [])].flatMap((item) =>
-      (item.requires ?? []).map((selector) => ({ policy, selector })),
-    ),
-  );
   for (const { policy, rule } of selecting) {
     const allows = rule[direction] ?? [];
     const denies = rule[`${direction}Deny`] ?? [];
     const flag = direction === 'ingress' ? rule.defaultDenyIngress : rule.defaultDenyEgress;
     if (allows.length + denies.length > 0 && flag !== false) isolated = true;
     const hits = (item: CiliumRuleItem): boolean =>
-      requires.every((r) => item.endpoints === undefined || endpointPeer(r.policy, r.selector, party)) &&
-      ciliumPeer(state, policy, item, party, []) &&
+      (item.endpoints === undefined || meetsRequires(state, direction, selects, party, item.deny)) &&
+      ciliumPeer(state, policy, item, party) &&
       ciliumPorts(item, destination, c);
     if (allows.some(hits)) allowed = true;
     if (denies.some(hits)) denied = true;

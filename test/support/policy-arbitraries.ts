@@ -158,7 +158,8 @@ const level4 = fc.oneof(
   icmps.map((list) => ({ icmps: list })),
 );
 
-const ciliumItem = (prefix: 'from' | 'to'): fc.Arbitrary<unknown> =>
+/** `requires`: of 13, how many narrow the peers of every rule. */
+const ciliumItem = (prefix: 'from' | 'to', requires = 1): fc.Arbitrary<unknown> =>
   fc
     .record({
       peers: fc.oneof(
@@ -186,9 +187,13 @@ const ciliumItem = (prefix: 'from' | 'to'): fc.Arbitrary<unknown> =>
             .map((list) => ({ [`${prefix}CIDRSet`]: list })),
         },
       ),
+      required: fc.oneof(
+        { weight: 12, arbitrary: fc.constant(undefined) },
+        { weight: requires, arbitrary: fc.array(ciliumSelector, { maxLength: 2 }) },
+      ),
       level4,
     })
-    .map(({ peers, level4: ports }) => ({ ...peers, ...ports }));
+    .map(({ peers, required, level4: ports }) => object({ ...peers, [`${prefix}Requires`]: required, ...ports }));
 const ciliumSpec = fc
   .record({
     endpointSelector: fc.oneof(podSelector, selector(sourcedKeys, ciliumValues)),
@@ -324,6 +329,19 @@ export const tieredPolicies: fc.Arbitrary<readonly Record<string, unknown>[]> = 
   fc.oneof({ weight: 3, arbitrary: adminPolicy }, networkPolicy, ciliumPolicy),
 );
 
+/** The same without requirements of peers: laws about a rule hold where no other narrows it. */
+export const unnarrowed = (
+  list: fc.Arbitrary<readonly Record<string, unknown>[]>,
+): fc.Arbitrary<readonly Record<string, unknown>[]> =>
+  list.map((documents) =>
+    documents.map(
+      (document) =>
+        JSON.parse(
+          JSON.stringify(document, (key, value: unknown) => (/^(from|to)Requires$/.test(key) ? undefined : value)),
+        ) as Record<string, unknown>,
+    ),
+  );
+
 interface PodPlan {
   readonly namespace: string;
   readonly pod: string;
@@ -399,7 +417,7 @@ export const asText = (documents: readonly unknown[]): string =>
 // ---- single policies, for laws that add one ----
 
 const items = (direction: 'ingress' | 'egress'): fc.Arbitrary<unknown[]> =>
-  fc.array(ciliumItem(direction === 'ingress' ? 'from' : 'to'), { minLength: 1, maxLength: 2 });
+  fc.array(ciliumItem(direction === 'ingress' ? 'from' : 'to', 0), { minLength: 1, maxLength: 2 });
 const clusterwide = (name: string, spec: object): Record<string, unknown> => ({
   apiVersion: 'cilium.io/v2',
   kind: 'CiliumClusterwideNetworkPolicy',

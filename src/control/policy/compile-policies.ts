@@ -12,7 +12,7 @@ import type { StickyIds } from '../sticky-ids.ts';
 import { ENTRY_WORDS, EntrySet, type PolicyBlock, ShapeTable, withinProbeBudget } from './entries.ts';
 import { Ladder, type Layer, precedenceOf, priorityOf, type Rung } from './ladder.ts';
 import { NamedPortTable, podPorts } from './named-ports.ts';
-import { peerIdentities, peersHoldHost, peersSelect, requireAll } from './peers.ts';
+import { peerIdentities, peersHoldHost, peersSelect, requireAll, requiredOf } from './peers.ts';
 import { anyProtocolWord, portWords } from './ports.ts';
 import type { Region } from './region.ts';
 import { hasNames, RuleTable } from './rule-table.ts';
@@ -23,6 +23,7 @@ import {
   type Isolation,
   type NormalPolicies,
   type PolicyRule,
+  type Requires,
   type RuleTier,
 } from './rule.ts';
 import { type PolicySubject, subjectName } from './subject.ts';
@@ -65,7 +66,7 @@ export interface SubjectSide {
   /** Provenance numbers of what isolates, and of what would if it were not in audit mode. */
   readonly isolations: number[];
   readonly audited: number[];
-  readonly requires: Selector[];
+  readonly requires: Requires[];
 }
 
 /** Sides by the text of the subject's labels. */
@@ -134,9 +135,10 @@ export class PolicyCompiler {
    */
   touch(labels: LabelSet, namesPorts: boolean): readonly number[] {
     const touched: number[] = [];
+    const narrowed = this.table.requires.length > 0;
     this.table.forEach((rule, index) => {
       const byName = namesPorts && rule.direction === 'egress' && hasNames(rule);
-      if (!byName && !peersSelect(rule.peers, labels)) return;
+      if (!byName && !peersSelect(rule, labels, narrowed)) return;
       touched.push(index);
       this.pairs.delete(index);
       this.identities.delete(index);
@@ -157,8 +159,8 @@ export class PolicyCompiler {
   meetsPass(labels: LabelSet): boolean {
     let meets = false;
     if (this.table.hasPasses)
-      this.table.forEach(({ verdict, peers }) => {
-        if (verdict === 'pass' && peersSelect(peers, labels)) meets = true;
+      this.table.forEach((rule) => {
+        if (rule.verdict === 'pass' && peersSelect(rule, labels, false)) meets = true;
       });
     return meets;
   }
@@ -204,7 +206,7 @@ export class PolicyCompiler {
     for (const isolation of this.table.isolations()) {
       each(isolation, (side) => this.isolationsOf(side, isolation).push(this.provenance.register(isolation.ref)));
     }
-    for (const requires of this.table.requires) each(requires, (side) => side.requires.push(requires.selector));
+    for (const requires of this.table.requires) each(requires, (side) => side.requires.push(requires));
     this.isolateAlways(byText);
     return byText;
   }
@@ -318,7 +320,7 @@ export class PolicyCompiler {
     const rules = side.rules.map((index) => ({
       index,
       rule: this.table.at(index),
-      layer: this.layerOf(index, pod, required),
+      layer: this.layerOf(index, pod, requiredOf(this.table.at(index), required)),
     }));
     const tier = (wanted: RuleTier): typeof rules => rules.filter(({ rule }) => rule.tier === wanted);
     const ordered = (wanted: 'admin' | 'baseline', next: (rungs: number) => number): Rung[] => {

@@ -6,7 +6,7 @@ import type { IdentityView, PodIdentity } from '../identity.ts';
 import { LabelSet, reservedLabel } from '../labels.ts';
 import { selects, type Selector } from '../selector.ts';
 import { podPorts } from './named-ports.ts';
-import { peerIdentities, peersHoldHost, requireAll } from './peers.ts';
+import { peerIdentities, peersHoldHost, requireAll, requiredOf } from './peers.ts';
 import { type Direction, type NormalPolicies, type PolicyRule, type PortMatch, PROTOCOL_NUMBER } from './rule.ts';
 
 /** A connection as one of its two gates sees it. */
@@ -57,12 +57,10 @@ export class InspectedRuleTable {
     if (subject === undefined) return { rules: [], lifted: undefined };
     const { direction } = connection;
     const required = requireAll(
-      this.policies.requires
-        .filter(
-          (requires) =>
-            requires.direction === direction && requires.host !== true && selects(requires.subject, subject.labels),
-        )
-        .map(({ selector }) => selector),
+      this.policies.requires.filter(
+        (requires) =>
+          requires.direction === direction && requires.host !== true && selects(requires.subject, subject.labels),
+      ),
     );
     const named = direction === 'ingress' ? subject : this.pods.get(connection.peerAddress);
     const fitting = this.policies.rules.filter(
@@ -71,7 +69,7 @@ export class InspectedRuleTable {
         rule.ports.some((match) => covers(match, connection, named)) &&
         rule.host !== true &&
         selects(rule.subject, subject.labels) &&
-        this.holds(rule, required, connection.peer, subject),
+        this.holds(rule, requiredOf(rule, required), connection.peer, subject),
     );
     const rules = fitting.filter(({ inspected }) => inspected !== undefined);
     // An allow for every protocol and port does not lift an inspection of one port (docs/compatibility.md).

@@ -110,8 +110,9 @@ function normaliseDirection(
     });
   }
   for (const item of [...allows, ...denies]) {
+    const narrows = item.deny ? 'deny' : 'allow';
     for (const required of item.requires ?? []) {
-      sink.requires.push({ ...subject, direction, selector: peerSelector(policy, required) });
+      sink.requires.push({ ...subject, direction, selector: peerSelector(policy, required), narrows });
     }
     normaliseItem(policy, item, subject, ref(item.path, item.origin.line), references, sink);
   }

@@ -17,10 +17,13 @@ export function isolatedDirections(policy: NetworkPolicy): readonly Direction[] 
   return directions;
 }
 
-/** Adds one policy to the normal form. `blocksMatchPods`: an ipBlock may match pods and nodes (Kubernetes' own semantics). */
+/**
+ * Adds one policy to the normal form. `kubernetes`: in Kubernetes' own semantics, where an ipBlock may match pods and nodes, and
+ * nothing that a Cilium policy requires narrows the peers.
+ */
 export function normaliseNetworkPolicy(
   policy: NetworkPolicy,
-  blocksMatchPods: boolean,
+  kubernetes: boolean,
   out: { rules: PolicyRule[]; isolations: Isolation[] },
 ): void {
   const { kind, namespace, name, origin } = policy;
@@ -40,7 +43,7 @@ export function normaliseNetworkPolicy(
         priority: 0,
         audited,
         position: rule.index,
-        peers: peersOf(rule, namespace, blocksMatchPods),
+        ...peersOf(rule, namespace, kubernetes),
         ports: portsOf(rule),
         fqdns: [],
       });
@@ -48,23 +51,29 @@ export function normaliseNetworkPolicy(
   }
 }
 
-function peersOf(rule: NetworkPolicyRule, namespace: string, blocksMatchPods: boolean): PolicyRule['peers'] {
-  if (rule.peers === undefined || rule.peers.length === 0) return 'everybody';
-  return rule.peers.map((peer) => peerOf(peer, namespace, blocksMatchPods));
+function peersOf(
+  { peers = [] }: NetworkPolicyRule,
+  namespace: string,
+  kubernetes: boolean,
+): Pick<PolicyRule, 'peers' | 'everybodyBySelector'> {
+  if (peers.length > 0) return { peers: peers.map((peer) => peerOf(peer, namespace, kubernetes)) };
+  return { peers: 'everybody', ...(!kubernetes && { everybodyBySelector: true }) };
 }
 
 function peerOf(
   { podSelector, namespaceSelector, ipBlock }: NetworkPolicyPeer,
   namespace: string,
-  block: boolean,
+  kubernetes: boolean,
 ): Peer {
-  if (ipBlock !== undefined) return { kind: 'cidr', prefix: ipBlock.cidr, except: ipBlock.except, block };
+  if (ipBlock !== undefined) {
+    return { kind: 'cidr', prefix: ipBlock.cidr, except: ipBlock.except, block: kubernetes };
+  }
   const scope =
     namespaceSelector === undefined
       ? inNamespace(namespace)
       : bothSelectors(ANY_POD, kubernetesSelector(namespaceSelector, NAMESPACE_LABEL_PREFIX));
   const selector = podSelector === undefined ? scope : bothSelectors(scope, kubernetesSelector(podSelector));
-  return { kind: 'selector', selector, required: false };
+  return { kind: 'selector', selector, required: !kubernetes };
 }
 
 function portsOf(rule: NetworkPolicyRule): readonly PortMatch[] {

@@ -18,8 +18,8 @@ import type { NormalPolicies, PolicyRule } from './rule.ts';
 /** The normal form of a state's policies. */
 export function normalisePolicies(state: ClusterState, settings: CompileSettings, problems: Problem[]): NormalPolicies {
   const sink: NormalSink = { rules: [], isolations: [], requires: [], problems, nodeLabels: false };
-  const blocksMatchPods = settings.semantics === 'kubernetes';
-  for (const policy of [...state.networkPolicies].sort(byName)) normaliseNetworkPolicy(policy, blocksMatchPods, sink);
+  const kubernetes = settings.semantics === 'kubernetes';
+  for (const policy of [...state.networkPolicies].sort(byName)) normaliseNetworkPolicy(policy, kubernetes, sink);
   for (const policy of [...state.adminPolicies].sort(byName)) normaliseAdminPolicy(policy, state.facts, sink);
   warnAboutEqualPriorities(state, sink);
   warnAboutAudit([...state.networkPolicies, ...state.adminPolicies, ...state.ciliumPolicies], sink);

@@ -16,7 +16,7 @@ import {
   selects,
 } from '../selector.ts';
 import type { CiliumEntity, IpPrefix } from '../state.ts';
-import type { Peer, PolicyRule } from './rule.ts';
+import type { Peer, PolicyRule, Requires } from './rule.ts';
 
 const entitySelector = (name: string): Selector => selectorOf([labelExists('reserved', name)]);
 
@@ -78,11 +78,14 @@ function peerSelectors(peer: Peer, required: Selector): readonly Selector[] {
   }
 }
 
+/** Everybody as a peer that can be narrowed. */
+export const ANYBODY: readonly Peer[] = [{ kind: 'selector', selector: EVERYTHING, required: true }];
+
 /** Identities of a rule's peers without the own node, ascending. 0: everybody, the own node included. */
 export function peerIdentities(peers: PolicyRule['peers'], required: Selector, view: IdentityView): readonly number[] {
-  if (peers === 'everybody') return [IDENTITY.UNKNOWN];
+  if (peers === 'everybody' && required === EVERYTHING) return [IDENTITY.UNKNOWN];
   const found = new Set<number>();
-  for (const peer of peers) {
+  for (const peer of peers === 'everybody' ? ANYBODY : peers) {
     if (peer.kind === 'entity') for (const id of ENTITIES[peer.entity].ids) found.add(id);
     for (const selector of peerSelectors(peer, required)) {
       if (selector.text === ANY_POD.text) found.add(IDENTITY.AGGREGATE_CLUSTER);
@@ -95,23 +98,52 @@ export function peerIdentities(peers: PolicyRule['peers'], required: Selector, v
 
 /** True when the peers hold the own node, whose labels are `host` (everybody does not count: identity 0 covers it). */
 export function peersHoldHost(peers: PolicyRule['peers'], required: Selector, host: LabelSet): boolean {
-  if (peers === 'everybody') return false;
-  return peers.some((peer) => {
+  if (peers === 'everybody' && required === EVERYTHING) return false;
+  return (peers === 'everybody' ? ANYBODY : peers).some((peer) => {
     if (peer.kind === 'entity' && (peer.entity === 'host' || peer.entity === 'cluster')) return true;
     return peerSelectors(peer, required).some((selector) => selects(selector, host));
   });
 }
 
-/** True when peers may hold a pod with these labels as one of its own, neither through an aggregate nor through everybody. */
-export function peersSelect(peers: PolicyRule['peers'], labels: LabelSet): boolean {
-  if (peers === 'everybody') return false;
+/**
+ * True when a rule's peers may hold a pod with these labels as one of its own, neither through an aggregate nor through everybody.
+ * `narrowed`: some subject requires something of its peers, who are then told apart.
+ */
+export function peersSelect(
+  { peers, everybodyBySelector }: Pick<PolicyRule, 'peers' | 'everybodyBySelector'>,
+  labels: LabelSet,
+  narrowed: boolean,
+): boolean {
+  if (peers === 'everybody') return narrowed && everybodyBySelector === true;
   return peers.some((peer) => {
     if (peer.kind === 'cidr' && !peer.block) return false;
+    const whole = peer.kind !== 'selector' || !peer.required || !narrowed;
     return peerSelectors(peer, EVERYTHING).some(
-      (selector) => selector.text !== ANY_POD.text && selects(selector, labels),
+      (selector) => !(whole && selector.text === ANY_POD.text) && selects(selector, labels),
     );
   });
 }
 
-/** The requirements of all selectors at once. */
-export const requireAll = (selectors: readonly Selector[]): Selector => selectors.reduce(bothSelectors, EVERYTHING);
+/** What a subject requires of peers that are given by selectors, in allow rules and in deny rules. */
+export interface Required {
+  readonly allow: Selector;
+  readonly deny: Selector;
+}
+
+/** All requirements at once. */
+export function requireAll(requires: readonly Requires[]): Required {
+  const of = (kind: Requires['narrows']): Selector =>
+    requires
+      .filter(({ narrows }) => narrows === kind)
+      .reduce((all, { selector }) => bothSelectors(all, selector), EVERYTHING);
+  return { allow: of('allow'), deny: of('deny') };
+}
+
+/** What of it narrows this rule. */
+export function requiredOf(
+  { peers, everybodyBySelector, verdict }: Pick<PolicyRule, 'peers' | 'everybodyBySelector' | 'verdict'>,
+  required: Required,
+): Selector {
+  if (peers === 'everybody' && everybodyBySelector !== true) return EVERYTHING;
+  return verdict === 'deny' ? required.deny : required.allow;
+}

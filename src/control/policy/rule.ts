@@ -61,6 +61,8 @@ export interface PolicyRule {
   readonly position: number;
   /** `everybody`, or any of these; an empty list is nobody. */
   readonly peers: 'everybody' | readonly Peer[];
+  /** `everybody` as the agent says it, by a selector without requirements: `fromRequires` / `toRequires` narrow it, too. */
+  readonly everybodyBySelector?: true;
   /** Any of these; never empty. */
   readonly ports: readonly PortMatch[];
   readonly fqdns: readonly FqdnPeer[];
@@ -78,12 +80,16 @@ export interface Isolation {
   readonly audited: boolean;
 }
 
-/** `fromRequires` / `toRequires`: narrows the endpoint peers of every rule that selects the subject. */
+/**
+ * `fromRequires` / `toRequires`: narrows the endpoint peers of every rule that selects the subject, NetworkPolicies included.
+ * What a deny rule requires narrows deny rules, what another requires narrows the others.
+ */
 export interface Requires {
   readonly subject: Selector;
   readonly host?: true;
   readonly direction: Direction;
   readonly selector: Selector;
+  readonly narrows: 'allow' | 'deny';
 }
 
 /** Rules as the tiers order them: by priority, policy name and position. In `normal` the order says nothing. */

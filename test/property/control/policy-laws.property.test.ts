@@ -10,6 +10,7 @@ import {
   kubernetesPolicy,
   policies,
   tieredPolicies,
+  unnarrowed,
 } from '../../support/policy-arbitraries.ts';
 import {
   type Ask,
@@ -23,7 +24,7 @@ import {
 } from '../../support/policy-laws.ts';
 
 /** Without audit mode: what would be denied is denied. */
-const enforced = fc.oneof(policies, tieredPolicies).map((list) =>
+const enforced = unnarrowed(fc.oneof(policies, tieredPolicies)).map((list) =>
   list.map((policy): Document => {
     const { annotations: _, ...metadata } = policy['metadata'] as Document;
     return { ...policy, metadata };

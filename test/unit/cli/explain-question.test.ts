@@ -131,6 +131,18 @@ spec: {podSelector: {matchLabels: {app: apu}}, ingress: [{from: [{podSelector: {
 `,
     /NetworkPolicy shop\/meant ingress\[0\].*\n?.*fails on subject: the policy selects pods with k8s:app=apu; shop\/api-1 has app=api/,
   ],
+  [
+    'what another policy requires of everybody',
+    'pod:shop/web',
+    '8080',
+    `${allowFrom('').replace('from: [], ', '')}---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: narrow, namespace: shop}
+spec: {endpointSelector: {matchLabels: {app: api}}, ingress: [{fromRequires: [{matchLabels: {app: db}}]}]}
+`,
+    /NetworkPolicy shop\/api ingress\[0\][^]*fails on peer: shop\/web has app=web; the rule wants app=db/,
+  ],
 ];
 for (const [name, from, port, policies, expected] of MISSES) {
   test(`nearest rule: ${name}`, async (t) => {

@@ -91,6 +91,23 @@ test('only what a pass is about makes an identity reach further than itself', ()
   ]);
 });
 
+test('what requirements leave of any pod, or of everybody, is told apart when a pod comes', () => {
+  const required = ciliumPolicy(
+    '{endpointSelector: {matchLabels: {pod: a}}, ingress: [{fromRequires: [{matchLabels: {pod: c}}]}]}',
+    'q',
+  );
+  const anyPod = '{matchExpressions: [{key: "k8s:io.kubernetes.pod.namespace", operator: Exists}]}';
+  const policies = [
+    ciliumPolicy(`{endpointSelector: {matchLabels: {pod: a}}, ingress: [{fromEndpoints: [${anyPod}]}]}`),
+    networkPolicy('{podSelector: {matchLabels: {pod: a}}, ingress: [{}]}'),
+    networkPolicy('{podSelector: {matchLabels: {pod: a}}, ingress: [{from: [{namespaceSelector: {}}]}]}'),
+  ];
+  for (const policy of policies) {
+    const list = steps('add 0 c', 'add 1 d', 'remove 2');
+    assert.deepEqual(walk(world(PODS, policy, required), list), [true, true, true], policy);
+  }
+});
+
 test('the last pod of a policy takes it away, the next that has it brings it back', () => {
   const policies = [
     networkPolicy('{podSelector: {matchLabels: {pod: b}}, ingress: [{from: [{podSelector: {}}]}]}', 'p'),

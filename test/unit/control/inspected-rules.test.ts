@@ -137,6 +137,7 @@ test('requirements narrow the peers: of the subject, in the direction, not those
     'x/b y/a y/b',
   );
   assert.equal(requires(clusterPolicy(`{nodeSelector: {}, ingress: [{fromRequires: ${inY}}]}`, 'q')), 'x/b y/a y/b');
+  assert.equal(requires(ciliumPolicy(`{${A}, ingressDeny: [{fromRequires: ${inY}}]}`, 'q')), 'x/b y/a y/b');
 });
 
 test('the own node is what its labels say: the API server’s on one node, none where the pod has no node yet', () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { address } from '../../support/policy-world.ts';
+import type { CompileOptions } from '../../../src/control/settings.ts';
 import { ciliumPolicy, clusterPolicy, networkPolicy, TrapWorld } from '../../support/trap-world.ts';
 
 const A = 'endpointSelector: {matchLabels: {pod: a}}';
@@ -177,6 +178,51 @@ test('fromRequires narrows the endpoint peers of every rule that selects the sub
     `${ciliumPolicy(`{${A}, ingress: [{fromEndpoints: [{matchExpressions: [{key: "k8s:io.kubernetes.pod.namespace", operator: Exists}]}]}, {fromEntities: [world]}]}`)}---\n${ciliumPolicy(`{${A}, ingress: [{fromRequires: [{matchLabels: {pod: b}}]}]}`, 'q')}`,
   );
   assert.equal(world.reaching('x/a'), 'x/b n1 world');
+});
+
+test('fromRequires narrows the peers of NetworkPolicies, too: selectors and everybody, not blocks', () => {
+  const requires = `---\n${ciliumPolicy(`{${A}, ingress: [{fromRequires: [{matchLabels: {pod: b}}]}]}`, 'q')}`;
+  const anyPod = '{podSelector: {}, namespaceSelector: {}}';
+  const reaching = (rule: string, more = requires, semantics: CompileOptions['semantics'] = 'cilium'): string =>
+    new TrapWorld(networkPolicy(`{podSelector: {matchLabels: {pod: a}}, ingress: [${rule}]}`) + more, {
+      semantics,
+    }).reaching('x/a');
+  assert.equal(reaching(`{from: [${anyPod}]}`, ''), 'x/b y/a y/b n1');
+  assert.equal(reaching(`{from: [${anyPod}]}`), 'x/b n1');
+  assert.equal(reaching('{}'), 'x/b n1');
+  assert.equal(reaching('{from: []}'), 'x/b n1');
+  assert.equal(reaching('{from: [{ipBlock: {cidr: 203.0.113.0/24}}]}'), 'n1 world');
+  assert.equal(reaching('{}', requires, 'kubernetes'), 'x/b y/a y/b n1 n2 world');
+  assert.equal(reaching(`{from: [${anyPod}]}`, requires, 'kubernetes'), 'x/b y/a y/b n1');
+});
+
+test('toRequires narrows a NetworkPolicy on egress; the own node may be among those that remain', () => {
+  const world = (required: string): TrapWorld =>
+    new TrapWorld(
+      `${networkPolicy('{podSelector: {matchLabels: {pod: a}}, policyTypes: [Egress], egress: [{}]}')}---\n${ciliumPolicy(`{${A}, egress: [{toRequires: [${required}]}]}`, 'q')}`,
+    );
+  assert.equal(world('{matchLabels: {pod: b}}').reachedBy('x/a'), 'x/b');
+  assert.equal(world('{matchLabels: {"reserved:host": ""}}').reachedBy('x/a'), 'n1');
+  assert.equal(world('{matchLabels: {"reserved:world": ""}}').reachedBy('x/a'), 'world');
+});
+
+test('what a deny rule requires narrows deny rules alone, and the other way round', () => {
+  const b = '[{matchLabels: {pod: b}}]';
+  const peers = '{fromEndpoints: [{matchExpressions: [{key: "k8s:io.kubernetes.pod.namespace", operator: Exists}]}]}';
+  const reaching = (more: string): string =>
+    new TrapWorld(
+      `${ciliumPolicy(`{${A}, ingress: [{fromEntities: [cluster]}, ${peers}], ingressDeny: [${peers}]}`)}---\n${ciliumPolicy(`{${A}, ${more}}`, 'q')}`,
+    ).reaching('x/a');
+  assert.equal(reaching('ingress: [{}]'), 'n1 n2');
+  assert.equal(reaching(`ingress: [{fromRequires: ${b}}]`), 'n1 n2');
+  assert.equal(reaching(`ingressDeny: [{fromRequires: ${b}}]`), 'y/a y/b n1 n2');
+  // A rule for everybody that names ports alone has no selector to narrow.
+  const ports = '{toPorts: [{ports: [{port: "80"}]}]}';
+  const open = (more: string): string =>
+    new TrapWorld(
+      `${ciliumPolicy(`{${A}, ingress: [${ports}]}`)}---\n${ciliumPolicy(`{${A}, ${more}}`, 'q')}`,
+    ).reaching('x/a');
+  assert.equal(open(`ingress: [{fromRequires: ${b}}]`), 'x/b y/a y/b n1 n2 world');
 });
 
 test('enforcement modes: always isolates every endpoint, never none', () => {
