@@ -89,6 +89,16 @@ test('only what a pass is about makes an identity reach further than itself', ()
     true,
     false,
   ]);
+  // Any pod is one class, to which another pod adds nothing.
+  const anybody = tierPolicy(
+    '{tier: Admin, priority: 1, subject: {namespaces: {}}, ingress: [{action: Pass, from: [{namespaces: {}}]}, {action: Deny, from: [{pods: {podSelector: {matchLabels: {pod: c}}}}]}]}',
+  );
+  assert.deepEqual(walk(world(PODS, anybody), steps('add 0 c', 'add 0 d', 'remove 2', 'remove 2')), [
+    true,
+    true,
+    true,
+    true,
+  ]);
 });
 
 test('what requirements leave of any pod, or of everybody, is told apart when a pod comes', () => {
@@ -128,6 +138,24 @@ test('a policy stays while one of its pods does, of those that were there at the
     walk(world([...PODS, twin], policy), list),
     Array.from(list, () => true),
   );
+});
+
+test('pods of one identity are counted, those of the start and those that come', () => {
+  const twin = pod('p2', 'a', '10.244.1.12', 80);
+  const policy = networkPolicy('{podSelector: {matchLabels: {pod: a}}, ingress: [{from: [{podSelector: {}}]}]}');
+  const lists = [
+    steps('add 0 a', 'add 0 a', 'remove 0', 'remove 0', 'remove 0'),
+    steps('add 0 a', 'remove 0', 'remove 0', 'remove 0'),
+    steps('add 0 c', 'add 0 c', 'add 0 c', 'remove 2', 'remove 2', 'remove 2'),
+  ];
+  for (const list of lists) {
+    for (const pods of [PODS, [...PODS, twin]]) {
+      assert.deepEqual(
+        walk(world(pods, policy), list),
+        Array.from(list, () => true),
+      );
+    }
+  }
 });
 
 test('a pod within a network of the admin tiers is one of its identities', () => {

@@ -4,9 +4,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Compiled } from '../../../src/control/compile.ts';
 import { Controller } from '../../../src/control/controller.ts';
-import type { ClusterObject, ClusterState } from '../../../src/control/state.ts';
+import { ServicePeers } from '../../../src/control/policy/service-peers.ts';
+import type { ClusterObject, ClusterState, Service } from '../../../src/control/state.ts';
 import { configWith, connectionVerdict, stateOf } from '../../support/policy-world.ts';
-import { ADDRESS, ciliumPolicy, TrapWorld } from '../../support/trap-world.ts';
+import { ADDRESS, ciliumPolicy, clusterPolicy, TrapWorld } from '../../support/trap-world.ts';
 
 const service = (namespace: string, name: string, spec: string, labels = ''): string =>
   `{apiVersion: v1, kind: Service, metadata: {name: ${name}, namespace: ${namespace}, labels: {${labels}}}, spec: {clusterIP: 10.96.0.9, ports: [{port: 80}]${spec}}}`;
@@ -32,6 +33,7 @@ const PEERS: readonly (readonly [peer: string, reached: string])[] = [
   ['{k8sService: {serviceName: out, namespace: y}}', 'world'],
   // Without a namespace: of every namespace, not of the policy's.
   ['{k8sService: {serviceName: out}}', 'world elsewhere'],
+  ['{k8sService: {serviceName: out, namespace: ""}}', 'world elsewhere'],
   ['{k8sService: {serviceName: db}}', 'y/b'],
   ['{k8sService: {serviceName: db, namespace: x}}', ''],
   ['{k8sServiceSelector: {selector: {matchLabels: {kind: near}}}}', 'y/b'],
@@ -74,6 +76,46 @@ const objectsOf = (...documents: string[]): ClusterObject[] =>
   Object.values(stateOf(documents.join('\n---\n')) satisfies ClusterState).flatMap((list: unknown) =>
     Array.isArray(list) ? (list as ClusterObject[]) : [],
   );
+
+test('what peers take notice of: policies by kind, namespace and name, Services that they mean, addresses that differ', () => {
+  const peers = new ServicePeers();
+  const [out] = objectsOf(service('y', 'out', '')) as [Service];
+  const note = (before: string, after: string, serviceOf = (): Service => out): boolean => {
+    const one = (text: string): ClusterObject | undefined => (text === '' ? undefined : objectsOf(text)[0]);
+    return peers.note(one(before), one(after), serviceOf);
+  };
+  const policy = to('{k8sService: {serviceName: out, namespace: y}}');
+  const elsewhere = policy.replace('namespace: x', 'namespace: z');
+  const clusterwide = clusterPolicy(
+    '{endpointSelector: {}, egress: [{toServices: [{k8sService: {serviceName: db}}]}]}',
+  );
+  const known = slice('y', 'out', OUT);
+
+  assert.equal(note('', known), false, 'nobody asks');
+  assert.deepEqual([note('', policy), note('', elsewhere)], [false, false]);
+  assert.deepEqual([note('', known), note(known, slice('y', 'out', WORLD)), note(known, '')], [true, true, true]);
+  assert.equal(note(known, `${known} `), false, 'the same addresses');
+  const [pods] = objectsOf(service('y', 'out', ', selector: {pod: b}')) as [Service];
+  assert.equal(
+    note('', known, () => pods),
+    false,
+    'a Service of pods',
+  );
+
+  const plain = service('y', 'out', '');
+  assert.equal(note(plain, service('y', 'out', '', 'kind: far')), false, 'nothing that a peer asks for');
+  assert.equal(note(plain, service('y', 'out', ', selector: {pod: b}')), true);
+  assert.deepEqual([note('', service('y', 'db', '')), note(plain, ''), note('', plain)], [false, true, true]);
+
+  note(policy, '');
+  assert.equal(note('', known), true, 'the policy of the other namespace has such a peer, too');
+  note(elsewhere, '');
+  assert.deepEqual([note('', known), note('', plain)], [false, false]);
+  note('', clusterwide);
+  assert.equal(note('', service('y', 'db', '')), true);
+  note(clusterwide, clusterwide.replace('serviceName: db', 'serviceName: other'));
+  assert.equal(note('', service('y', 'db', '')), false);
+});
 
 class Plane {
   private readonly controller = new Controller(configWith());

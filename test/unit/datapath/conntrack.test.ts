@@ -208,6 +208,13 @@ function rows(family: Family): void {
       assert.equal(w.run('TO_CONTAINER', back('S')).record.ctStatus, NEW);
       assert.deepEqual([answered(), unanswered()!.flags & INBOUND], [undefined, INBOUND]);
     });
+    test('nor does it move the connection where policy drops it', () => {
+      send('S');
+      send('FA');
+      w.policy(3, { ingress: [] }).changeEndpoint(A, { policyId: 3, epoch: 9 });
+      w.run('TO_CONTAINER', back('S'));
+      assert.deepEqual([answered(), unanswered() !== undefined], [undefined, true]);
+    });
     test('SYN from the other side on a closing entry turns the connection round', () => {
       establish();
       send('FA');
