@@ -1,11 +1,10 @@
 // `--dump-maps DIR`: each map of a dataplane as one JSON file, with raw bytes and decoded fields.
 // Input: maps. Output: `DIR/<map>.json`. Invariant: keys and values as hexadecimal read back bit for bit; slots of arrays
 // that are zero are left out.
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ByteMap } from '../maps/index.ts';
 import { type MapSpec, valueBytes } from '../schema/index.ts';
-import { preparePrivateFolder, writePrivateFile } from './private-file.ts';
+import { preparePrivateFolder, removeFile, writePrivateFile } from './private-file.ts';
 
 const hex = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
@@ -17,10 +16,9 @@ export function dumpMaps(maps: Iterable<ByteMap>, folder: string): number {
   for (const map of maps) {
     const text = mapText(map);
     const path = join(folder, `${map.spec.name}.json`);
-    if (text === undefined) {
-      rmSync(path, { force: true }); // of an earlier run: whoever reads the folder takes it for this one's
-      continue;
-    }
+    // What an earlier run left would be taken for this one's; a link would lead out of the folder.
+    removeFile(path);
+    if (text === undefined) continue;
     writePrivateFile(path, text);
     files++;
   }

@@ -1,6 +1,6 @@
 // Files that a command writes: readable by their owner only. Input: a path and text or bytes. Output: the file.
 // Invariant: an error of the system becomes one line that names the path.
-import { chmodSync, closeSync, fstatSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, fstatSync, lstatSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { CommandFailure, messageOf } from './failure.ts';
 
 const OWNER_ONLY = 0o600;
@@ -28,6 +28,17 @@ export function writePrivateFile(path: string, content: string | Uint8Array): vo
     closeSync(descriptor);
   } catch (cause) {
     throw new CommandFailure(`${path}: cannot be written: ${reason(cause)}`);
+  }
+}
+
+/** Removes a file or a link, where there is one. */
+export function removeFile(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return;
+    const isFolder = lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+    throw new CommandFailure(`${path}: cannot be written: ${isFolder ? REASONS['EISDIR'] : reason(cause)}`);
   }
 }
 

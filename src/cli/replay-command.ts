@@ -12,7 +12,7 @@ import { CommandFailure, EXIT, messageOf } from './failure.ts';
 import { inKernel } from './kernel-engine.ts';
 import { dumpMaps } from './map-dump.ts';
 import { printerFor, RECORD_FORMATS, type RecordFormat } from './printers.ts';
-import { preparePrivateFile, writePrivateFile } from './private-file.ts';
+import { preparePrivateFile, preparePrivateFolder, writePrivateFile } from './private-file.ts';
 import type { SetExitCode } from './program.ts';
 import { ReplayProgress } from './progress.ts';
 import { summaryJson, summaryText } from './replay-summary.ts';
@@ -91,6 +91,7 @@ async function run(paths: readonly string[], options: ReplayCommandOptions): Pro
     for (const warning of world.warnings) tell(safeText(`weir: warning: ${warning}`));
     // Files are made before the replay, so that what cannot be written is known at once.
     if (options.summary !== undefined && options.summary !== STDOUT) preparePrivateFile(options.summary);
+    if (options.dumpMaps !== undefined) preparePrivateFolder(options.dumpMaps);
     const printing = new Printing(options, readers);
     const progress = ReplayProgress.maybe(paths, printing.printsToTerminal);
     const began = performance.now();

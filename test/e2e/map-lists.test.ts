@@ -2,7 +2,16 @@
 // sound and broken. Input: manifests, folders. Output: standard output, standard error, exit codes.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -70,6 +79,38 @@ describe('from manifests', () => {
     assert.deepEqual([run.code, rowsOf(run, '203.0.113.20:8000/TCP').length], [0, 2]);
     const none = await compiled('n-nowhere');
     assert.deepEqual([none.code, none.stderr], [2, 'weir: --node n-nowhere: the manifests hold no such node\n']);
+  });
+});
+
+describe('written by replay', () => {
+  const write = (into: string): Promise<CliRun> =>
+    weir(['replay', 'fixtures/demo/shop.pcapng', '-m', manifests, ...OPTIONS, '-o', 'none', '--dump-maps', into]);
+  it('a link in the folder is replaced, what it leads to is not written to', async () => {
+    const into = join(folder, 'linked');
+    const precious = join(folder, 'precious');
+    mkdirSync(into);
+    writeFileSync(precious, 'kept');
+    symlinkSync(precious, join(into, 'weir_services4.json'));
+    symlinkSync(precious, join(into, 'weir_nat4.json'));
+    assert.equal((await write(into)).code, 0);
+    assert.equal(readFileSync(precious, 'utf8'), 'kept');
+    assert.equal(readFileSync(join(into, 'weir_services4.json'), 'utf8').slice(0, 7), '{"map":');
+    assert.equal(existsSync(join(into, 'weir_nat4.json')), false);
+  });
+  for (const name of ['weir_services4.json', 'weir_nat4.json']) {
+    it(`a folder in the place of ${name}`, async () => {
+      const into = mkdtempSync(join(folder, 'taken-'));
+      mkdirSync(join(into, name));
+      const run = await write(into);
+      assert.equal(run.code, 2);
+      assert.ok(run.stderr.endsWith(`weir: ${join(into, name)}: cannot be written: it is a directory\n`), run.stderr);
+    });
+  }
+  it('a folder that cannot be made is told before anything is judged', async () => {
+    const run = await write(manifests);
+    const wanted = `weir: ${manifests}: cannot be made: it exists and is no directory\n`;
+    assert.deepEqual([run.code, run.stderr.endsWith(wanted)], [2, true]);
+    assert.doesNotMatch(run.stderr, /FORWARDED|packets,/);
   });
 });
 
