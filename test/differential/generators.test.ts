@@ -11,7 +11,7 @@ import { FEATURE_SETS, featuresOf, ALL_FEATURES } from '../support/differential/
 import { orderOf, randomState } from '../support/differential/random-state.ts';
 import { randomTables, randomWorld } from '../support/differential/random-world.ts';
 import { Random } from '../support/differential/random.ts';
-import { answer, icmpError, parsed } from '../support/differential/replies.ts';
+import { answer, icmpError, parsed, toZeroChecksum } from '../support/differential/replies.ts';
 import { encodeEntry, SIZES } from '../support/differential/world.ts';
 import { addressText, internetChecksum, seen } from '../support/packets.ts';
 
@@ -128,6 +128,26 @@ test('an answer goes back where its packet came from; an error quotes it', () =>
   }
   assert.ok(answers > 200);
   assert.ok(strange > 10 && strange < 100, `${strange}`);
+});
+
+test('a UDP packet is made again so that its translation has the checksum zero', () => {
+  const random = new Random(9);
+  let made = 0;
+  for (let i = 0; i < 500; i++) {
+    const spec = { ...description(random), protocol: UDP, payload: random.fill(new Uint8Array(8)), noChecksum: false };
+    const sent = frame(spec);
+    const other = { ...spec, destinationPort: spec.destinationPort ^ 0x55 };
+    const again = toZeroChecksum(sent, frame(other));
+    if (again === undefined) continue;
+    made++;
+    const { l4 } = parsed(again)!;
+    assert.ok(seen(again).checksumsRight);
+    assert.equal(again.length, sent.length);
+    const translated = transport({ ...other, payload: again.subarray(l4 + 8, l4 + 16) });
+    assert.deepEqual([...translated.subarray(6, 8)], [0xff, 0xff]);
+  }
+  assert.ok(made > 200, `${made}`);
+  assert.equal(toZeroChecksum(frame({ ...description(random), protocol: TCP }), new Uint8Array(60)), undefined);
 });
 
 test('what is made wrong stays within the lengths of a test run, and its original as it was', () => {

@@ -65,6 +65,26 @@ export function answer(random: Random, bytes: Uint8Array): FrameSpec | undefined
   return tcpFlags === 0 ? undefined : { ...ported, tcpFlags };
 }
 
+/**
+ * A UDP packet again, with a payload such that the checksum of what comes of it is zero, which is written as 0xffff (RFC 768): by chance
+ * one in 65,536 is. Undefined where it does not apply. `came`: what came of `sent`.
+ */
+export function toZeroChecksum(sent: Uint8Array, came: Uint8Array): Uint8Array | undefined {
+  const headers = parsed(sent);
+  if (headers?.protocol !== UDP || headers.fragment !== 0 || sent.length !== came.length) return undefined;
+  const { l4 } = headers;
+  const out = new DataView(sent.slice().buffer);
+  const length = out.getUint16(l4 + 4);
+  const before = out.getUint16(l4 + 6);
+  const after = new DataView(came.buffer, came.byteOffset).getUint16(l4 + 6);
+  if (before === 0 || after === 0 || before === after || length < 10 || l4 + length > sent.length) return undefined;
+  const added = (a: number, b: number): number => ((a + b) & 0xffff) + ((a + b) >>> 16);
+  out.setUint16(l4 + 8, added(out.getUint16(l4 + 8), after));
+  const check = added(before, ~after & 0xffff);
+  out.setUint16(l4 + 6, check === 0 ? 0xffff : check);
+  return new Uint8Array(out.buffer);
+}
+
 /** An ICMP error about a frame: from its receiver, or from a router on the way. */
 export function icmpError(random: Random, bytes: Uint8Array, routers: readonly Uint8Array[]): FrameSpec | undefined {
   const headers = parsed(bytes);

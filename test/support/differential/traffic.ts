@@ -27,6 +27,7 @@ import {
   RST,
   solicitation,
   SYN,
+  toZeroChecksum,
 } from './replies.ts';
 import { type MetaValues, NO_META, type Outcome, type PacketStep, type Step } from './step.ts';
 import type { WorldEntry } from './world.ts';
@@ -381,6 +382,8 @@ export class Traffic {
       pending.push({ hook, bytes: outcome.bytes.slice(), meta: outcome.meta });
     };
     const sent = action === ACTION.LOCAL || action === ACTION.REDIRECT;
+    const zeroing = random.chance(10) ? toZeroChecksum(step.bytes, outcome.bytes) : undefined;
+    if (zeroing !== undefined) this.planned ??= { packet: { ...step, bytes: zeroing }, seconds: 0 };
     if (this.talk !== undefined && step.hook === HOOK.FROM_CONTAINER && sent && random.chance(60)) {
       // Straight back to the pod: what lies between is for other sequences.
       const spec = random.chance(50) ? answer(random, outcome.bytes) : undefined;
