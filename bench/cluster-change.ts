@@ -2,12 +2,12 @@
 // Input: rounds. Output: a result with medians; an operation is the whole cluster, one pod or one policy. Invariant: reading is no
 // part of compiling; what comes goes again before the next one.
 import process from 'node:process';
-import type { RowChanges } from '../src/control/cluster-plane.ts';
 import { Compiler } from '../src/control/compile.ts';
 import { defaultConfig } from '../src/control/config/index.ts';
 import { readManifests } from '../src/control/manifest/manifests.ts';
 import type { AnyPolicy } from '../src/control/policy/normalise.ts';
 import type { ClusterState, Pod } from '../src/control/state.ts';
+import type { RowChanges } from '../src/control/row-changes.ts';
 import { type BenchResult, median } from './harness.ts';
 import { type BenchSizes, FULL } from './sizes.ts';
 import { makePod, makePolicy, makePolicyWorld } from './world/policies.ts';

@@ -17,7 +17,8 @@ export {
 } from './control/index.ts';
 export { type CompileOptions } from './control/settings.ts';
 export { type Compiled, type CompiledNames, Compiler } from './control/compile.ts';
-export { type ContentDump, Controller, controlKey, type Settled } from './control/controller.ts';
+export { type ContentDump, Controller, type Settled } from './control/controller.ts';
+export { controlKey } from './control/object-kinds.ts';
 export { MEMORY_MAPS, type MemoryDump, type MemoryMapName } from './control/service/remembered-numbers.ts';
 export { diff } from './control/diff.ts';
 export { loadManifests, type LoadOptions } from './control/load/index.ts';

@@ -3,7 +3,6 @@
 // a compile of all objects would make, with the same numbers; a change that reaches further than its own pod, or than the
 // endpoints that its policy selects, is refused, so that the caller compiles the whole.
 import { configValue } from '../schema/index.ts';
-import type { CompiledMapName } from './compile.ts';
 import {
   addressTexts,
   type EndpointEpoch,
@@ -20,17 +19,16 @@ import { parseAddress } from './manifest/address.ts';
 import { blockLabels, IP_BLOCK_SOURCE, type NodeView } from './nodes.ts';
 import { livingAddresses, PodClaims, prefixText } from './pod-claims.ts';
 import { namedPortsText, objectKey, type PodView } from './pods.ts';
-import { type CiliumReferences, ciliumReferences } from './policy/cilium-peers.ts';
 import type { CompiledPolicies, PolicyCompiler } from './policy/compile-policies.ts';
 import { ENTRY_WORDS, type PolicyBlock, withinProbeBudget } from './policy/entries.ts';
-import { type AnyPolicy, isAdminPolicy, normalisePolicy, priorityPlace } from './policy/normalise.ts';
+import type { AnyPolicy } from './policy/normalise.ts';
 import { type BlockChange, PolicyPlane } from './policy/policy-plane.ts';
 import type { NormalPolicies } from './policy/rule.ts';
 import { hasNames, policyName } from './policy/rule-table.ts';
-import { namesServices } from './policy/service-peers.ts';
 import { hostPrefix } from './prefix.ts';
-import { PrefixDemand } from './prefix-demand.ts';
+import { PolicyClaims } from './policy/policy-claims.ts';
 import type { Problem } from './problem.ts';
+import { entryChanges, type RowChanges, RowRecorder } from './row-changes.ts';
 import { policyMeta, policyMetaKey } from '../schema/index.ts';
 import type { CompileSettings } from './settings.ts';
 import type { ClusterState, IpAddress, Labels, Pod } from './state.ts';
@@ -55,45 +53,8 @@ export interface ClusterParts {
   readonly config: Uint8Array;
 }
 
-/** An entry of a map before and after; undefined: it is not there. */
-export interface RowChange {
-  readonly key: Uint8Array;
-  readonly before: Uint8Array | undefined;
-  readonly after: Uint8Array | undefined;
-}
-
-/** Changes by map. */
-export type RowChanges = ReadonlyMap<CompiledMapName, readonly RowChange[]>;
-
 /** Changes that are taken up one by one: of more each would cost what it touches, all of them more than the whole. */
 export const MOST_AT_ONCE = 256;
-
-/** Collects changes; of several to one entry the first `before` and the last `after` count. */
-class Recorder {
-  private readonly maps = new Map<CompiledMapName, Map<string, RowChange>>();
-
-  note(map: CompiledMapName, key: Uint8Array, before: Uint8Array | undefined, after: Uint8Array | undefined): void {
-    let rows = this.maps.get(map);
-    if (rows === undefined) this.maps.set(map, (rows = new Map()));
-    const name = key.join(',');
-    const known = rows.get(name);
-    rows.set(name, { key, before: known === undefined ? before : known.before, after });
-  }
-
-  finish(): RowChanges {
-    const changes = new Map<CompiledMapName, RowChange[]>();
-    for (const [map, rows] of this.maps) {
-      const list = [...rows.values()].filter(({ before, after }) => !sameBytes(before, after));
-      if (list.length > 0) changes.set(map, list);
-    }
-    return changes;
-  }
-}
-
-function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
 
 interface HeldIdentity {
   readonly identity: number;
@@ -114,10 +75,7 @@ export class ClusterPlane {
   private readonly nodes: ReadonlyMap<string, NodeView>;
   private config: Uint8Array;
   /** Worked out with the first policy that changes. */
-  private references: CiliumReferences | undefined;
-  private prefixes: PrefixDemand | undefined;
-  /** See priorityPlace: how many policies stand there. */
-  private priorities: Map<string, number> | undefined;
+  private policyClaims: PolicyClaims | undefined;
   /** Something has come up that only a whole compile may say. */
   private failed = false;
   /** Of the changes that are told together: one number for their epochs, and whether the global one has moved. */
@@ -215,48 +173,16 @@ export class ClusterPlane {
    * the pods that it selects; the plane must not be used again.
    */
   changePolicy(before: AnyPolicy | undefined, after: AnyPolicy | undefined): RowChanges | undefined {
-    const { settings, state } = this.parts;
-    this.references ??= ciliumReferences(state, settings);
-    const parts = [before, after].map((policy) =>
-      policy === undefined ? undefined : normalisePolicy(policy, settings, this.references!),
-    );
-    // Services change without a word to the plane, and pods of unknown namespaces are warned about at one rule of all.
-    if ([before, after].some((policy) => policy !== undefined && 'rules' in policy && namesServices(policy)))
-      return undefined;
-    if (!this.replacePriority(before, after)) return undefined;
+    const { settings, state, problems } = this.parts;
+    // Pods of unknown namespaces are warned about at one rule of all.
     if (!this.claims.isWithin(this.namespaces)) return undefined;
-    for (const part of parts) {
-      if (part === undefined) continue;
-      const { problems, nodeLabels, requires } = part;
-      if (problems.length > 0 || nodeLabels || requires.length > 0) return undefined;
-    }
-    const [old, next] = parts;
+    this.policyClaims ??= new PolicyClaims(state, settings, this.policies);
+    const alone = this.policyClaims.replace(before, after);
+    if (alone === undefined) return undefined;
+    const [old, next] = alone;
     // What was said about a port name may be over.
-    if (old?.rules.some(hasNames) === true && this.parts.problems.length > 0) return undefined;
-    this.prefixes ??= new PrefixDemand((take) => {
-      this.policies.eachRule(take);
-    });
-    if (!this.prefixes.replace(old?.rules ?? [], next?.rules ?? [])) return undefined;
+    if (old?.rules.some(hasNames) === true && problems.length > 0) return undefined;
     return this.together(() => this.replacePolicy(policyName((after ?? before)!), old, next));
-  }
-
-  /** False: a policy of the admin tiers stood or stands where another one does, which is warned about. */
-  private replacePriority(before: AnyPolicy | undefined, after: AnyPolicy | undefined): boolean {
-    const [from, to] = [before, after].map((policy) =>
-      policy === undefined || !isAdminPolicy(policy) ? undefined : priorityPlace(policy),
-    );
-    if (from === undefined && to === undefined) return true;
-    this.priorities ??= countEach(this.parts.state.adminPolicies.map(priorityPlace));
-    const { priorities } = this;
-    if (from !== undefined) {
-      if (priorities.get(from) !== 1) return false;
-      priorities.delete(from);
-    }
-    if (to !== undefined) {
-      if (priorities.has(to)) return false;
-      priorities.set(to, 1);
-    }
-    return true;
   }
 
   private replacePolicy(
@@ -266,7 +192,7 @@ export class ClusterPlane {
   ): RowChanges | undefined {
     const { endpointNumbers, problems } = this.parts;
     const known = problems.length;
-    const changes = new Recorder();
+    const changes = new RowRecorder();
     const local = [...this.pods.values()].filter((pod) => this.isLocal(pod));
     const told = this.policies.changePolicy(policy, before, after, local);
     if (told === undefined || problems.length > known) return undefined;
@@ -358,7 +284,7 @@ export class ClusterPlane {
     labels: readonly LabelSet[],
   ): RowChanges | undefined {
     const { identityNumbers, endpointNumbers } = this.parts;
-    const changes = new Recorder();
+    const changes = new RowRecorder();
     const fresh = [...new Map(labels.map((own) => [own.text, own])).values()].filter(
       ({ text }) => !this.held.has(text),
     );
@@ -414,7 +340,7 @@ export class ClusterPlane {
   }
 
   /** A new identity: everybody who can tell it from others learns of it. */
-  private introduce(identity: number, labels: LabelSet, pod: PodIdentity, changes: Recorder): void {
+  private introduce(identity: number, labels: LabelSet, pod: PodIdentity, changes: RowRecorder): void {
     const { view, endpointNumbers } = this.parts;
     (view.labels as Map<number, LabelSet>).set(identity, labels);
     view.index.add(identity, labels);
@@ -423,7 +349,7 @@ export class ClusterPlane {
   }
 
   /** One pod less for an identity; with the last it goes. */
-  private letGo(identity: number, pod: PodIdentity, changes: Recorder): void {
+  private letGo(identity: number, pod: PodIdentity, changes: RowRecorder): void {
     const { view, identityNumbers, endpointNumbers } = this.parts;
     const labels = view.labels.get(identity)!;
     const held = this.held.get(labels.text)!;
@@ -441,7 +367,7 @@ export class ClusterPlane {
     key: string,
     pod: PodIdentity,
     generation: number,
-    changes: Recorder,
+    changes: RowRecorder,
   ): { readonly endpointId: number; readonly policyId: number; readonly epoch: number } | undefined {
     const { endpointNumbers } = this.parts;
     const added = this.policies.add(pod);
@@ -464,7 +390,7 @@ export class ClusterPlane {
   /** What the pod being replaced had. */
   private previous: EndpointEpoch | undefined;
 
-  private leave(key: string, old: PodIdentity, wasLocal: boolean, stays: boolean, changes: Recorder): void {
+  private leave(key: string, old: PodIdentity, wasLocal: boolean, stays: boolean, changes: RowRecorder): void {
     const { endpointNumbers } = this.parts;
     if (!wasLocal) return;
     const had = stays ? this.previous : endpointNumbers.epochs.get(key);
@@ -479,7 +405,7 @@ export class ClusterPlane {
     endpointNumbers.epochs.delete(key);
   }
 
-  private writeAddresses(old: PodIdentity | undefined, after: PodIdentity | undefined, changes: Recorder): void {
+  private writeAddresses(old: PodIdentity | undefined, after: PodIdentity | undefined, changes: RowRecorder): void {
     const { endpointNumbers } = this.parts;
     const rows = (
       pod: PodIdentity,
@@ -510,7 +436,7 @@ export class ClusterPlane {
     if (moved || seen.size > 0) this.bumpGlobalEpoch(changes);
   }
 
-  private bumpGlobalEpoch(changes: Recorder): void {
+  private bumpGlobalEpoch(changes: RowRecorder): void {
     if (this.batch?.moved === true) return;
     if (this.batch !== undefined) this.batch.moved = true;
     const before = this.config;
@@ -519,7 +445,7 @@ export class ClusterPlane {
     changes.note('config', new Uint8Array(4), before, this.config);
   }
 
-  private writeBlock({ before, after }: BlockChange, changes: Recorder): void {
+  private writeBlock({ before, after }: BlockChange, changes: RowRecorder): void {
     const { blocks } = this.parts.endpointNumbers;
     const policyId = (after ?? before)!.policyId;
     if (after === undefined) blocks.delete(policyId);
@@ -527,7 +453,7 @@ export class ClusterPlane {
     if (after !== undefined && !this.fits(after)) this.failed = true;
     const meta = (block: PolicyBlock | undefined): Uint8Array | undefined => block && policyMeta.encode(block.meta);
     changes.note('policyMeta', policyMetaKey.encode({ policyId }), meta(before), meta(after));
-    for (const [key, was, is] of entryChanges(before?.words ?? NONE, after?.words ?? NONE)) {
+    for (const [key, was, is] of entryChanges(before?.words, after?.words)) {
       changes.note('policy', key, was, is);
     }
   }
@@ -539,36 +465,3 @@ export class ClusterPlane {
 
 const sameLabels = (a: Labels, b: Labels): boolean =>
   a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
-
-function countEach(names: readonly string[]): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return counts;
-}
-
-const NONE = new Uint32Array(0);
-
-/** Keys with their values before and after, of two lists of entries in key order; equal entries are left out. */
-function* entryChanges(
-  before: Uint32Array,
-  after: Uint32Array,
-): Generator<readonly [Uint8Array, Uint8Array | undefined, Uint8Array | undefined]> {
-  const bytes = (words: Uint32Array, at: number): Uint8Array => new Uint8Array(words.slice(at, at + 3).buffer);
-  let i = 0;
-  let j = 0;
-  while (i < before.length || j < after.length) {
-    const order =
-      i >= before.length
-        ? 1
-        : j >= after.length
-          ? -1
-          : before[i + 1]! - after[j + 1]! || before[i + 2]! - after[j + 2]!;
-    if (order < 0) yield [bytes(before, i), bytes(before, i + 3), undefined];
-    else if (order > 0) yield [bytes(after, j), undefined, bytes(after, j + 3)];
-    else if ([3, 4, 5].some((k) => before[i + k] !== after[j + k])) {
-      yield [bytes(after, j), bytes(before, i + 3), bytes(after, j + 3)];
-    }
-    if (order <= 0) i += ENTRY_WORDS;
-    if (order >= 0) j += ENTRY_WORDS;
-  }
-}

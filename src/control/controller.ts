@@ -6,13 +6,21 @@ import type { MapWrite } from '../maps/map-write.ts';
 import type { MapSpec } from '../schema/index.ts';
 import { buildAnnouncements, concernsAnnouncements } from './announcements.ts';
 import { Compiler, type ClusterMaps, type CompiledMapName, type DesiredMaps } from './compile.ts';
-import { type ClusterPlane, MOST_AT_ONCE, type RowChanges } from './cluster-plane.ts';
-import type { AnyPolicy } from './policy/normalise.ts';
+import type { ClusterPlane } from './cluster-plane.ts';
 import { type Config, mentionsIpv6 } from './config/index.ts';
 import { DesiredOverlay } from './desired-overlay.ts';
 import { type DesiredMap, MapBuilder } from './desired-map.ts';
 import { changesOf, type MapChanges, orderChanges } from './diff.ts';
-import { objectKey } from './pods.ts';
+import {
+  concernsCluster,
+  controlKey,
+  KINDS,
+  namedBy,
+  OBJECT_LISTS,
+  type ObjectKind,
+  type ObjectLists,
+} from './object-kinds.ts';
+import { isPlanned, PendingChanges, type PlannedObject } from './pending-changes.ts';
 import { ServicePeers } from './policy/service-peers.ts';
 import { hasErrors, type Problem } from './problem.ts';
 import type { Provenance } from './provenance.ts';
@@ -48,8 +56,6 @@ import {
   type L2AnnouncementPolicy,
   type Node,
   type Service,
-  type Namespace,
-  type Pod,
 } from './state.ts';
 
 /** What is to be done, and what is wrong. With an error among the problems there may be writes that do not fit. */
@@ -58,15 +64,8 @@ export interface Settled {
   readonly problems: readonly Problem[];
 }
 
-/** Kind of an object. */
-export type ObjectKind = ClusterObject['kind'];
-
 /** Content of some maps, by the schema's names (`services4`). */
 export type ContentDump = Partial<Readonly<Record<CompiledMapName, Iterable<readonly [Uint8Array, Uint8Array]>>>>;
-
-/** What an object is known by: `namespace/name`, or the name of one without a namespace. */
-export const controlKey = (object: { readonly namespace?: string; readonly name: string }): string =>
-  object.namespace === undefined ? object.name : objectKey(object);
 
 /** See the head of this file. */
 export class Controller {
@@ -81,8 +80,7 @@ export class Controller {
   /** What pods and namespaces have changed since the last whole compile. */
   private readonly overlay = new DesiredOverlay();
   private plane: ClusterPlane | undefined;
-  /** What the plane may take up and has changed since the last settle: what was there before. */
-  private readonly changed = new Map<string, PlannedObject | undefined>();
+  private readonly changed = new PendingChanges();
   private clusterProblems: readonly Problem[] = [];
   private clusterDirty = true;
   private nodeNumbers: ReadonlyMap<string, number> = new Map();
@@ -202,33 +200,14 @@ export class Controller {
     return { writes: this.ordered(changes), problems };
   }
 
-  private noteChange(object: PlannedObject, before: PlannedObject | undefined): void {
-    const key = `${object.kind} ${controlKey(object)}`;
-    if (!this.changed.has(key)) this.changed.set(key, before);
-  }
-
   /** Goes on from the last whole compile, object by object. False: something reaches further, and the whole has to be compiled. */
   private settlePlane(changes: Map<CompiledMapName, MapChanges>): boolean {
-    if (this.cluster === undefined || this.changed.size > MOST_AT_ONCE) return false;
+    if (this.cluster === undefined || this.changed.isMany) return false;
     this.plane ??= this.compiler.plane();
     const { plane } = this;
     if (plane === undefined) return false;
-    const all: RowChanges[] = [];
-    const done = plane.together(() => {
-      const steps = [...this.changed].map(([key, before]) => {
-        const [kind, name] = split(key);
-        const after = this.objects.get(kind)?.get(name) as PlannedObject | undefined;
-        return { before, after, name, rank: rankOf((after ?? before)?.kind, after === undefined) };
-      });
-      steps.sort((a, b) => a.rank - b.rank);
-      return steps.every(({ before, after, name }) => {
-        if (before === undefined && after === undefined) return true;
-        const told = takeUp(plane, name, before, after);
-        for (const one of told ?? []) all.push(one);
-        return told !== undefined;
-      });
-    });
-    if (!done) return false;
+    const all = this.changed.takeUp(plane, (kind, key) => this.objects.get(kind)?.get(key));
+    if (all === undefined) return false;
     this.changed.clear();
     for (const [name, own] of this.overlay.take(this.cluster, all)) changes.set(name, own);
     return true;
@@ -341,7 +320,7 @@ export class Controller {
     const nodes = this.countNodes(before, after);
     const object = (after ?? before)!;
     const planned = isPlanned(object);
-    if (planned) this.noteChange(object, before as PlannedObject | undefined);
+    if (planned) this.changed.note(object, before as PlannedObject | undefined);
     const itself = !planned && [before, after].some((one) => one !== undefined && concernsCluster(one));
     const meant = this.servicePeers.note(
       before,
@@ -388,84 +367,7 @@ export class Controller {
   }
 }
 
-/** Objects that a plane may take up without a whole compile. */
-type PlannedObject = Pod | Namespace | AnyPolicy;
-const PLANNED: readonly ObjectKind[] = [
-  'Namespace',
-  'Pod',
-  'NetworkPolicy',
-  'CiliumNetworkPolicy',
-  'CiliumClusterwideNetworkPolicy',
-  'ClusterNetworkPolicy',
-  'AdminNetworkPolicy',
-  'BaselineAdminNetworkPolicy',
-] satisfies readonly PlannedObject['kind'][];
-const isPlanned = (object: ClusterObject): object is PlannedObject => PLANNED.includes(object.kind);
-/** Namespaces come first, then pods and policies that go: what they had is free then. */
-const rankOf = (kind: ObjectKind | undefined, goes: boolean): number =>
-  kind === 'Namespace' ? 0 : (kind === 'Pod' ? 1 : 3) + (goes ? 0 : 1);
-
-/** What a plane makes of one object; undefined: it reaches further. */
-function takeUp(
-  plane: ClusterPlane,
-  name: string,
-  before: PlannedObject | undefined,
-  after: PlannedObject | undefined,
-): readonly RowChanges[] | undefined {
-  const { kind } = (after ?? before)!;
-  if (kind === 'Namespace') return plane.changeNamespace(name, (after as Namespace | undefined)?.labels);
-  const told =
-    kind === 'Pod'
-      ? plane.change(before as Pod | undefined, after as Pod | undefined)
-      : plane.changePolicy(before as AnyPolicy | undefined, after as AnyPolicy | undefined);
-  return told && [told];
-}
-
-const split = (key: string): readonly [ObjectKind, string] => {
-  const blank = key.indexOf(' ');
-  return [key.slice(0, blank) as ObjectKind, key.slice(blank + 1)];
-};
-
 const isServiceKind = (kind: ObjectKind): kind is ServiceKind => (SERVICE_KINDS as readonly string[]).includes(kind);
-
-/** Parts of a state that are lists of objects. */
-type ObjectLists = {
-  readonly [L in keyof ClusterState as ClusterState[L] extends readonly ClusterObject[] ? L : never]: ClusterState[L];
-};
-
-/** Every list of a state, and the kinds in it: one that is left out does not compile. */
-const KINDS = {
-  namespaces: ['Namespace'],
-  nodes: ['Node'],
-  pods: ['Pod'],
-  endpointSlices: ['EndpointSlice'],
-  endpoints: ['Endpoints'],
-  services: ['Service'],
-  networkPolicies: ['NetworkPolicy'],
-  adminPolicies: ['ClusterNetworkPolicy', 'AdminNetworkPolicy', 'BaselineAdminNetworkPolicy'],
-  ciliumPolicies: ['CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy'],
-  ciliumEndpoints: ['CiliumEndpoint'],
-  ciliumIdentities: ['CiliumIdentity'],
-  ciliumCIDRGroups: ['CiliumCIDRGroup'],
-  l2AnnouncementPolicies: ['CiliumL2AnnouncementPolicy'],
-  leases: ['Lease'],
-} as const satisfies { readonly [L in keyof ObjectLists]: readonly ObjectKind[] };
-const OBJECT_LISTS = Object.keys(KINDS) as (keyof ObjectLists)[];
-
-/** Whether an object matters to more than services by itself. */
-function concernsCluster(object: ClusterObject): boolean {
-  if (object.kind === 'EndpointSlice') return object.namespace === 'default' && object.serviceName === 'kubernetes';
-  if (object.kind === 'Endpoints') return object.namespace === 'default' && object.name === 'kubernetes';
-  return !['Service', 'CiliumL2AnnouncementPolicy', 'Lease'].includes(object.kind);
-}
-
-/** Nodes that a slice's endpoints are on. */
-const namedBy = (object: ClusterObject | undefined): ReadonlySet<string> =>
-  new Set(
-    object?.kind === 'EndpointSlice'
-      ? object.endpoints.flatMap(({ nodeName }) => (nodeName === undefined ? [] : [nodeName]))
-      : [],
-  );
 
 /** Content that was read from a map, as a DesiredMap. Entries of arrays that are zero count as absent. */
 function contentOf(spec: MapSpec, entries: Iterable<readonly [Uint8Array, Uint8Array]>): DesiredMap {

@@ -1,7 +1,7 @@
 // A cluster whose pods come, go and change one by one, through a plane and through whole compiles. Input: a state, steps.
 // Output: which steps the plane took. Invariant: what a plane writes is what lies between two whole compiles, and no more.
 import assert from 'node:assert/strict';
-import type { RowChanges } from '../../src/control/cluster-plane.ts';
+import type { RowChanges } from '../../src/control/row-changes.ts';
 import { type Compiled, Compiler, type CompiledMapName } from '../../src/control/compile.ts';
 import { diff } from '../../src/control/diff.ts';
 import type { Provenance } from '../../src/control/provenance.ts';

@@ -4,7 +4,8 @@
 import assert from 'node:assert/strict';
 import { Compiler } from '../../src/control/compile.ts';
 import type { Config } from '../../src/control/config/index.ts';
-import { Controller, controlKey } from '../../src/control/controller.ts';
+import { Controller } from '../../src/control/controller.ts';
+import { controlKey } from '../../src/control/object-kinds.ts';
 import { formatProblem, type Problem } from '../../src/control/problem.ts';
 import { Provenance } from '../../src/control/provenance.ts';
 import type { CompileOptions } from '../../src/control/settings.ts';

@@ -1,7 +1,7 @@
 // How often policies name each prefix. Input: rules as they come and go. Output: whether a change leaves the set of prefixes as
 // it is. Invariant: a prefix has an identity exactly while some rule names it, so a change of the set reaches every prefix.
-import { rulePrefixes } from './policy/normalise.ts';
-import type { PolicyRule } from './policy/rule.ts';
+import { rulePrefixes } from './normalise.ts';
+import type { PolicyRule } from './rule.ts';
 
 /** See the head of this file. */
 export class PrefixDemand {
