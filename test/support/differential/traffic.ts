@@ -190,7 +190,7 @@ export class Traffic {
       const said = this.talked();
       if (said !== undefined) return said;
     }
-    if ((this.config.features & FEATURE.HOST_FIREWALL) !== 0 && random.chance(14)) return this.fresh(hostFlow);
+    if ((this.config.features & FEATURE.HOST_FIREWALL) !== 0 && random.chance(20)) return this.fresh(hostFlow);
     const n = random.below(100);
     if (n >= 44 && n < 61) return this.leaving();
     if (n < 61 || this.flows.length === 0) return this.fresh();
