@@ -2,7 +2,7 @@
 // TypeScript and joins it into bundles when a source is newer than its output. `npm run demo` and `npm test` begin here, so that a fresh clone
 // needs no other command. Plain JavaScript on purpose: it runs before anything is built.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -55,8 +55,11 @@ const sources = () => [
   ]),
 ];
 
+/** Written behind each compile: `tsc --noEmit` renews .tsbuildinfo as well, without what it tells of. */
+const COMPILED = join(root, 'dist', '.compiled');
+
 function stale() {
-  const stamp = modified(join(root, 'dist', '.tsbuildinfo'));
+  const stamp = modified(COMPILED);
   if (stamp === 0 || modified(join(root, 'tsconfig.json')) > stamp) return true;
   return sources().some((path) => modified(path) > stamp);
 }
@@ -74,7 +77,7 @@ function prune() {
 function build() {
   prune();
   if (stale()) compile();
-  const stamp = modified(join(root, 'dist', '.tsbuildinfo'));
+  const stamp = modified(COMPILED);
   const bundled = join(root, 'dist', 'bundle', 'weir.js');
   if (modified(bundled) >= Math.max(stamp, modified(join(root, 'scripts', 'bundle.mjs')))) return;
   const { status } = spawnSync(process.execPath, [join(root, 'scripts', 'bundle.mjs')], {
@@ -93,6 +96,7 @@ function compile() {
     stdio: ['ignore', 2, 2],
   });
   if (status !== 0) fail('the build failed');
+  writeFileSync(COMPILED, '');
 }
 
 if (!buildOnly) install();

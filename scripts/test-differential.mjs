@@ -16,6 +16,8 @@ const args = process.argv.slice(2);
 const run = (more, options) =>
   spawnSync(process.execPath, ['--enable-source-maps', join(built, 'main.js'), ...more], { cwd: root, ...options });
 
+// Programs older than their sources would differ from the simulator.
+spawnSync(process.execPath, [join(root, 'scripts', 'install-native.mjs')], { cwd: root, stdio: 'inherit' });
 if (!args.includes('--faults')) process.exit(run(args, { stdio: 'inherit' }).status ?? 1);
 
 const valueOf = (name, otherwise) => (args.includes(name) ? args[args.indexOf(name) + 1] : otherwise);
