@@ -229,7 +229,7 @@ function entityPeer(entity: string, party: Party): boolean {
 function ciliumPeer(state: ClusterState, policy: CiliumPolicy, item: CiliumRuleItem, party: Party): boolean {
   const { endpoints, cidrs, cidrSets, entities, nodes, groups, services, fqdns } = item;
   if ([endpoints, cidrs, cidrSets, entities, nodes, groups, services, fqdns].every((list) => list === undefined)) {
-    if (item.requires !== undefined) return false;
+    if ((item.requires?.length ?? 0) > 0) return false;
     return (item.toPorts?.length ?? 0) + (item.icmps?.length ?? 0) > 0;
   }
   if ((endpoints ?? []).some((selector) => endpointPeer(policy, selector, party))) return true;

@@ -225,6 +225,14 @@ test('what a deny rule requires narrows deny rules alone, and the other way roun
   assert.equal(open(`ingress: [{fromRequires: ${b}}]`), 'x/b y/a y/b n1 n2 world');
 });
 
+test('an empty fromRequires requires nothing: ports alone are open to everybody, or closed', () => {
+  const ports = 'toPorts: [{ports: [{port: "80"}]}]';
+  const item = `{fromRequires: [], ${ports}}`;
+  assert.equal(new TrapWorld(ciliumPolicy(`{${A}, ingress: [${item}]}`)).reaching('x/a'), EVERYBODY);
+  const denied = `{${A}, ingress: [{fromEntities: [all]}], ingressDeny: [${item}]}`;
+  assert.equal(new TrapWorld(ciliumPolicy(denied)).reaching('x/a'), 'n1');
+});
+
 test('enforcement modes: always isolates every endpoint, never none', () => {
   assert.equal(new TrapWorld('', {}, { policyEnforcementMode: 'always' }).reaching('x/a'), 'n1');
   const never = new TrapWorld(
