@@ -468,8 +468,9 @@ function normalRungs(layers: readonly Layer[], isolated: boolean): Rung[] {
 
 /** Keeps some of a list in place. */
 function keep(list: number[], wanted: (item: number) => boolean): void {
-  const kept = list.filter(wanted);
-  if (kept.length < list.length) list.splice(0, list.length, ...kept);
+  let kept = 0;
+  for (const item of list) if (wanted(item)) list[kept++] = item;
+  list.length = kept;
 }
 
 function ofRule<V>(byRule: Map<number, Map<string, V>>, index: number): Map<string, V> {

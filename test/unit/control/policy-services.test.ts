@@ -6,6 +6,7 @@ import type { Compiled } from '../../../src/control/compile.ts';
 import { Controller } from '../../../src/control/controller.ts';
 import { ServicePeers } from '../../../src/control/policy/service-peers.ts';
 import type { ClusterObject, ClusterState, Service } from '../../../src/control/state.ts';
+import { sizesOf } from '../../support/collection-sizes.ts';
 import { configWith, connectionVerdict, stateOf } from '../../support/policy-world.ts';
 import { ADDRESS, ciliumPolicy, clusterPolicy, TrapWorld } from '../../support/trap-world.ts';
 
@@ -113,8 +114,13 @@ test('what peers take notice of: policies by kind, namespace and name, Services 
   assert.deepEqual([note('', known), note('', plain)], [false, false]);
   note('', clusterwide);
   assert.equal(note('', service('y', 'db', '')), true);
-  note(clusterwide, clusterwide.replace('serviceName: db', 'serviceName: other'));
+  const other = clusterwide.replace('serviceName: db', 'serviceName: other');
+  note(clusterwide, other);
   assert.equal(note('', service('y', 'db', '')), false);
+  note('', ciliumPolicy('{endpointSelector: {}, ingress: [{}]}', 'without'));
+  assert.deepEqual([...sizesOf(peers).values()], [1, 1], 'one policy with one peer');
+  note(other, '');
+  assert.deepEqual([...sizesOf(peers).values()], [0], 'nothing is left of policies that have gone');
 });
 
 class Plane {
