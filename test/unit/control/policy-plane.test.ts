@@ -32,6 +32,8 @@ class World {
   readonly pods: Readonly<Record<string, PodIdentity>>;
   /** Those that have come and not gone. */
   private readonly there: Set<PodIdentity>;
+  /** How many blocks the last change of a policy has changed. */
+  changed = 0;
   private readonly compiler: PolicyCompiler;
   private readonly numbers: StickyIds;
   private readonly settings;
@@ -79,6 +81,7 @@ class World {
       text === undefined ? undefined : normalisePolicies(stateOf(text), this.settings, []);
     const told = this.plane.changePolicy(name, normal(before), normal(after), this.there);
     if (told === undefined) return undefined;
+    this.changed = told.changes.length;
     const { blocks } = this.compiler.compile([...this.there], this.numbers);
     for (const { after: own } of told.changes) {
       const whole = blocks.find(({ policyId }) => policyId === own?.policyId);
@@ -96,6 +99,25 @@ test('a policy that comes concerns the pods that it selects, every one, and nobo
   assert.deepEqual(world.change('NetworkPolicy x/for-a', undefined, FOR_A), { a1: 1, a2: 1 });
   assert.equal(world.go('a1'), undefined, 'the other one has the policy, too');
   assert.equal(world.go('a2'), 1);
+});
+
+test('a policy that changes nothing for a pod leaves its block as it is, whichever part of it would change', () => {
+  const first = '{podSelector: {}, ingress: [{ports: [{port: 80}]}], egress: [{}], policyTypes: ';
+  const forms = [
+    networkPolicy(`${first}[Ingress]}`, 'all'),
+    // Other flags and another egress cookie, then other words, then the same words about something else.
+    networkPolicy(`${first}[Ingress, Egress]}`, 'all'),
+    networkPolicy(`${first}[Egress]}`, 'all'),
+    networkPolicy('{podSelector: {}, egress: [{ports: [{port: 80}]}], policyTypes: [Egress]}', 'all'),
+  ];
+  const world = new World(forms[0]);
+  forms.forEach((form, i) => {
+    const policy = 'NetworkPolicy x/all';
+    world.change(policy, forms[i - 1] ?? form, form);
+    assert.equal(world.changed, i === 0 ? 0 : 2, form);
+    world.change(policy, form, form);
+    assert.equal(world.changed, 0, form);
+  });
 });
 
 test('a policy that selects nodes concerns no pod, and its rules for nodes are no rules for pods', () => {
