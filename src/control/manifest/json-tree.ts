@@ -2,16 +2,7 @@
 // In: text; jsonc-parser's scanner makes the tokens. Out: ParsedText. Invariant: RFC 8259 and no more (no comments, no
 // trailing commas); never throws; no recursion; the first syntax error ends the parse (what follows has no sure place).
 import { createScanner, type JSONScanner } from 'jsonc-parser';
-import {
-  KeyGuard,
-  type InputLimits,
-  type MapNode,
-  type ParsedText,
-  type ScalarNode,
-  type SequenceNode,
-  type SyntaxIssue,
-  type TreeNode,
-} from './tree.ts';
+import type { InputLimits, MapNode, ParsedText, ScalarNode, SequenceNode, SyntaxIssue, TreeNode } from './tree.ts';
 
 /** jsonc-parser's SyntaxKind, which is a const enum: its names do not exist for a compiler that sees one file at a time. */
 const TOKEN = {
@@ -31,6 +22,9 @@ const TOKEN = {
   END: 17,
 } as const;
 
+/** From here on a set tells whether a key repeats. */
+const MANY_KEYS = 24;
+
 /** jsonc-parser's ScanError for a string that the line or the file ends. */
 const CUT_STRING = 2;
 
@@ -42,17 +36,33 @@ export function parseJson(text: string, limits: InputLimits): ParsedText {
   return new JsonParser(text, limits).all();
 }
 
-/** A collection that is still open. */
-type Frame =
-  | { readonly node: MapNode; readonly guard: KeyGuard; key: string; keyOffset: number }
-  | { readonly node: SequenceNode; readonly guard?: undefined };
+/** A collection that is still open: what it holds so far is on the parser's stacks, from `from` on. */
+interface Frame {
+  map: boolean;
+  offset: number;
+  from: number;
+  keysFrom: number;
+  /** Its keys, once there are many. */
+  seen: Set<string> | undefined;
+  key: string;
+  keyOffset: number;
+}
 
 class JsonParser {
   readonly #text: string;
   readonly #limits: InputLimits;
   readonly #scanner: JSONScanner;
   readonly #issues: SyntaxIssue[] = [];
-  readonly #open: Frame[] = [];
+  /** By depth, used anew; `#depth` of them are open. */
+  readonly #frames: Frame[] = [];
+  #depth = 0;
+  // What open collections hold, theirs alone when they are closed: arrays of the length that they need, where arrays that
+  // grow have room for seventeen.
+  readonly #values: TreeNode[] = [];
+  #valuesEnd = 0;
+  readonly #keys: string[] = [];
+  readonly #keyOffsets: number[] = [];
+  #keysEnd = 0;
   #token: number = TOKEN.END;
   #failed = false;
 
@@ -101,42 +111,46 @@ class JsonParser {
 
   /** The value that starts at the current token, to its end. */
   #root(): TreeNode | undefined {
+    this.#depth = 0;
+    this.#valuesEnd = 0;
+    this.#keysEnd = 0;
     for (;;) {
       let node = this.#value();
-      if (node === undefined) return undefined;
-      const kind = node.kind === 'scalar' ? 'scalar' : this.#start(node);
-      if (kind === 'failed') return undefined;
-      if (kind === 'open') continue;
+      if (node === 'failed') return undefined;
+      if (node === 'open') continue;
       // A value is complete: it goes into the innermost open collection, which may be complete with it, and so on.
       for (;;) {
-        const frame = this.#open.at(-1);
-        if (frame === undefined) return node;
+        if (this.#depth === 0) return node;
+        const frame = this.#frames[this.#depth - 1]!;
         this.#add(frame, node);
         const after = this.#after(frame);
         if (after === 'failed') return undefined;
         if (after === 'open') break;
-        this.#open.pop();
-        node = frame.node;
+        node = this.#close(frame);
       }
     }
   }
 
-  /** A scalar, or an empty collection whose opening token this is. */
-  #value(): TreeNode | undefined {
+  /** A scalar, an empty collection, or a step into one that is not empty: to its first value. */
+  #value(): TreeNode | 'open' | 'failed' {
     const offset = this.#scanner.getTokenOffset();
-    if (this.#open.length > this.#limits.depth) return this.#fail(`nested deeper than ${this.#limits.depth} levels`);
+    if (this.#depth > this.#limits.depth)
+      return this.#fail(`nested deeper than ${this.#limits.depth} levels`) ?? 'failed';
     switch (this.#token) {
       case TOKEN.OPEN_BRACE:
-        return { kind: 'map', offset, keys: [], keyOffsets: [], values: [] };
+        if (this.#next() === TOKEN.CLOSE_BRACE) return { kind: 'map', offset, keys: [], keyOffsets: [], values: [] };
+        return this.#key(this.#push(true, offset)) ? 'open' : 'failed';
       case TOKEN.OPEN_BRACKET:
-        return { kind: 'sequence', offset, items: [] };
+        if (this.#next() === TOKEN.CLOSE_BRACKET) return { kind: 'sequence', offset, items: [] };
+        this.#push(false, offset);
+        return 'open';
       case TOKEN.STRING: {
         const value = this.#string();
-        return value === undefined ? undefined : scalar(offset, value);
+        return value === undefined ? 'failed' : scalar(offset, value);
       }
       case TOKEN.NUMBER: {
         const glued = wordCharacter.test(this.#text.charAt(this.#scanner.getPosition()));
-        if (glued || this.#scanner.getTokenError() !== 0) return this.#fail('not a JSON number');
+        if (glued || this.#scanner.getTokenError() !== 0) return this.#fail('not a JSON number') ?? 'failed';
         return scalar(offset, Number(this.#scanner.getTokenValue()));
       }
       case TOKEN.TRUE:
@@ -146,26 +160,46 @@ class JsonParser {
       case TOKEN.NULL:
         return scalar(offset, null);
       default:
-        return this.#text.charAt(offset) === '-' ? this.#fail('not a JSON number') : this.#unexpected('a JSON value');
+        return (
+          (this.#text.charAt(offset) === '-' ? this.#fail('not a JSON number') : this.#unexpected('a JSON value')) ??
+          'failed'
+        );
     }
   }
 
-  /** Steps into a collection: to its first value, or over its end when it is empty. */
-  #start(node: MapNode | SequenceNode): 'open' | 'closed' | 'failed' {
-    const next = this.#next();
-    if (node.kind === 'sequence') {
-      if (next === TOKEN.CLOSE_BRACKET) return 'closed';
-      this.#open.push({ node });
-      return 'open';
-    }
-    if (next === TOKEN.CLOSE_BRACE) return 'closed';
-    const frame = { node, guard: new KeyGuard(), key: '', keyOffset: 0 };
-    this.#open.push(frame);
-    return this.#key(frame) ? 'open' : 'failed';
+  #push(map: boolean, offset: number): Frame {
+    const frame = (this.#frames[this.#depth] ??= {
+      map,
+      offset,
+      from: 0,
+      keysFrom: 0,
+      seen: undefined,
+      key: '',
+      keyOffset: 0,
+    });
+    frame.map = map;
+    frame.offset = offset;
+    frame.from = this.#valuesEnd;
+    frame.keysFrom = this.#keysEnd;
+    frame.seen = undefined;
+    this.#depth++;
+    return frame;
+  }
+
+  /** The innermost collection, which is complete. */
+  #close({ map, offset, from, keysFrom }: Frame): MapNode | SequenceNode {
+    const values = this.#values.slice(from, this.#valuesEnd);
+    const keysEnd = this.#keysEnd;
+    this.#depth--;
+    this.#valuesEnd = from;
+    if (!map) return { kind: 'sequence', offset, items: values };
+    this.#keysEnd = keysFrom;
+    const keys = this.#keys.slice(keysFrom, keysEnd);
+    return { kind: 'map', offset, keys, keyOffsets: this.#keyOffsets.slice(keysFrom, keysEnd), values };
   }
 
   /** Reads `"key":` at the current token and moves to the value. */
-  #key(frame: { key: string; keyOffset: number }): boolean {
+  #key(frame: Frame): boolean {
     if (this.#token !== TOKEN.STRING) return this.#unexpected('a key in double quotes') ?? false;
     frame.keyOffset = this.#scanner.getTokenOffset();
     const key = this.#string();
@@ -177,21 +211,35 @@ class JsonParser {
   }
 
   #add(frame: Frame, value: TreeNode): void {
-    if (frame.guard === undefined) frame.node.items.push(value);
-    else if (frame.guard.repeats(frame.node.keys, frame.key)) {
-      const message = `duplicate key ${JSON.stringify(frame.key)}`;
-      this.#issues.push({ severity: 'error', offset: frame.keyOffset, message });
-    } else {
-      frame.node.keys.push(frame.key);
-      frame.node.keyOffsets.push(frame.keyOffset);
-      frame.node.values.push(value);
+    if (frame.map) {
+      if (this.#repeats(frame)) {
+        const message = `duplicate key ${JSON.stringify(frame.key)}`;
+        this.#issues.push({ severity: 'error', offset: frame.keyOffset, message });
+        return;
+      }
+      this.#keys[this.#keysEnd] = frame.key;
+      this.#keyOffsets[this.#keysEnd++] = frame.keyOffset;
     }
+    this.#values[this.#valuesEnd++] = value;
+  }
+
+  #repeats(frame: Frame): boolean {
+    const keys = this.#keys;
+    const { key, keysFrom } = frame;
+    if (this.#keysEnd - keysFrom >= MANY_KEYS) {
+      const seen = (frame.seen ??= new Set(keys.slice(keysFrom, this.#keysEnd)));
+      if (seen.has(key)) return true;
+      seen.add(key);
+      return false;
+    }
+    for (let i = keysFrom; i < this.#keysEnd; i++) if (keys[i] === key) return true;
+    return false;
   }
 
   /** After a value of a collection: to the next value, or over the end. */
   #after(frame: Frame): 'open' | 'closed' | 'failed' {
     const next = this.#next();
-    if (frame.guard === undefined) {
+    if (!frame.map) {
       if (next === TOKEN.CLOSE_BRACKET) return 'closed';
       if (next !== TOKEN.COMMA) return this.#unexpected('"," or "]"') ?? 'failed';
       this.#next();
