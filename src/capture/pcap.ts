@@ -7,7 +7,7 @@ import type { PacketOptions } from './packet-source.ts';
 import type { CaptureReader } from './reader.ts';
 
 const FILE_HEADER_BYTES = 24;
-const { RECORD, DATA, CAPTURED, WIRE, SECONDS, NANOSECONDS } = INDEX;
+const { DATA, CAPTURED, WIRE, SECONDS, NANOSECONDS } = INDEX;
 const ETHERNET = 1;
 
 /** What a magic number says about the records that follow. */
@@ -60,12 +60,7 @@ export function plainPcap(head: Uint8Array): PlainPcap | undefined {
 function takeIndexed(reader: CaptureReader): boolean {
   const { index, window } = reader;
   const at = reader.indexed();
-  if (at < 0) {
-    // The record behind this one may be in the index again: the first is read with the file's header, another was cut.
-    while (reader.indexAt < reader.indexEnd && index[reader.indexAt + RECORD]! <= window.start)
-      reader.indexAt += INDEX_WORDS;
-    return false;
-  }
+  if (at < 0) return false;
   const captured = index[at + CAPTURED]!;
   const offset = index[at + DATA]!;
   reader.seconds = index[at + SECONDS]! >>> 0;

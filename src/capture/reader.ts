@@ -66,8 +66,11 @@ export class CaptureReader implements PacketSource {
   }
 
   indexed(): number {
-    const { indexAt } = this;
-    return indexAt < this.indexEnd && this.index[indexAt + RECORD] === this.window.start ? indexAt : -1;
+    const { index, indexEnd } = this;
+    const { start } = this.window;
+    // Records may have been read without it: the first is read with the file's header, another was cut by a chunk's end.
+    while (this.indexAt < indexEnd && index[this.indexAt + RECORD]! < start) this.indexAt += INDEX_WORDS;
+    return this.indexAt < indexEnd && index[this.indexAt + RECORD] === start ? this.indexAt : -1;
   }
 
   pass(at: number): void {

@@ -1,11 +1,13 @@
 // A capture whose every packet comes with the vantage point of its interface: looks ahead where that has to be inferred.
 // Input: a PacketSource. Output: the same packets in the same order, with `vantage`. Invariants: an interface is decided before
 // its first packet is handed out; what is held meanwhile is bounded (VANTAGE_PACKETS, VANTAGE_BYTES).
-import type { PacketSource } from '../capture/index.ts';
+import { INDEX, INDEX_WORDS, type PacketSource } from '../capture/index.ts';
 import { Headers, parseFrame } from '../wire/index.ts';
 import type { Directory } from './directory.ts';
 import { HeldPackets, type PacketAt } from './held-packets.ts';
 import { type Vantage, VantageObserver, VANTAGE_BYTES } from './vantage.ts';
+
+const { DATA, CAPTURED, WIRE } = INDEX;
 
 /** See the head of this file. */
 export class VantageSource {
@@ -60,6 +62,7 @@ export class VantageSource {
       this.put(source.interfaceId, this.told);
       return true;
     }
+    if (this.decideByIndex()) return true;
     const held = (this.held = new HeldPackets());
     this.deciding = true;
     this.hold(held);
@@ -89,6 +92,24 @@ export class VantageSource {
     return this.next();
   }
 
+  /**
+   * Decides at the first packet, without holding any, where an index has as many behind it as that takes. Files that are
+   * indexed have one interface.
+   */
+  private decideByIndex(): boolean {
+    const { source } = this;
+    const { bytes, index, indexEnd } = source;
+    const from = source.indexed();
+    if (from < 0 || this.vantages.length > 0) return false;
+    const observer = new VantageObserver(this.directory, source.linkType);
+    this.show(observer, source.linkType, bytes, source.offset, source.capturedBytes, source.wireBytes);
+    for (let at = from; at < indexEnd && !observer.satisfied; at += INDEX_WORDS) {
+      this.show(observer, source.linkType, bytes, index[at + DATA]!, index[at + CAPTURED]!, index[at + WIRE]! >>> 0);
+    }
+    if (observer.satisfied) this.put(source.interfaceId, observer.infer());
+    return observer.satisfied;
+  }
+
   private hold(held: HeldPackets): void {
     const { source } = this;
     const { linkType, interfaceId, wireBytes } = source;
@@ -97,7 +118,17 @@ export class VantageSource {
     let observer = this.observers.get(interfaceId);
     if (observer === undefined)
       this.observers.set(interfaceId, (observer = new VantageObserver(this.directory, linkType)));
-    const { bytes, offset, capturedBytes } = held;
+    this.show(observer, linkType, held.bytes, held.offset, held.capturedBytes, wireBytes);
+  }
+
+  private show(
+    observer: VantageObserver,
+    linkType: number,
+    bytes: Uint8Array,
+    offset: number,
+    capturedBytes: number,
+    wireBytes: number,
+  ): void {
     const wireEnd = offset + Math.max(wireBytes, capturedBytes);
     parseFrame(this.headers, linkType, bytes, offset, offset + capturedBytes, wireEnd);
     observer.observe(this.headers);
