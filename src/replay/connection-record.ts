@@ -22,9 +22,9 @@ export const AT = {
   STATE: 13,
   /** Interface that ENTRY is for, + 1. */
   INTERFACE: 14,
-  /** Second, + 1, in which packets went through without a change of state; see settled.ts. */
+  /** Second, + 1, in which packets went through without a change of state; negated: in which a SYN and ACK did (settled.ts). */
   SETTLED: 15,
-  /** TCP flags of those packets: from the initiator in bits 0 to 7, from the other side in bits 8 to 15. */
+  /** TCP flags of those packets: from the initiator in bits 0 to 7, from the other side in 8 to 15. Negated: interface + 1. */
   SETTLED_FLAGS: 16,
   /** Time of the last packet, since start. */
   LAST_NANOSECONDS: 17,

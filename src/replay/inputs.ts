@@ -117,6 +117,8 @@ export class Inputs {
     entry.chooseAt(vantage, family, int, base + AT.OUT_DESTINATION, base + AT.OUT_SOURCE, turned, protocol);
     packed |= (entry.hook << 8) | (packRun(entry.run) << 24);
     int[base + AT.ENTRY] = packed;
+    // What settled at another interface did so by other hooks.
+    if (int[base + AT.SETTLED]! > 0) int[base + AT.SETTLED] = 0;
     int[base + AT.INTERFACE] = interfaceNumber + 1;
   }
 

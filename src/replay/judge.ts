@@ -268,7 +268,7 @@ export class Judge {
     this.judgeState(connection, role, forward, state);
     // Copies are judged by all packets, so under `any` none may be left out.
     const ran = inputs.ran && vantage.kind !== 'any';
-    settled.settle(connection, forward, h, out.verdict, ran, packet.seconds);
+    settled.settle(connection, forward, h, out.verdict, ran, interfaceNumber, packet.seconds);
   }
 
   private judgeState(connection: number, role: number, forward: boolean, state: number): void {

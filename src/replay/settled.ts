@@ -12,7 +12,7 @@ import { OUTCOME } from './outcome.ts';
 const { FRAGMENT, readRaw32, glance } = wire;
 const ASKED = ROLE.ASKED;
 const { OBSERVED, FORWARDED } = OUTCOME;
-const { TRANSLATED, ANSWERED } = STATE;
+const { TRANSLATED, ANSWERED, MASQUERADED } = STATE;
 const STATE_AT = AT.STATE;
 const SETTLED = AT.SETTLED;
 const SETTLED_FLAGS = AT.SETTLED_FLAGS;
@@ -28,6 +28,7 @@ const INDEX_WORDS = capture.INDEX_WORDS;
 const TCP = 6;
 /** FIN, SYN, RST. */
 const OPENING_OR_CLOSING = 7;
+const SYN = 2;
 const ETHERNET = 1;
 /** Ethernet, IPv6 and TCP without options. */
 const SHORT_BYTES6 = 74;
@@ -226,11 +227,31 @@ export class Settled {
   }
 
   /**
+   * A SYN and ACK went through: what the other side sends behind the initiator's answer, in the same second and at the same
+   * interface, will find the entries that the answer refreshes, and bring nothing but flags that nobody reads.
+   */
+  private greeted(base: number, interfaceNumber: number, seconds: number): void {
+    const { int } = this.connections;
+    const known = (int[base + STATE_AT]! & (ANSWERED | MASQUERADED)) === ANSWERED;
+    if (this.indifferent === 0 || !known || this.connections.role !== ASKED) return;
+    int[base + SETTLED] = -seconds - 1;
+    int[base + SETTLED_FLAGS] = interfaceNumber + 1;
+  }
+
+  /**
    * Remembers that the packet just judged went through without opening or closing anything.
    * @param verdict OUTCOME of the packet
    * @param ran whether hooks ran for it and let it pass: an output whose original was seen just before needs none
    */
-  settle(connection: number, forward: boolean, h: wire.Headers, verdict: number, ran: boolean, seconds: number): void {
+  settle(
+    connection: number,
+    forward: boolean,
+    h: wire.Headers,
+    verdict: number,
+    ran: boolean,
+    interfaceNumber: number,
+    seconds: number,
+  ): void {
     const { connections } = this;
     const { int } = connections;
     const base = connection * INT_STRIDE;
@@ -239,12 +260,16 @@ export class Settled {
     const quiet = h.protocol === TCP && (h.tcpFlags & OPENING_OR_CLOSING) === 0 && h.tcpFlags !== 0;
     if (!went || !quiet) {
       int[base + SETTLED] = 0;
+      if (went && !forward && ran && (h.tcpFlags & OPENING_OR_CLOSING) === SYN)
+        this.greeted(base, interfaceNumber, seconds);
       return;
     }
     if ((state & ANSWERED) === 0 || connections.role !== ASKED || !ran) return;
     if (int[base + SETTLED] !== seconds + 1) {
+      const greeted =
+        forward && int[base + SETTLED] === -seconds - 1 && int[base + SETTLED_FLAGS] === int[base + INTERFACE];
       int[base + SETTLED] = seconds + 1;
-      int[base + SETTLED_FLAGS] = 0;
+      int[base + SETTLED_FLAGS] = greeted ? OTHER_FLAGS << 8 : 0;
     }
     const flags = h.tcpFlags | this.indifferent;
     int[base + SETTLED_FLAGS]! |= forward ? flags : flags << 8;

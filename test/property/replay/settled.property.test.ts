@@ -245,6 +245,51 @@ describe('packets that change nothing', () => {
     assert.ok(lasting > 60);
   });
 
+  /** An opening, and what the other side sends first: the flags, who sends them, the interface. */
+  const greeting = (peer: string, interfaces: number): Step[] =>
+    conversationOf(
+      (['S', 'SA', 'A', 'PA', 'A'] as const).map((flags, i) => ({
+        client: A,
+        peer,
+        port: 40001,
+        forward: i === 0 || i === 2,
+        flags,
+        ttl: 64,
+        gap: 0,
+        on: ((interfaces >>> i) & 1) === 0 ? 'eth0' : 'eth1',
+      })),
+    );
+
+  it('are told behind a handshake, too, at whatever interfaces it was', async () => {
+    for (const peer of [VIP, OUT, PEER6, BACKENDS[0]!])
+      for (const at of ['node:n1', 'edge'])
+        for (let interfaces = 0; interfaces < 16; interfaces++) {
+          const steps = greeting(peer, interfaces);
+          const masquerading = (interfaces & 1) === 0;
+          const quick = await counted(steps, at, false, false, masquerading);
+          assert.deepEqual(quick, await counted(steps, at, true, false, masquerading), `${peer} ${at} ${interfaces}`);
+        }
+  });
+
+  it('are the other side’s first ones behind a handshake', async () => {
+    let passed = 0;
+    const { passRun } = Settled.prototype;
+    Settled.prototype.passRun = function (run, ...args) {
+      passRun.call(this, run, ...args);
+      passed += run.forwarded + run.observed;
+    };
+    try {
+      await counted(greeting(VIP, 0), 'node:n1', false, false, false, 'indexed');
+      assert.equal(passed, 2);
+      // Where events are reported, the first packet with a flag is one: the second one brings none that is new.
+      passed = 0;
+      await counted(greeting(VIP, 0), 'node:n1', false, true, false, 'indexed');
+      assert.equal(passed, 1);
+    } finally {
+      Settled.prototype.passRun = passRun;
+    }
+  });
+
   it('go the short way in both families', async () => {
     let short = 0;
     const { shortWay, passRun } = Settled.prototype;
