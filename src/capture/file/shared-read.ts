@@ -15,7 +15,7 @@ export const SHARED_CHUNK_BYTES = 6 << 20;
 const PIECE_BYTES = 128 << 10;
 
 /** Pieces between two chunks: to begin with, and at most. */
-const FIRST_SHARE = 24;
+const FIRST_SHARE = 14;
 const LARGEST_SHARE = 128;
 /** Who had to wait so long for a chunk does more before the next one, and else less, so that neither thread waits: milliseconds. */
 const WAITED = 0.1;
