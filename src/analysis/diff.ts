@@ -1,12 +1,13 @@
 // What a change of manifests changes: exactly which connections become allowed, denied or redirected. Input: two worlds.
 // Output: rows: classes of ends, protocol, ports, the change, one example with the rules that decide before and after.
 // Invariant: of a world with itself empty; the other way round the same rows with mirrored changes.
+import { worldIdentity } from '../control/identity.ts';
 import type { RuleRef } from '../control/provenance.ts';
 import type { EndClass } from './end-classes.ts';
 import { endClasses } from './end-classes.ts';
 import { type EndUnit, endUnits } from './end-units.ts';
 import type { PolicyWorld } from './policy-world.ts';
-import { gather, pairFunction } from './reach.ts';
+import { gather, nameSpeakers, pairFunction, rulesOfName } from './reach.ts';
 import { ANSWER, intervalAt, merge, PlainFunctions, PROTOCOLS, SideFunctions } from './side-functions.ts';
 
 /** How a connection's fate changes. `unknown` (a name not resolved) counts as allowed once it is known. */
@@ -93,7 +94,10 @@ export function diffWorlds(before: PolicyWorld, after: PolicyWorld): PolicyDiff 
   const sides = worlds.map((world) => new SideFunctions(world, plain));
   const pairs = worlds.map((world, w) => pairFunction(world, sides[w]!, plain));
   const deltas = new Deltas(plain);
-  const gathered = gather(classes, classes, (from, to) => deltas.of(pairs[0]!(from, to, 0), pairs[1]!(from, to, 1)));
+  const speaks = nameSpeakers(worlds);
+  const gathered = gather(classes, classes, (from, to) =>
+    speaks(from, to) ? deltas.of(pairs[0]!(from, to, 0), pairs[1]!(from, to, 1)) : undefined,
+  );
   const rows = gathered.flatMap(({ from, to, value, families }) =>
     deltas.lists[value]!.filter(({ protocol }) => (PROTOCOLS[protocol]!.families & families) !== 0).map((delta) => {
       const { change, protocol, first, last } = delta;
@@ -218,13 +222,13 @@ function reasonsOf(
   if (source === undefined || destination === undefined) {
     return { by: [], verdict: 'denied', missing: `${source === undefined ? from.name : to.name} is not there` };
   }
-  if (to.of.kind === 'name') {
-    const rules = world.compiled.namedRules
-      .filter(({ policyId, pattern }) => policyId === source.policyId && pattern === to.name)
-      .map(({ rule }) => rule);
-    return { by: rules, verdict: rules.length > 0 ? 'unknown' : 'denied' };
+  const isName = to.of.kind === 'name';
+  const identity = isName ? worldIdentity(4, world.settings) : destination.identity;
+  const egress = intervalAt(sides.functions[sides.of(source.policyId, true, identity)]![protocol]!, first);
+  if (isName) {
+    const waiting = rulesOfName(world, source.policyId, to.name, PROTOCOLS[protocol]!.number, first, egress);
+    if (waiting.length > 0) return { by: waiting.map(({ rule }) => rule), verdict: 'unknown' };
   }
-  const egress = intervalAt(sides.functions[sides.of(source.policyId, true, destination.identity)]![protocol]!, first);
   const ingress = intervalAt(
     sides.functions[sides.of(destination.policyId, false, source.identity)]![protocol]!,
     first,

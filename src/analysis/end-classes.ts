@@ -38,8 +38,14 @@ export function endClasses(units: readonly EndUnit[], ownNodes: readonly EndUnit
     else group.members.push(unit);
   };
   for (const unit of units) {
-    const own = unit.kind === 'pod' ? unit.facts.map((fact) => hostOf(fact?.node)).join(' ') : '';
-    put(KIND[unit.kind], unit, unit.facts, own);
+    // Rules tell names apart by the name alone.
+    const apart =
+      unit.kind === 'pod'
+        ? unit.facts.map((fact) => hostOf(fact?.node)).join(' ')
+        : unit.kind === 'name'
+          ? unit.name
+          : '';
+    put(KIND[unit.kind], unit, unit.facts, apart);
   }
   for (const unit of ownNodes) {
     const facts = unit.facts.map((fact) => (fact === undefined ? undefined : { ...fact, identity: IDENTITY.HOST }));

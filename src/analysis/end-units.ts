@@ -187,20 +187,19 @@ function reservedUnits(worlds: readonly PolicyWorld[]): EndUnit[] {
   return settle(drafts.values());
 }
 
-/** DNS names that rules speak of and nobody resolved: destinations of which only the rule is known. */
+/**
+ * DNS names that rules of any world speak of and nobody resolved: destinations of which only the rule is known. In a world
+ * without such a rule they are there, too: something in the world.
+ */
 function nameUnits(worlds: readonly PolicyWorld[]): EndUnit[] {
-  const units = new Map<string, EndUnit>();
-  worlds.forEach((world, w) => {
-    if (world.dnsKnown) return;
-    for (const { pattern, addresses } of world.compiled.namedRules) {
-      if (addresses > 0) continue;
-      const known = units.get(pattern);
-      const facts = known?.facts.slice() ?? worlds.map(() => undefined as UnitFact | undefined);
-      facts[w] = { policyId: -1, identity: -1, node: undefined };
-      units.set(pattern, { kind: 'name', name: pattern, families: 3, facts, example: pattern });
-    }
-  });
-  return [...units.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const names = new Set(
+    worlds
+      .filter(({ dnsKnown }) => !dnsKnown)
+      .flatMap(({ compiled }) => compiled.namedRules.filter(({ addresses }) => addresses === 0))
+      .map(({ pattern }) => pattern),
+  );
+  const facts = worlds.map((): UnitFact => ({ policyId: -1, identity: -1, node: undefined }));
+  return [...names].sort().map((name): EndUnit => ({ kind: 'name', name, families: 3, facts, example: name }));
 }
 
 /** An address of a prefix that no longer prefix and no single address has; undefined where none is left. */

@@ -5,6 +5,7 @@ import type { DesiredMap } from '../control/desired-map.ts';
 import type { IdentityView, PodIdentity } from '../control/identity.ts';
 import type { ClusterState, IpAddress } from '../control/index.ts';
 import type { NodeView } from '../control/nodes.ts';
+import type { NamedRule } from '../control/policy/compile-policies.ts';
 import type { RuleRef } from '../control/provenance.ts';
 import type { CompileSettings } from '../control/settings.ts';
 import { PolicyQuestions, type SizeOverrides, Tables } from '../datapath/index.ts';
@@ -55,6 +56,7 @@ export class PolicyWorld {
   readonly pods: ReadonlyMap<string, PodIdentity>;
   readonly nodes: ReadonlyMap<string, NodeView>;
   private readonly tables: Tables;
+  private readonly named = new Map<number, NamedRule[]>();
 
   constructor({ state, settings, compiled, dnsKnown }: PolicyInput) {
     this.state = state;
@@ -66,11 +68,21 @@ export class PolicyWorld {
     this.questions = new PolicyQuestions(this.tables);
     this.pods = new Map(this.view.pods.map((pod) => [`${pod.pod.namespace}/${pod.pod.name}`, pod]));
     this.nodes = new Map(this.view.nodes.map((node) => [node.name, node]));
+    for (const rule of compiled.namedRules) {
+      const list = this.named.get(rule.policyId);
+      if (list === undefined) this.named.set(rule.policyId, [rule]);
+      else list.push(rule);
+    }
   }
 
   /** Rules behind a cookie. */
   rulesOf(cookie: number): readonly RuleRef[] {
     return this.compiled.provenance.rulesOf(cookie >>> 0);
+  }
+
+  /** Rules of a policy about DNS names. */
+  namedRulesOf(policyId: number): readonly NamedRule[] {
+    return this.named.get(policyId) ?? [];
   }
 
   /** The endpoint that has an address, if the maps hold one. */

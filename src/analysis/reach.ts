@@ -3,12 +3,23 @@
 // says the same about it as `verdict` would, port for port.
 import type { IpAddress } from '../control/index.ts';
 import { worldIdentity } from '../control/identity.ts';
+import { mayOverrule } from '../control/name-doubt.ts';
+import type { NamedRule } from '../control/policy/compile-policies.ts';
 import { canConnect, type EndClass, endClasses } from './end-classes.ts';
 import { addressUnit, type EndUnit, endUnits } from './end-units.ts';
 import { Ends } from './ends.ts';
 import type { PolicyWorld } from './policy-world.ts';
-import { ANSWER, merge, type PlainFunction, PlainFunctions, PROTOCOLS, SideFunctions } from './side-functions.ts';
-import { covers } from './verdict.ts';
+import {
+  ANSWER,
+  type Interval,
+  intervalAt,
+  type PlainFunction,
+  PlainFunctions,
+  PROTOCOLS,
+  type SideFunction,
+  SideFunctions,
+} from './side-functions.ts';
+import { covers, isPolicyDrop } from './verdict.ts';
 
 /** Sources and destinations with one fate. */
 export interface ReachRow {
@@ -41,13 +52,12 @@ export function reach(world: PolicyWorld, scope: ReachScope = {}): Reach | { rea
   const destinations = scopedClasses(world, units, scope.to);
   if ('problem' in destinations) return destinations;
   const plain = new PlainFunctions();
-  const pair = pairFunction(world, new SideFunctions(world, plain), plain);
-  // A name stands beside the world only for those who have a rule about it.
-  const speaks = new Set(world.compiled.namedRules.map(({ policyId, pattern }) => `${policyId} ${pattern}`));
+  // A single address may be any name's, as `verdict` says, too; of the world as a whole its names stand beside it.
+  const single = scope.to?.startsWith('ip:') === true;
+  const pair = pairFunction(world, new SideFunctions(world, plain), plain, single);
+  const speaks = nameSpeakers([world]);
   const valueOf = (from: EndClass, to: EndClass): number | undefined =>
-    to.kind === 'name' && !speaks.has(`${from.facts[0]?.policyId} ${to.members[0]!.name}`)
-      ? undefined
-      : pair(from, to, 0);
+    speaks(from, to) ? pair(from, to, 0) : undefined;
   const rows = gather(sources.classes, destinations.classes, valueOf).map(({ from, to, value, families }) => ({
     from,
     to,
@@ -135,28 +145,51 @@ function unitOf(world: PolicyWorld, units: readonly EndUnit[], address: IpAddres
   return reserved ?? addressUnit(address, units);
 }
 
-/** Number of the plain function of a pair in one world. A side that does not exist there refuses everything. */
+/** Whether a pair counts: a name stands beside the world only for those who have a rule about it in any of the worlds. */
+export function nameSpeakers(worlds: readonly PolicyWorld[]): (from: EndClass, to: EndClass) => boolean {
+  const speakers = worlds.map(({ compiled }) => {
+    const byName = new Map<string, Set<number>>();
+    for (const { pattern, policyId } of compiled.namedRules) {
+      const known = byName.get(pattern);
+      if (known === undefined) byName.set(pattern, new Set([policyId]));
+      else known.add(policyId);
+    }
+    return byName;
+  });
+  return ({ facts }, to) =>
+    to.kind !== 'name' ||
+    speakers.some((byName, w) => byName.get(to.members[0]!.name)?.has(facts[w]?.policyId ?? -1) === true);
+}
+
+/**
+ * Number of the plain function of a pair in one world. A side that does not exist there refuses everything.
+ * @param single ends in the world are single addresses: any name that is not resolved may be theirs
+ */
 export function pairFunction(
   world: PolicyWorld,
   sides: SideFunctions,
   plain: PlainFunctions,
+  single = false,
 ): (from: EndClass, to: EndClass, w: number) => number {
   const nothing = plain.number(PROTOCOLS.map(({ last }) => [{ first: 0, last, answer: ANSWER.DENIED }]));
-  const names = new Map<string, number>();
+  const known = new Map<string, number>();
+  const named = (policyId: number, identity: number, pattern?: string): number => {
+    const key = `${policyId} ${identity} ${pattern ?? ''}`;
+    let number = known.get(key);
+    if (number === undefined) {
+      const open = sides.functions[sides.of(policyId, true, identity)]!;
+      known.set(key, (number = plain.number(nameFunction(world, policyId, pattern, open))));
+    }
+    return number;
+  };
   return (from, to, w) => {
     const source = from.facts[w];
     const destination = to.facts[w];
     if (source === undefined || destination === undefined) return nothing;
     if (to.kind === 'name') {
-      const pattern = to.members[0]!.name;
-      const key = `${source.policyId} ${pattern}`;
-      let number = names.get(key);
-      if (number === undefined) {
-        const open = sides.plain[sides.of(source.policyId, true, worldIdentity(4, world.settings))]!;
-        names.set(key, (number = nameFunction(world, source.policyId, pattern, plain, open)));
-      }
-      return number;
+      return named(source.policyId, worldIdentity(4, world.settings), to.members[0]!.name);
     }
+    if (single && to.kind === 'world' && !world.dnsKnown) return named(source.policyId, destination.identity);
     const egress = sides.plain[sides.of(source.policyId, true, destination.identity)]!;
     const ingress = sides.plain[sides.of(destination.policyId, false, source.identity)]!;
     return plain.both(egress, ingress);
@@ -164,39 +197,61 @@ export function pairFunction(
 }
 
 /**
- * What rules grant to a DNS name whose addresses are not known: "unknown" on their ports; what the rest of the world may be
- * asked for (`open`, a number) may be asked of it, too.
+ * What a policy says of a DNS name (undefined: of all names) whose addresses are not known: what it says of the rest of the
+ * world (`open`), and "unknown" on the ports of rules about the name, unless what refuses stands above them.
  */
 function nameFunction(
   world: PolicyWorld,
   policyId: number,
-  pattern: string,
-  plain: PlainFunctions,
-  open: number,
-): number {
-  const words = world.compiled.namedRules
-    .filter((rule) => rule.policyId === policyId && rule.pattern === pattern)
+  pattern: string | undefined,
+  open: SideFunction,
+): PlainFunction {
+  const words = world
+    .namedRulesOf(policyId)
+    .filter((rule) => isMeant(rule, pattern))
     .flatMap(({ shapes }) => shapes);
-  const own = plain.number(
-    PROTOCOLS.map(({ number, last }) => {
-      const starts = new Set([0]);
-      for (const word of words) {
-        const bits = (word >>> 24) & 0x7f;
-        if (bits > 16 || ((word >>> 16) & 0xff) !== number) continue;
-        const first = ((word & 0xff) << 8) | ((word >>> 8) & 0xff);
-        starts.add(first);
-        starts.add(first + 2 ** (16 - bits));
-      }
-      const sorted = [...starts].filter((start) => start <= last).sort((a, b) => a - b);
-      return sorted.map((first, i) => ({
-        first,
-        last: (sorted[i + 1] ?? last + 1) - 1,
-        answer: words.some((word) => covers(word, number, first)) ? ANSWER.UNKNOWN : ANSWER.DENIED,
-      }));
-    }),
-  );
-  const either = (a: number, b: number): number => (b === ANSWER.DENIED ? a : b);
-  return plain.number(PROTOCOLS.map((_, i) => merge(plain.functions[own]![i]!, plain.functions[open]![i]!, either)));
+  if (words.length === 0) return open;
+  return PROTOCOLS.map(({ number, last }, i) => {
+    const starts = new Set(open[i]!.map(({ first }) => first));
+    for (const word of words) {
+      const bits = (word >>> 24) & 0x7f;
+      if (bits > 16 || ((word >>> 16) & 0xff) !== number) continue;
+      const first = ((word & 0xff) << 8) | ((word >>> 8) & 0xff);
+      starts.add(first);
+      starts.add(first + 2 ** (16 - bits));
+    }
+    const sorted = [...starts].filter((start) => start <= last).sort((a, b) => a - b);
+    return sorted.map((first, k) => {
+      const here = intervalAt(open[i]!, first);
+      const hangs = rulesOfName(world, policyId, pattern, number, first, here).length > 0;
+      const answer = hangs ? ANSWER.UNKNOWN : here.answer;
+      return { first, last: (sorted[k + 1] ?? last + 1) - 1, answer };
+    });
+  });
+}
+
+const isMeant = (rule: NamedRule, pattern: string | undefined): boolean =>
+  pattern === undefined ? rule.addresses === 0 : rule.pattern === pattern;
+
+/** The rules of a policy about a name (undefined: any name) that would win, were it resolved, over what refuses a port. */
+export function rulesOfName(
+  world: PolicyWorld,
+  policyId: number,
+  pattern: string | undefined,
+  protocol: number,
+  port: number,
+  { reason, cookie }: Pick<Interval, 'reason' | 'cookie'>,
+): NamedRule[] {
+  if (!isPolicyDrop(reason)) return [];
+  const denying = world.rulesOf(cookie);
+  return world
+    .namedRulesOf(policyId)
+    .filter(
+      (rule) =>
+        isMeant(rule, pattern) &&
+        rule.shapes.some((word) => covers(word, protocol, port)) &&
+        mayOverrule(world.state, rule.rule, denying),
+    );
 }
 
 /** One cell of the partition. */

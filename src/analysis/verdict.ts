@@ -1,7 +1,7 @@
 // Verdicts of single connections: both gates, asked of the datapath's policy stage. Input: a world, two ends, protocol, port.
 // Output: Answer: allowed, denied or unknown, each side with the rules that decided (of a default deny, what isolates).
 // Invariant: replies and related errors are no questions; a side outside the cluster has no gate.
-import type { NamedRule } from '../control/policy/compile-policies.ts';
+import { mayOverrule } from '../control/name-doubt.ts';
 import type { RuleRef } from '../control/provenance.ts';
 import { DROP, dropName, IDENTITY, SHAPE_ANY_PROTOCOL } from '../schema/index.ts';
 import { type End, Ends, type Point } from './ends.ts';
@@ -62,16 +62,10 @@ export class Judge {
   private readonly world: PolicyWorld;
   private readonly words = new WeakMap<object, Int32Array>();
   private readonly sides = new Map<number, SideAnswer>();
-  private readonly named = new Map<number, NamedRule[]>();
 
   constructor(world: PolicyWorld) {
     this.world = world;
     this.ends = new Ends(world);
-    for (const rule of world.compiled.namedRules) {
-      const list = this.named.get(rule.policyId);
-      if (list === undefined) this.named.set(rule.policyId, [rule]);
-      else list.push(rule);
-    }
   }
 
   /** The answer, or what is wrong with the question. */
@@ -162,11 +156,17 @@ export class Judge {
   /** What the last question came to. */
   private answerOf(egress: boolean, protocol: number, port: number): SideAnswer {
     const { allowed, audited, byte, cookie, reason, policyId, remoteIdentity } = this.world.questions;
-    if (!allowed && egress && reason === DROP.POLICY && !this.world.dnsKnown && isWorld(remoteIdentity)) {
-      const waiting = this.named
-        .get(policyId)
-        ?.filter(({ addresses, shapes }) => addresses === 0 && shapes.some((word) => covers(word, protocol, port)));
-      if (waiting !== undefined && waiting.length > 0) {
+    if (!allowed && egress && isPolicyDrop(reason) && !this.world.dnsKnown && isWorld(remoteIdentity)) {
+      const denying = this.world.rulesOf(cookie);
+      const waiting = this.world
+        .namedRulesOf(policyId)
+        .filter(
+          ({ addresses, shapes, rule }) =>
+            addresses === 0 &&
+            shapes.some((word) => covers(word, protocol, port)) &&
+            mayOverrule(this.world.state, rule, denying),
+        );
+      if (waiting.length > 0) {
         const names = [...new Set(waiting.map(({ pattern }) => pattern))].join(', ');
         return {
           verdict: 'unknown',
@@ -193,6 +193,9 @@ export class Judge {
     return answer;
   }
 }
+
+/** Whether a drop is what policies say: by default or by a rule. */
+export const isPolicyDrop = (reason: number): boolean => reason === DROP.POLICY || reason === DROP.POLICY_DENY;
 
 /** Identities of addresses outside the cluster: what a DNS name may stand for. */
 const isWorld = (identity: number): boolean =>

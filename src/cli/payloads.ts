@@ -4,6 +4,7 @@ import type { Compiled } from '../control/compile.ts';
 import { diff } from '../control/diff.ts';
 import { DnsFacts } from '../control/dns-facts.ts';
 import { type ClusterState, hasErrors, InspectedRuleTable, type Problem } from '../control/index.ts';
+import { mayOverrule } from '../control/name-doubt.ts';
 import { type Dataplane, silenceEvents } from '../dataplane/index.ts';
 import { type NameCompiler, NameLearning, type PayloadInspection } from '../replay/index.ts';
 
@@ -81,6 +82,7 @@ function learningOf(
       const { provenance } = current;
       return provenance.cookieOf(rules.map((rule) => provenance.register(rule)));
     },
+    mayOverrule: (rule, cookie) => mayOverrule(state, rule, current.provenance.rulesOf(cookie >>> 0)),
   };
   return new NameLearning(new DnsFacts(state.facts.dnsNames), compiler, dataplane);
 }

@@ -11,6 +11,8 @@ import { Originals } from './originals.ts';
 import type { Present } from './present.ts';
 import { packRun, RUN, RUN_OF, type Way } from './way.ts';
 
+const isPolicyDrop = (drop: number): boolean => drop === DROP.POLICY || drop === DROP.POLICY_DENY;
+
 /** See the head of this file. */
 export class Inputs {
   /** Whether hooks ran for the packet and let it pass: an output whose original was seen just before needs none. */
@@ -56,7 +58,7 @@ export class Inputs {
     if (forward) {
       const run = RUN_OF[(entry >>> 16) & 0xff]!;
       this.way.run((entry & 0xff) as Hook, packet, run, out);
-      if (this.doubt !== undefined && out.drop === DROP.POLICY && this.hangsOnName(connection, this.doubt)) return;
+      if (this.doubt !== undefined && isPolicyDrop(out.drop) && this.hangsOnName(connection, this.doubt)) return;
       this.openings.learn(
         connection,
         entry & 0xff,
@@ -86,7 +88,7 @@ export class Inputs {
     const { present } = this;
     const { outcome: out } = present;
     if (out.hook !== HOOK.FROM_CONTAINER) return false;
-    const cookie = doubt.cookie(present.headers, out.destinationIdentity);
+    const cookie = doubt.cookie(present.headers, out.destinationIdentity, out.egressCookie);
     if (cookie === 0) return false;
     const { hook, path } = out;
     this.openings.give(connection, UNKNOWN_REASON.DNS_NAME);

@@ -31,6 +31,8 @@ export interface NameCompiler {
   relearn(names: ReadonlyMap<string, readonly IpAddress[]>): void;
   /** The cookie of a set of rules. */
   cookieOf(rules: readonly RuleRef[]): number;
+  /** Whether a rule about a name would win over the rules behind a cookie, which refuse. */
+  mayOverrule(rule: RuleRef, cookie: number): boolean;
 }
 
 /** See the head of this file. */
@@ -67,6 +69,11 @@ export class NameLearning {
   /** The cookie of a set of rules, as provenance knows it. */
   cookieOf(rules: readonly RuleRef[]): number {
     return this.compiler.cookieOf(rules);
+  }
+
+  /** Whether a rule about a name would win over the rules behind a cookie, which refuse. */
+  mayOverrule(rule: RuleRef, cookie: number): boolean {
+    return this.compiler.mayOverrule(rule, cookie);
   }
 
   private compile(): void {
@@ -110,8 +117,9 @@ export class NamedDoubt {
   /**
    * The cookie of the rules about names that might have let a packet of this source pass, or 0 where none could have.
    * @param identity of the destination: names mean addresses outside the cluster only
+   * @param denying cookie of the rules that refuse it
    */
-  cookie(h: Headers, identity: number): number {
+  cookie(h: Headers, identity: number, denying: number): number {
     const outside =
       aggregateOf(identity) === IDENTITY.AGGREGATE_WORLD ||
       identity === IDENTITY.WORLD ||
@@ -126,7 +134,8 @@ export class NamedDoubt {
         rule.policyId === policyId &&
         // A name that was resolved, to other addresses, leaves no doubt; a pattern may mean names that were not.
         (rule.addresses === 0 || rule.pattern.includes('*')) &&
-        rule.shapes.some((word) => fits(word, h.protocol, port)),
+        rule.shapes.some((word) => fits(word, h.protocol, port)) &&
+        this.learning.mayOverrule(rule.rule, denying),
     );
     return rules.length === 0 ? 0 : this.learning.cookieOf(rules.map(({ rule }) => rule));
   }

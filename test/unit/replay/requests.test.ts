@@ -210,6 +210,16 @@ test('an answer that nobody asked for, or that the proxy never saw, teaches noth
   assert.equal(unseen.packets[2]!.verdict, 'UNKNOWN');
 });
 
+test('a denial that stands under the rule about a name leaves doubt, one above it none', async () => {
+  const admin = (...rules: readonly string[]): string =>
+    `{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {name: admin}, spec: {tier: Admin, priority: 5, subject: {namespaces: {}}, egress: [${rules.join(', ')}]}}`;
+  const accept = '{action: Accept, to: [{domainNames: [api.example.org]}]}';
+  const deny = '{action: Deny, to: [{networks: [0.0.0.0/0]}]}';
+  const first = toApi(50000).slice(0, 1);
+  assert.deepEqual(verdictsOf(await run(admin(accept, deny), first)), ['UNKNOWN']);
+  assert.deepEqual(verdictsOf(await run(admin(deny, accept), first)), ['DROPPED']);
+});
+
 test('an address goes stale with its TTL, but not under a connection that lives', async () => {
   const asked = [
     datagram(dnsEnds, 'client', query('api.example.org')),
