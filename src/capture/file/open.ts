@@ -1,7 +1,7 @@
 // Opens captures: a path or standard input, plain or gzip, as a CaptureReader.
 // Input: a path, or '-'. Output: a reader; or a CaptureOpenError whose message is one line.
 // Invariants: only regular files are read by path (a FIFO or device is never waited for); memory is constant.
-// Large files are read by two threads (shared-read.ts, or read-ahead.ts where one indexes); small ones, standard input and gzip in one buffer.
+// Large files are read ahead, each in three chunks; small ones, standard input and gzip in one buffer.
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { ByteSource } from '../packet-source.ts';
@@ -9,8 +9,7 @@ import { plainPcap } from '../pcap.ts';
 import { CaptureReader, type CaptureReaderOptions } from '../reader.ts';
 import { GunzipSource } from './gunzip-source.ts';
 import { IndexThread } from './index-thread.ts';
-import { positionalRead, ReadAhead, readNow } from './read-ahead.ts';
-import { SHARED_CHUNK_BYTES, SharedRead } from './shared-read.ts';
+import { positionalRead, READ_AHEAD_BYTES, ReadAhead } from './read-ahead.ts';
 import { fileDescriptorSource, prefixedSource, streamSource } from './sources.ts';
 
 const PIPE = 'is not a regular file; to read a pipe, give - and redirect it';
@@ -32,7 +31,7 @@ export class CaptureOpenError extends Error {
 export interface OpenCaptureOptions extends CaptureReaderOptions {
   /**
    * A large file is read from now on, not from the first `fill()`: for whoever has other work before the packets, as long as
-   * the buffers of all captures that are open (some 20 MiB each) may exist at once.
+   * the buffers of all captures that are open (three chunks each) may exist at once.
    */
   readonly early?: boolean;
   /**
@@ -66,18 +65,13 @@ export async function openCapture(path: string, options: OpenCaptureOptions = {}
   const thread = options.indexed === true ? indexThread(opened.file) : undefined;
   const chunkBytes = Math.max(
     64,
-    options.bufferBytes ?? (thread === undefined ? SHARED_CHUNK_BYTES : INDEXED_CHUNK_BYTES),
+    options.bufferBytes ?? (thread === undefined ? READ_AHEAD_BYTES : INDEXED_CHUNK_BYTES),
   );
   if (opened.file !== undefined && opened.file.bytes > 2 * chunkBytes) {
-    const { descriptor } = opened.file;
-    const readAt = positionalRead(descriptor);
-    const closeFile = (): Promise<void> => raw.close();
-    const chunks =
-      thread === undefined
-        ? new SharedRead(readAt, readNow(descriptor), closeFile, chunkBytes)
-        : new ReadAhead(readAt, closeFile, chunkBytes, thread);
-    if (options.early === true) chunks.begin();
-    return new CaptureReader(chunks);
+    const readAt = positionalRead(opened.file.descriptor);
+    const ahead = new ReadAhead(readAt, () => raw.close(), chunkBytes, thread);
+    if (options.early === true) ahead.begin();
+    return new CaptureReader(ahead);
   }
   return new CaptureReader(prefixedSource(head.subarray(0, have), raw), options);
 }

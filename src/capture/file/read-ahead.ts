@@ -2,24 +2,25 @@
 // Input: a way to read at a position. Output: chunks in file order, each in a buffer with room before the data.
 // Invariants: a buffer that was handed out is not touched until it is recycled; memory is constant; what cannot be read is
 // reported after all that could; close() waits for reads that are under way, so no descriptor is reused beneath them.
-import { read, readSync } from 'node:fs';
+import { read } from 'node:fs';
 import type { PacketIndex } from '../packet-index.ts';
 import type { Chunk, ChunkSource } from '../packet-source.ts';
 
 /** Resolves to the bytes read into `into` from `at`, 1..`length`; 0 at the end of the file. Rejects as the system does. */
 export type PositionalRead = (into: Uint8Array, at: number, length: number, position: number) => Promise<number>;
 
-/** Reads now: the bytes read, 0 at the end of the file. Throws as the system does. */
-export type ReadNow = (into: Uint8Array, at: number, length: number, position: number) => number;
-
-/** Bytes of a chunk unless told. */
-const CHUNK_BYTES = 6 << 20;
+/**
+ * Bytes of a chunk. Measured with 1 GB in the page cache on two cores, every packet parsed: on a quiet machine three of 6 MiB, each
+ * read in two halves at once, take 0.95 of the time of three of 8 MiB read in one go, and these 0.9 of four of 2 MiB; on a busy
+ * machine smaller ones do better (waking threads against the second-level cache).
+ */
+export const READ_AHEAD_BYTES = 6 << 20;
 
 /** One is decoded while two are read, or wait. */
 const CHUNKS = 3;
 
 /** Room before the data: the largest packet of most link types and its record header; longer tails are copied. */
-export const HEADROOM_BYTES = 262_144 + 64;
+const HEADROOM_BYTES = 262_144 + 64;
 
 /** A buffer of the ring, and what its last read came to. */
 export class Slot implements Chunk {
@@ -50,6 +51,12 @@ export interface SlotFiller {
   close(): Promise<void>;
 }
 
+/** How far a part of a slot was filled, and why no further. */
+interface ReadRange {
+  readonly end: number;
+  readonly failure: unknown;
+}
+
 /** See the head of this file. `closeFile` is called once, when no read is under way. */
 export class ReadAhead implements ChunkSource {
   private readonly readAt: PositionalRead;
@@ -68,7 +75,7 @@ export class ReadAhead implements ChunkSource {
   constructor(
     readAt: PositionalRead,
     closeFile: () => Promise<void>,
-    chunkBytes: number = CHUNK_BYTES,
+    chunkBytes: number = READ_AHEAD_BYTES,
     filler?: SlotFiller,
   ) {
     this.filler = filler;
@@ -129,14 +136,28 @@ export class ReadAhead implements ChunkSource {
     slot.end = slot.start;
     slot.index = undefined;
     if (this.filler !== undefined && ((await this.filler.fill(slot, position)) || this.closing !== undefined)) return;
+    // In two halves at once: while the reader waits for this chunk, both processors copy.
+    const middle = slot.start + Math.ceil(this.chunkBytes / 2);
+    const [first, second] = await Promise.all([
+      this.readRange(slot, slot.start, middle, position),
+      this.readRange(slot, middle, slot.bytes.length, position),
+    ]);
+    // Where the first half ends early, what the second found came later, to a file that grows.
+    const { end, failure } = first.end < middle ? first : second;
+    slot.end = end;
+    slot.failure = failure;
+  }
+
+  /** Reads what belongs from `at` to `end` of a slot whose data begins at `position`. Never rejects. */
+  private async readRange(slot: Slot, at: number, end: number, position: number): Promise<ReadRange> {
     try {
-      for (let count = 1; count > 0 && slot.end < slot.bytes.length; slot.end += count) {
-        const { end, start } = slot;
-        count = await this.readAt(slot.bytes, end, slot.bytes.length - end, position + end - start);
+      for (let count = 1; count > 0 && at < end; at += count) {
+        count = await this.readAt(slot.bytes, at, end - at, position + at - slot.start);
       }
     } catch (cause) {
-      slot.failure = cause;
+      return { end: at, failure: cause };
     }
+    return { end: at, failure: undefined };
   }
 }
 
@@ -149,9 +170,4 @@ export function positionalRead(descriptor: number): PositionalRead {
         else reject(error);
       });
     });
-}
-
-/** The same before it returns. */
-export function readNow(descriptor: number): ReadNow {
-  return (into, at, length, position) => readSync(descriptor, into, at, length, position);
 }

@@ -4,8 +4,7 @@ import { deepStrictEqual, equal, ok } from 'node:assert/strict';
 import { setImmediate } from 'node:timers/promises';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type PositionalRead, ReadAhead, type ReadNow } from '../../../src/capture/file/read-ahead.ts';
-import { SharedRead } from '../../../src/capture/file/shared-read.ts';
+import { type PositionalRead, ReadAhead } from '../../../src/capture/file/read-ahead.ts';
 import { type CaptureError, CaptureReader } from '../../../src/capture/index.ts';
 import { encodePcap, encodePcapng, type EncodedRecord, joined } from '../../support/capture-encoder.ts';
 import { pcapFiles, pcapngFiles, readAll, readerOf } from '../../support/capture-reading.ts';
@@ -20,15 +19,10 @@ interface Watched {
   readonly state: { closed: number; reading: number; reads: number };
 }
 
-/** Pieces that the reader reads itself between two chunks (shared-read.ts), or none of it: all are read ahead. */
-const shares = fc.constantFrom('ahead' as const, 0, 1, 3);
-type Share = 'ahead' | number;
-
-/** A reader that reads `file` ahead, or a share of it by itself; from byte `failAt` on, reads are refused. */
+/** A reader that reads `file` ahead; from byte `failAt` on, reads are refused. */
 function readingAhead(
   file: Uint8Array,
   chunkBytes: number,
-  share: Share,
   how: readonly (readonly [number, number])[],
   failAt = Infinity,
 ): Watched {
@@ -46,52 +40,32 @@ function readingAhead(
     into.set(part, at);
     return part.length;
   };
-  const readNow: ReadNow = (into, at, length, position) => {
-    const [, most] = how[state.reads++ % how.length]!;
-    ok(at + length <= into.length && length > 0 && state.closed === 0);
-    into.fill(0xa5, at, at + length);
-    if (position >= failAt) throw new Error('input/output error');
-    const part = file.subarray(position, Math.min(position + Math.min(length, most), failAt));
-    into.set(part, at);
-    return part.length;
-  };
   const closeFile = (): Promise<void> => {
     equal(state.reading, 0, 'closed while reading');
     state.closed++;
     return Promise.resolve();
   };
-  const source =
-    share === 'ahead'
-      ? new ReadAhead(readAt, closeFile, chunkBytes)
-      : new SharedRead(readAt, readNow, closeFile, chunkBytes, share);
-  return { reader: new CaptureReader(source), state };
+  return { reader: new CaptureReader(new ReadAhead(readAt, closeFile, chunkBytes)), state };
 }
 
 test('the same packets and error as from memory, also of damaged files', async () => {
   const edits = fc.array(fc.tuple(fc.nat(4000), fc.integer({ min: 0, max: 255 })), { maxLength: 2 });
   await fc.assert(
-    fc.asyncProperty(
-      files,
-      fc.integer({ min: 1, max: 700 }),
-      shares,
-      manners,
-      edits,
-      async (records, size, share, how, changes) => {
-        const file = joined(records);
-        for (const [at, value] of changes) file[at % file.length] = value;
-        const { reader, state } = readingAhead(file, size, share, how);
-        deepStrictEqual(await readAll(reader), await readAll(readerOf(file)));
-        deepStrictEqual([state.closed, state.reading], [1, 0]);
-      },
-    ),
+    fc.asyncProperty(files, fc.integer({ min: 1, max: 700 }), manners, edits, async (records, size, how, changes) => {
+      const file = joined(records);
+      for (const [at, value] of changes) file[at % file.length] = value;
+      const { reader, state } = readingAhead(file, size, how);
+      deepStrictEqual(await readAll(reader), await readAll(readerOf(file)));
+      deepStrictEqual([state.closed, state.reading], [1, 0]);
+    }),
     { numRuns: 300 },
   );
 });
 
 test('packets rewritten in place do not change what follows', async () => {
   await fc.assert(
-    fc.asyncProperty(files, fc.integer({ min: 1, max: 700 }), shares, manners, async (records, size, share, how) => {
-      const { reader } = readingAhead(joined(records), size, share, how);
+    fc.asyncProperty(files, fc.integer({ min: 1, max: 700 }), manners, async (records, size, how) => {
+      const { reader } = readingAhead(joined(records), size, how);
       const found: Uint8Array[] = [];
       do {
         while (reader.next()) {
@@ -112,39 +86,32 @@ test('packets rewritten in place do not change what follows', async () => {
 
 test('a read that fails: every whole packet before it, then its message at the record that was cut', async () => {
   await fc.assert(
-    fc.asyncProperty(
-      files,
-      fc.integer({ min: 1, max: 700 }),
-      shares,
-      manners,
-      fc.nat(4000),
-      async (records, size, share, how, at) => {
-        const file = joined(records);
-        const failAt = at % file.length;
-        let boundary = 0;
-        let whole = 0;
-        while (boundary + records[whole]!.bytes.length <= failAt) boundary += records[whole++]!.bytes.length;
-        const { packets, error } = await readAll(readingAhead(file, size, share, how, failAt).reader);
-        deepStrictEqual(
-          packets,
-          records.slice(0, whole).flatMap(({ packet }) => (packet ? [packet] : [])),
-        );
-        const expected: CaptureError = {
-          offset: boundary,
-          capture: 0,
-          message: `input/output error (at byte ${boundary})`,
-        };
-        deepStrictEqual(error, expected);
-      },
-    ),
+    fc.asyncProperty(files, fc.integer({ min: 1, max: 700 }), manners, fc.nat(4000), async (records, size, how, at) => {
+      const file = joined(records);
+      const failAt = at % file.length;
+      let boundary = 0;
+      let whole = 0;
+      while (boundary + records[whole]!.bytes.length <= failAt) boundary += records[whole++]!.bytes.length;
+      const { packets, error } = await readAll(readingAhead(file, size, how, failAt).reader);
+      deepStrictEqual(
+        packets,
+        records.slice(0, whole).flatMap(({ packet }) => (packet ? [packet] : [])),
+      );
+      const expected: CaptureError = {
+        offset: boundary,
+        capture: 0,
+        message: `input/output error (at byte ${boundary})`,
+      };
+      deepStrictEqual(error, expected);
+    }),
     { numRuns: 200 },
   );
 });
 
 test('closing at any point waits for the reads under way, closes once, and ends the packets', async () => {
   await fc.assert(
-    fc.asyncProperty(files, shares, manners, fc.nat(8), fc.boolean(), async (records, share, how, fills, meanwhile) => {
-      const { reader, state } = readingAhead(joined(records), 64, share, how);
+    fc.asyncProperty(files, manners, fc.nat(8), fc.boolean(), async (records, how, fills, meanwhile) => {
+      const { reader, state } = readingAhead(joined(records), 64, how);
       for (let i = 0; i < fills; i++) {
         while (reader.next()) continue;
         await reader.fill();

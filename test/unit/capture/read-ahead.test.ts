@@ -6,8 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { openCapture } from '../../../src/capture/file/index.ts';
 import { IndexThread } from '../../../src/capture/file/index-thread.ts';
-import { type PositionalRead, ReadAhead, type ReadNow } from '../../../src/capture/file/read-ahead.ts';
-import { SharedRead } from '../../../src/capture/file/shared-read.ts';
+import { type PositionalRead, ReadAhead } from '../../../src/capture/file/read-ahead.ts';
 import { CaptureReader, PcapWriter, plainPcap } from '../../../src/capture/index.ts';
 import { readAll } from '../../support/capture-reading.ts';
 
@@ -46,19 +45,6 @@ function readsOf(bytes: () => Uint8Array): PositionalRead {
   };
 }
 
-/** The same, at once. */
-function nowOf(bytes: () => Uint8Array): ReadNow {
-  return (into, at, length, position) => {
-    const part = bytes().subarray(position, position + length);
-    into.set(part, at);
-    return part.length;
-  };
-}
-
-/** A file whose reader reads `share` pieces between two chunks. */
-const shared = (bytes: () => Uint8Array, chunkBytes: number, share: number): SharedRead =>
-  new SharedRead(readsOf(bytes), nowOf(bytes), closeFile, chunkBytes, share);
-
 test('records much larger than a chunk and the room before it', async () => {
   for (const chunkBytes of [64, 1000, 99_999, 262_144, 300_000, 10_000_000]) {
     const { packets, error } = await readAll(
@@ -71,10 +57,6 @@ test('records much larger than a chunk and the room before it', async () => {
       ),
     );
     deepStrictEqual([packets, error], [expected, undefined], `chunks of ${chunkBytes}`);
-  }
-  for (const chunkBytes of [64, 1000, 99_999, 262_144, 300_000, 10_000_000]) {
-    const { packets, error } = await readAll(new CaptureReader(shared(() => file, chunkBytes, 2)));
-    deepStrictEqual([packets, error], [expected, undefined], `shared chunks of ${chunkBytes}`);
   }
   const short = file.subarray(0, 24 + 16 + 16 + 1);
   const { packets } = await readAll(
@@ -120,41 +102,6 @@ test('at most three chunks, whatever the length of the file', async () => {
   );
   await readAll(new CaptureReader(source));
   equal(buffers.size, 3);
-});
-
-test('at most two chunks and two pieces where the reader reads a share', async () => {
-  const buffers = new Set<ArrayBufferLike>();
-  const noted = <T>(read: (into: Uint8Array, at: number, length: number, position: number) => T): typeof read => {
-    return (into, ...rest) => {
-      buffers.add(into.buffer);
-      return read(into, ...rest);
-    };
-  };
-  const bytes = (): Uint8Array => file;
-  const source = new SharedRead(noted(readsOf(bytes)), noted(nowOf(bytes)), closeFile, 270_000, 2);
-  await readAll(new CaptureReader(source));
-  equal(buffers.size, 4);
-});
-
-test('a file that grows while its reader reads a share: no gap either', async () => {
-  // Of chunks and pieces of 64 bytes the end is met in a chunk, or in a piece, while what lies behind is being read already.
-  for (const [length, wanted] of [
-    [150, [64, 64, 22]],
-    [200, [64, 64, 64, 8]],
-  ] as const) {
-    for (const share of [0, 1, 2]) {
-      let there = file.subarray(0, length);
-      const source = shared(() => there, 64, share);
-      const lengths: number[] = [];
-      for (let chunk = await source.nextChunk(); chunk !== undefined; chunk = await source.nextChunk()) {
-        lengths.push(chunk.end - chunk.start);
-        if (lengths.length === wanted.length) there = file;
-        source.recycle(chunk);
-      }
-      await source.close();
-      deepStrictEqual(lengths, wanted, `${length} bytes, ${share} pieces`);
-    }
-  }
 });
 
 test('a file that grows while it is read ends where its end was met first: no gap', async () => {
