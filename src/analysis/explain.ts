@@ -11,7 +11,7 @@ import { IDENTITY, POLICY_TIER, SHAPE_ANY_PROTOCOL, TRACE, TRACE_AT, TRACE_WORDS
 import type { Point } from './ends.ts';
 import { type Gate, NearestRules } from './nearest.ts';
 import type { PolicyWorld } from './policy-world.ts';
-import { questionText, sideText } from './print-verdict.ts';
+import { isIsolation, questionText, sideText } from './print-verdict.ts';
 import { shortRule } from './rule-text.ts';
 import { peerText, selectorText } from './selector-text.ts';
 import type { Judge, PointAnswer, Question, SideAnswer } from './verdict.ts';
@@ -106,8 +106,11 @@ export class Explainer {
     const { from, to, port } = point;
     const number = protocolNumber(question.protocol, from, to);
     this.judge.side(direction === 'egress', from, to, familyOf(from, to), number, port);
-    lines.push(...this.ladder());
-    const defaultDeny = side.verdict !== 'allowed' && this.world.questions.byte === 0;
+    const passed = this.passedOn(point, direction, question, side);
+    lines.push(...this.ladder(passed !== undefined), ...(passed ?? []));
+    const defaultDeny =
+      side.verdict !== 'allowed' &&
+      (this.world.questions.byte === 0 || (side.by.length > 0 && side.by.every(isIsolation)));
     if (defaultDeny) {
       lines.push(...this.nearMisses(point, direction, question));
     } else {
@@ -119,8 +122,28 @@ export class Explainer {
     return lines;
   }
 
-  /** The entries that were asked, in order, and the one that decided. */
-  private ladder(): string[] {
+  /** The passes that led to what decided: rules whose tier had no more say. */
+  private passedOn(
+    point: PointAnswer,
+    direction: Direction,
+    question: Question,
+    { by }: SideAnswer,
+  ): string[] | undefined {
+    const { adminPolicies } = this.world.state;
+    const decided = by.map(({ kind, name }) => adminPolicies.find((p) => p.kind === kind && p.name === name)?.tier);
+    const gate = adminPolicies.length === 0 ? undefined : this.gateOf(point, direction, question);
+    if (gate === undefined || decided.includes('admin')) return undefined;
+    this.nearest ??= new NearestRules(this.world);
+    const ends = by.some(({ kind }) => kind === 'builtin');
+    const passes = [this.nearest.passed(gate, 'admin'), ends ? this.nearest.passed(gate, 'baseline') : undefined];
+    const lines = passes.flatMap((rule) =>
+      rule === undefined ? [] : [`      ${shortRule(rule.ref)} passes it on: what is left of its tier has no say`],
+    );
+    return lines.length === 0 ? undefined : lines;
+  }
+
+  /** The entries that were asked, in order, and the one that decided. `passed`: a pass led there. */
+  private ladder(passed: boolean): string[] {
     const { words, count } = this.world.questions.trace;
     interface Rung {
       readonly text: string;
@@ -159,12 +182,21 @@ export class Explainer {
     );
     const lines = rungs.map((rung, i) => {
       const says = rung.found
-        ? `${tierWords(rung.precedence)} ${verdictWords(rung.precedence)}${this.rulesText(rung.cookie)}`
+        ? `${this.tierText(rung)} ${verdictWords(rung.precedence)}${this.rulesText(rung.cookie)}`
         : 'no entry';
       return `  ${rung === best ? '>' : ' '}${String(i + 1).padStart(2)}. ${rung.text}: ${says}`;
     });
-    if (best !== undefined && hits.length > 1) lines.push(`      it wins by ${whyText(best, hits)}`);
+    if (best !== undefined && hits.length > 1 && !passed) lines.push(`      it wins by ${whyText(best, hits)}`);
     return lines;
+  }
+
+  /** The tier that an entry decides for; one that a pass has put there belongs to a later tier. */
+  private tierText({ precedence, cookie }: { readonly precedence: number; readonly cookie: number }): string {
+    const own = tierWords(precedence);
+    const rules = this.world.rulesOf(cookie);
+    const isAdmin = rules.some(({ kind }) => kind === 'ClusterNetworkPolicy' || kind.endsWith('AdminNetworkPolicy'));
+    if (isAdmin || rules.length === 0 || (own !== 'admin tier:' && own !== 'baseline tier:')) return own;
+    return rules.some(({ kind }) => kind === 'builtin') ? 'behind a pass:' : 'policies, behind a pass:';
   }
 
   private rulesText(cookie: number): string {
@@ -199,7 +231,7 @@ export class Explainer {
   }
 
   /** The normalised selectors of a rule, and whom they match. */
-  private ruleLines({ subject, peers, host }: PolicyRule): string[] {
+  private ruleLines({ subject, peers, host, fqdns }: PolicyRule): string[] {
     const { pods, nodes } = this.world.view;
     const names =
       host === true
@@ -218,7 +250,11 @@ export class Explainer {
           : '';
       lines.push(`    peer ${peerText(peer)}${matched}`);
     }
-    return peers.length > 4 ? [...lines, `    and ${peers.length - 4} more peers`] : lines;
+    if (peers.length > 4) lines.push(`    and ${peers.length - 4} more peers`);
+    for (const { pattern, addresses } of fqdns.slice(0, 4)) {
+      lines.push(`    peer DNS name ${pattern}: ${addresses === 0 ? 'no address known' : `${addresses} known`}`);
+    }
+    return lines;
   }
 
   private gateOf(point: PointAnswer, direction: Direction, question: Question): Gate | undefined {

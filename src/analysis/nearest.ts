@@ -6,7 +6,14 @@ import { podPorts } from '../control/policy/named-ports.ts';
 import { normalisePolicies } from '../control/policy/normalise.ts';
 import { ANYBODY, peerIdentities, peersHoldHost, requireAll, requiredOf } from '../control/policy/peers.ts';
 import { portWords } from '../control/policy/ports.ts';
-import type { Direction, NormalPolicies, Peer, PolicyRule, PortMatch } from '../control/policy/rule.ts';
+import {
+  compareRules,
+  type Direction,
+  type NormalPolicies,
+  type Peer,
+  type PolicyRule,
+  type PortMatch,
+} from '../control/policy/rule.ts';
 import type { RuleRef } from '../control/provenance.ts';
 import { bothSelectors, EVERYTHING, selects, type Selector } from '../control/selector.ts';
 import type { Pod } from '../control/index.ts';
@@ -72,6 +79,22 @@ export class NearestRules {
     return scored.slice(0, most).map(({ miss }) => miss);
   }
 
+  /** The pass of a tier that a connection meets before any other rule of that tier. */
+  passed(gate: Gate, tier: 'admin' | 'baseline'): PolicyRule | undefined {
+    const [first] = this.normal.rules
+      .filter(
+        (rule) =>
+          rule.tier === tier &&
+          rule.direction === gate.direction &&
+          isAbout(rule, gate) &&
+          selects(rule.subject, gate.subject.labels) &&
+          this.peerFailure(rule, gate, EVERYTHING) === undefined &&
+          portFailure(rule.ports, gate, rule.direction) === undefined,
+      )
+      .sort(compareRules);
+    return first?.verdict === 'pass' ? first : undefined;
+  }
+
   /** The first condition of a rule that fails; undefined where nothing connects the rule with the gate. */
   private judge(rule: PolicyRule, gate: Gate, required: Selector): { miss: NearMiss; score: number } | undefined {
     const { subject, other } = gate;
@@ -94,7 +117,8 @@ export class NearestRules {
       const text = `the policy selects ${rule.host === true ? 'nodes' : 'pods'} with ${failed === undefined ? '' : requirementText(failed)}; ${subject.name} ${failed === undefined ? '' : instead(failed, subject.labels)}`;
       return miss('subject', text, where);
     }
-    if (peer !== undefined) {
+    // Of a name nobody knows the addresses of, the port is what certainly fails.
+    if (peer !== undefined && (peer.count > 0 || port === undefined)) {
       const score = 70 - 10 * Math.min(5, peer.count) + (port === undefined ? 15 : 0);
       return miss(peer.condition, `${other.name} ${peer.text}`, score);
     }
@@ -103,7 +127,7 @@ export class NearestRules {
 
   /** Why no peer of a rule is the other end; undefined where one is. */
   private peerFailure(
-    { peers }: PolicyRule,
+    { peers, fqdns }: PolicyRule,
     { subject, other }: Gate,
     required: Selector,
   ): { readonly condition: 'peer' | 'namespace'; readonly text: string; readonly count: number } | undefined {
@@ -113,8 +137,9 @@ export class NearestRules {
       return { condition: 'peer', text: `is the pod’s own node, which only entity host or cluster names`, count: 1 };
     }
     if (this.holds(peers, required, other.identity)) return undefined;
-    if (peers.length === 0) return { condition: 'peer', text: 'cannot match: the rule names nobody', count: 3 };
     const all = (peers === 'everybody' ? ANYBODY : peers).map((peer) => this.onePeer(peer, other, required));
+    if (fqdns.length > 0) all.push(this.names(fqdns, other));
+    if (all.length === 0) return { condition: 'peer', text: 'cannot match: the rule names nobody', count: 3 };
     return all.sort((a, b) => a.count - b.count)[0]!;
   }
 
@@ -151,6 +176,24 @@ export class NearestRules {
       text: `${instead(first, other.labels)}; the rule wants ${requirementText(first)}`,
       count: failed.length,
     };
+  }
+
+  /** Why an end is none of a rule's DNS names. */
+  private names(
+    fqdns: PolicyRule['fqdns'],
+    other: Gate['other'],
+  ): { readonly condition: 'peer'; readonly text: string; readonly count: number } {
+    const names = fqdns.map(({ pattern }) => pattern).join(', ');
+    if (!other.labels.has('reserved', 'world')) {
+      return {
+        condition: 'peer',
+        text: `is ${this.identityWords(other)}, which no DNS name means (${names})`,
+        count: 2,
+      };
+    }
+    return this.world.dnsKnown
+      ? { condition: 'peer', text: `is no address of ${names}`, count: 1 }
+      : { condition: 'peer', text: `is not known to be an address of ${names}`, count: 0 };
   }
 
   private identityWords({ identity, pod }: Gate['other']): string {

@@ -120,10 +120,13 @@ export function sideText({ verdict, by, redirected, audit, reason, open }: SideA
           : `${reason ?? 'denied'} by ${rules}`;
     return audit === true ? `${told} (audit mode: not enforced)` : told;
   }
-  return `by ${rules}${redirected === true ? ', through a proxy' : ''}`;
+  // A builtin rule is a sentence of its own.
+  const built = by.every(({ kind }) => kind === 'builtin');
+  return `${built ? '' : 'by '}${rules}${redirected === true ? ', through a proxy' : ''}`;
 }
 
-const isIsolation = ({ rule }: RuleRef): boolean => /^(?:.*\.)?(?:in|e)gress$/.test(rule);
+/** Whether a rule is what isolates: a policy's direction as a whole. */
+export const isIsolation = ({ rule }: RuleRef): boolean => /^(?:.*\.)?(?:in|e)gress$/.test(rule);
 
 function compactText({ id, question, answer, expect }: AskedAnswer, paint: Paint): string {
   const { verdict, egress, ingress, reason } = answer;

@@ -112,7 +112,9 @@ export class Judge {
   }
 
   /** One connection. */
-  point(from: Point, to: Point, family: 4 | 6, protocol: string, port: number): PointAnswer {
+  point(source: Point, destination: Point, family: 4 | 6, protocol: string, port: number): PointAnswer {
+    const from = this.asNode(source, destination, family);
+    const to = this.asNode(destination, source, family);
     const number = protocol.startsWith('ICMP') ? (family === 4 ? 1 : 58) : PROTOCOL_NUMBER[protocol]!;
     const egress = this.side(true, from, to, family, number, port);
     const ingress = this.side(false, from, to, family, number, port);
@@ -135,6 +137,17 @@ export class Judge {
     }
     if (questions.policyId < 0) return NO_GATE;
     return this.answerOf(egress, protocol, port);
+  }
+
+  /** A pod's own node as that node, which has a gate of its own where host policies are enforced. */
+  private asNode(point: Point, { address }: Point, family: 4 | 6): Point {
+    const { settings, view } = this.world;
+    if (point.identity !== 'own-node' || !settings.hostFirewall || address === undefined) return point;
+    const endpoint = this.world.endpointAt(address);
+    if (endpoint === undefined || endpoint.host) return point;
+    const node = view.nodes.find(({ id }) => id === endpoint.nodeId);
+    const own = node?.addresses.find((one) => one.address.family === family);
+    return own === undefined ? point : { name: point.name, address: own.address };
   }
 
   /** Whether a node talks to itself, which passes no hook. */

@@ -10,7 +10,7 @@ import { containsAddress } from '../../control/manifest/index.ts';
 import type { IpPrefix, Service } from '../../control/index.ts';
 import { hostSubjects, type HostSubject } from '../../control/policy/subject.ts';
 import type { RuleRef } from '../../control/provenance.ts';
-import { EVERYTHING, LabelIndex, type Selector, selects } from '../../control/selector.ts';
+import { EVERYTHING, LabelIndex, type Selector, selectorOf, selects } from '../../control/selector.ts';
 import { IDENTITY } from '../../schema/index.ts';
 import type { PolicyWorld } from '../policy-world.ts';
 import { shortRule } from '../rule-text.ts';
@@ -134,6 +134,8 @@ export class RuleEffects {
 
   private selectorPeer(selector: Selector, origin: PolicyRule['origin']): void {
     if (this.world.view.index.select(selector).length === 0) {
+      // A peer that means nodes is two selectors: each pod's own node, and the others.
+      if (this.meansSomeNode(selector)) return;
       this.findings.add(
         'peer-selects-nobody',
         origin,
@@ -152,6 +154,14 @@ export class RuleEffects {
       const message = `${requirementText(requirement)} also selects pods without this label (${without.length} of them, ${pod.namespace}/${pod.name} for one)`;
       this.findings.add('not-in-matches-missing', origin, message);
     }
+  }
+
+  private meansSomeNode({ requirements }: Selector): boolean {
+    const isNode = ({ source, key }: Selector['requirements'][number]): boolean =>
+      source === 'reserved' && (key === 'host' || key === 'remote-node');
+    if (!requirements.some(isNode)) return false;
+    const rest = selectorOf(requirements.filter((requirement) => !isNode(requirement)));
+    return this.world.view.nodes.some(({ hostLabels }) => selects(rest, hostLabels));
   }
 
   private cidrPeer(prefix: IpPrefix, origin: PolicyRule['origin'], ref: RuleRef): void {

@@ -244,6 +244,13 @@ test('lint: policies without a fault have no finding', () => {
   );
 });
 
+test('lint: nodes of an admin policy are somebody where one node has the labels, as own node or another', () => {
+  const denyNodes = (pool: string): string =>
+    `{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {name: nodes}, spec: {tier: Admin, priority: 1, subject: {namespaces: {}}, egress: [{action: Deny, to: [{nodes: {matchLabels: {pool: ${pool}}}}]}]}}\n---\n{apiVersion: v1, kind: Node, metadata: {name: extra, labels: {pool: spare}}, status: {addresses: [{type: InternalIP, address: 172.18.0.99}]}}`;
+  assert.deepEqual(told(lintOf(denyNodes('spare')), 'peer-selects-nobody'), []);
+  assert.notEqual(told(lintOf(denyNodes('sparse')), 'peer-selects-nobody').length, 0);
+});
+
 test('lint: entries against bpf.policyMapMax', () => {
   const policy = np(`${API}, ingress: [{from: [{${WEB}}], ports: [{port: 1, endPort: 65534}]}]`);
   const rules = (max: number): string[] => lintOf(policy, max).map(({ rule }) => rule);

@@ -175,3 +175,28 @@ spec: {endpointSelector: {matchLabels: {app: api}}, ingressDeny: [{fromEntities:
   );
   assert.match(text, /it wins by precedence: a deny stands above what allows/);
 });
+
+test('a pass is told, with the rule that passes on', async (t) => {
+  const policies = `{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {name: admin}, spec: {tier: Admin, priority: 1, subject: {namespaces: {}}, ingress: [{action: Pass, from: [{namespaces: {}}]}, {action: Deny, from: [{namespaces: {}}], protocols: [{tcp: {destinationPort: {number: 81}}}]}]}}
+---
+${allowFrom('podSelector: {matchLabels: {app: web}}')}`;
+  const text = await explain(t, 'pod:shop/web', 'pod:shop/api-1', '81', policies);
+  assert.match(text, /> .*: policies, behind a pass: denies, NetworkPolicy shop\/api ingress /);
+  assert.match(text, /ClusterNetworkPolicy admin ingress\[0\] \(.*:1\) passes it on/);
+  assert.doesNotMatch(text, /it wins by/);
+  assert.match(text, /nearest rule: NetworkPolicy shop\/api ingress\[0\].*\n +fails on port: the rule says port 8080/);
+  const open = await explain(t, 'pod:other/stranger', 'pod:shop/web', '81', policies);
+  assert.match(open, /> .*: behind a pass: allows, policies select it, but none isolates it/);
+});
+
+test('the rule that a verdict waits for comes first, with its names', async (t) => {
+  const text = await explain(t, 'pod:shop/web', 'ip:203.0.113.8', '443');
+  assert.match(text, /egress of shop\/web: unknown, addresses of api\.example\.com are not known/);
+  assert.match(
+    text,
+    /nearest rule: .*\n +fails on peer: 203\.0\.113\.8 is not known to be an address of api\.example\.com/,
+  );
+  assert.match(text, /peer DNS name api\.example\.com: no address known/);
+  const other = await explain(t, 'pod:shop/web', 'ip:203.0.113.8', '444');
+  assert.match(other, /nearest rule: .*\n +fails on port: the rule says port 443, this is port 444/);
+});

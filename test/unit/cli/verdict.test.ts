@@ -119,6 +119,23 @@ test('entities and nodes: the own node may enter, another may not', async (t) =>
   assert.equal((await ask(t, 'entity:all', 'pod:shop/api-1', '8080')).verdict, 'unknown', 'it depends');
 });
 
+test('entity host has the gates of the pod’s own node, where host policies are enforced', async (t) => {
+  const host = (spec: string): string =>
+    `{apiVersion: cilium.io/v2, kind: CiliumClusterwideNetworkPolicy, metadata: {name: nodes}, spec: {nodeSelector: {}, ${spec}}}`;
+  const rules = 'ingress: [{toPorts: [{ports: [{port: "22", protocol: TCP}]}]}], egress: [{toEntities: [world]}]';
+  const folder = folderWith(t, { 'nodes.yaml': host(rules) });
+  const verdict = async (from: string, to: string, port: string, ...set: string[]): Promise<string> => {
+    const args = ['-m', join(folder, 'shop.yaml'), '-m', join(folder, 'nodes.yaml'), ...set];
+    const run = await runInProcess(['verdict', ...args, '--from', from, '--to', to, '--port', port, '-o', 'json']);
+    return (JSON.parse(run.stdout) as Line).verdict;
+  };
+  const on = ['--set', 'hostFirewall.enabled=true'];
+  assert.equal(await verdict('pod:shop/web', 'entity:host', '22', ...on), 'allowed');
+  assert.equal(await verdict('pod:shop/web', 'entity:host', '23', ...on), 'denied');
+  assert.equal(await verdict('entity:host', 'pod:shop/web', '80', ...on), 'denied', 'the node’s egress');
+  assert.equal(await verdict('pod:shop/web', 'entity:host', '23'), 'allowed');
+});
+
 test('mistakes are told at once, with exit code 2', async (t) => {
   const folder = folderWith(t, {});
   const run = (...args: string[]): ReturnType<typeof runInProcess> =>
