@@ -103,7 +103,7 @@ export class Judge {
     this.inputs = new Inputs(present, way, connections, entry, openings, options.doubt);
     this.loose = new LoosePackets(present, way, connections, entry, openings, ledger, directory);
     this.unconnected = new Unconnected(present, way, entry, directory, ifindexOf);
-    this.settled = new Settled(connections, reportsEvents(dataplane));
+    this.settled = new Settled(connections, directory, reportsEvents(dataplane));
   }
 
   /** Connections whose backend in the capture was another one than the simulator's. */

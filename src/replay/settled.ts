@@ -6,6 +6,7 @@ import * as capture from '../capture/index.ts';
 import * as wire from '../wire/index.ts';
 import { AT, INT_STRIDE, REAL, REAL_STRIDE, ROLE, STATE } from './connection-record.ts';
 import type { Connections } from './connections.ts';
+import type { Directory } from './directory.ts';
 import { OUTCOME } from './outcome.ts';
 
 // Constants of this module: what is used through an import costs V8 a load and a check each time.
@@ -55,14 +56,16 @@ export class SettledRun {
 /** See the head of this file. */
 export class Settled {
   private readonly connections: Connections;
+  private readonly directory: Directory;
   /** Flags that change nothing that anybody reads. */
   private readonly indifferent: number;
   /** A glance at the packet. */
   private readonly words = new Int32Array(wire.GLANCE_WORDS);
 
   /** @param reporting whether the datapath reports events: then the first packet with a flag is one. */
-  constructor(connections: Connections, reporting: boolean) {
+  constructor(connections: Connections, directory: Directory, reporting: boolean) {
     this.connections = connections;
+    this.directory = directory;
     this.indifferent = reporting ? 0 : OTHER_FLAGS;
   }
 
@@ -228,12 +231,14 @@ export class Settled {
 
   /**
    * A SYN and ACK went through: what the other side sends behind the initiator's answer, in the same second and at the same
-   * interface, will find the entries that the answer refreshes, and bring nothing but flags that nobody reads.
+   * interface, will find the entries that the answer refreshes, and bring nothing but flags that nobody reads. Not where the
+   * initiator is a frontend: to the hooks, what is sent to it opens a connection of its own.
    */
-  private greeted(base: number, interfaceNumber: number, seconds: number): void {
+  private greeted(base: number, h: wire.Headers, interfaceNumber: number, seconds: number): void {
     const { int } = this.connections;
     const known = (int[base + STATE_AT]! & (ANSWERED | MASQUERADED)) === ANSWERED;
     if (this.indifferent === 0 || !known || this.connections.role !== ASKED) return;
+    if (this.directory.isFrontend(h.family, h.d0, h.d1, h.d2, h.d3, h.ports >>> 16, TCP)) return;
     int[base + SETTLED] = -seconds - 1;
     int[base + SETTLED_FLAGS] = interfaceNumber + 1;
   }
@@ -261,7 +266,7 @@ export class Settled {
     if (!went || !quiet) {
       int[base + SETTLED] = 0;
       if (went && !forward && ran && (h.tcpFlags & OPENING_OR_CLOSING) === SYN)
-        this.greeted(base, interfaceNumber, seconds);
+        this.greeted(base, h, interfaceNumber, seconds);
       return;
     }
     if ((state & ANSWERED) === 0 || connections.role !== ASKED || !ran) return;

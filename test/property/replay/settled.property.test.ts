@@ -246,12 +246,12 @@ describe('packets that change nothing', () => {
   });
 
   /** An opening, and what the other side sends first: the flags, who sends them, the interface. */
-  const greeting = (peer: string, interfaces: number): Step[] =>
+  const greeting = (peer: string, interfaces: number, client = A, port = 40001): Step[] =>
     conversationOf(
       (['S', 'SA', 'A', 'PA', 'A'] as const).map((flags, i) => ({
-        client: A,
+        client,
         peer,
-        port: 40001,
+        port,
         forward: i === 0 || i === 2,
         flags,
         ttl: 64,
@@ -268,6 +268,20 @@ describe('packets that change nothing', () => {
           const masquerading = (interfaces & 1) === 0;
           const quick = await counted(steps, at, false, false, masquerading);
           assert.deepEqual(quick, await counted(steps, at, true, false, masquerading), `${peer} ${at} ${interfaces}`);
+        }
+  });
+
+  it('are told where whoever opens is a frontend, too: what answers it may open another connection', async () => {
+    for (const [client, port] of [
+      [VIP, 80],
+      [N1, 30080],
+      [OUT, 40001],
+    ] as const)
+      for (const peer of [A, BACKENDS[0]!])
+        for (const at of ['node:n1', 'edge', 'pod:x/a']) {
+          const steps = greeting(peer, 0, client, port);
+          const quick = await counted(steps, at, false, false);
+          assert.deepEqual(quick, await counted(steps, at, true, false), `${client} ${peer} ${at}`);
         }
   });
 
