@@ -68,7 +68,7 @@ function settle(drafts: Iterable<Draft>): EndUnit[] {
       name,
       families,
       facts,
-      example: known?.example ?? example,
+      example: known === undefined || family === 4 ? example : known.example,
       ...(workload === undefined ? {} : { workload }),
     });
   }
@@ -86,7 +86,10 @@ function podUnits(worlds: readonly PolicyWorld[]): EndUnit[] {
         if (draft === undefined) {
           const facts = worlds.map(() => undefined);
           const workload = `${pod.namespace}/${workloadName(pod.name, pod.labels)}`;
-          draft = { kind: 'pod', name, example: `pod:${name}`, family: address.family, workload, facts };
+          // A pod by its name is asked about in IPv4 where it has both families.
+          const second = address.family === 6 && identities.some((one) => one.address.family === 4);
+          const example = second ? `ip:${address.text}` : `pod:${name}`;
+          draft = { kind: 'pod', name, example, family: address.family, workload, facts };
           drafts.set(key, draft);
         }
         const policyId = world.endpointAt(address)?.policyId ?? -1;

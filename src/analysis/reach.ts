@@ -240,9 +240,9 @@ export function rulesOfName(
   pattern: string | undefined,
   protocol: number,
   port: number,
-  { reason, cookie }: Pick<Interval, 'reason' | 'cookie'>,
+  { answer, reason, cookie }: Pick<Interval, 'answer' | 'reason' | 'cookie'>,
 ): NamedRule[] {
-  if (!isPolicyDrop(reason)) return [];
+  if (answer !== ANSWER.DENIED || !isPolicyDrop(reason)) return [];
   const denying = world.rulesOf(cookie);
   return world
     .namedRulesOf(policyId)

@@ -131,6 +131,17 @@ const TIERS: readonly (readonly [title: string, documents: readonly string[], po
     443,
     'denied',
   ],
+  [
+    'a policy in audit mode, which denies nothing',
+    [
+      names('a', 'one.example', 443).replace(
+        'name: a,',
+        'annotations: {weir.dev/policy-audit-mode: enabled}, name: a,',
+      ),
+    ],
+    443,
+    'allowed',
+  ],
   ['another port', [names('a', 'one.example', 443)], 80, 'denied'],
   ['the port of the rule', [names('a', 'one.example', 443)], 443, 'unknown'],
 ];
@@ -140,3 +151,21 @@ for (const [title, documents, port, expected] of TIERS) {
     assert.equal(await reachOf(t, documents, 'ip:203.0.113.9', port), expected);
   });
 }
+
+test('diff: the example of a change in IPv6 alone is in IPv6', async (t) => {
+  const both = (name: string, last: number): string =>
+    pod(name, `10.244.1.${last}`).replace(
+      '{podIP:',
+      `{podIPs: [{ip: 10.244.1.${last}}, {ip: "fd00::${last}"}], podIP:`,
+    );
+  const block = (cidrs: string): string =>
+    `{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p, namespace: x}, spec: {podSelector: {matchLabels: {app: d}}, ingress: [{from: [${cidrs}]}]}}`;
+  const at = files(t, {
+    'before.yaml': [both('c', 21), both('d', 22), block('{ipBlock: {cidr: 0.0.0.0/0}}')],
+    'after.yaml': [both('c', 21), both('d', 22), block('{ipBlock: {cidr: 0.0.0.0/0}}, {ipBlock: {cidr: "::/0"}}')],
+  });
+  const args = ['-m', at('before.yaml'), '--after', at('after.yaml'), '--semantics', 'kubernetes', '-o', 'json'];
+  const found = rows((await runInProcess(['diff', ...args])).stdout).filter(({ from }) => nameOf(from).includes('x/c'));
+  assert.ok(found.length > 0);
+  for (const { example } of found) assert.equal((example as { from: string }).from, 'ip:fd00::21');
+});
