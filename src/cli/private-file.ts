@@ -1,6 +1,18 @@
 // Files that a command writes: readable by their owner only. Input: a path and text or bytes. Output: the file.
 // Invariant: an error of the system becomes one line that names the path.
-import { chmodSync, closeSync, fstatSync, lstatSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
 import { CommandFailure, messageOf } from './failure.ts';
 
 const OWNER_ONLY = 0o600;
@@ -42,13 +54,21 @@ export function removeFile(path: string): void {
   }
 }
 
-/** Makes a directory with mode 0700 where there is none. */
+/** Makes a directory with mode 0700, and those that it is to be in, where there is none. */
 export function preparePrivateFolder(path: string): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolder(path);
   } catch (cause) {
     throw new CommandFailure(`${path}: cannot be made: ${reason(cause)}`);
   }
+}
+
+/** One by one: where a file system makes no folders and says ENOENT (procfs), Node's `recursive` never ends. */
+function makeFolder(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  const parent = dirname(path);
+  if (parent !== path && !existsSync(parent)) makeFolder(parent);
+  mkdirSync(path, { mode: 0o700 });
 }
 
 const REASONS: Readonly<Record<string, string>> = {

@@ -180,6 +180,26 @@ describe('weir replay', () => {
     assert.equal(one.packets, 270 * 7);
     assert.ok(one.verdicts.FORWARDED >= 270 * 6);
   });
+  it('--dump-maps makes the folders that it needs, and says where none can be made', async (t) => {
+    const folder = scratchFolder(t);
+    const { capture, manifests } = lab(folder);
+    const dump = (into: string): ReturnType<typeof weir> =>
+      weir(['replay', capture, '-m', manifests, '-o', 'none', '--dump-maps', into]);
+    for (const into of [join(folder, 'a', 'b', 'c'), `${join(folder, 'a', 'd')}/`, join(folder, 'a', '..', 'e')]) {
+      const run = await dump(into);
+      assert.equal(run.code, 0, run.stderr);
+      assert.ok(existsSync(join(into, 'weir_policy.json')), into);
+    }
+    writeFileSync(join(folder, 'file'), '');
+    const places = [join(folder, 'file'), join(folder, 'file', 'x')];
+    // A file system that makes no folders, and says that the parent is missing.
+    if (process.platform === 'linux') places.push('/proc/weir', '/proc/weir/maps');
+    for (const into of places) {
+      const run = await dump(into);
+      assert.equal(run.code, 2, run.stderr);
+      assert.match(run.stderr, /cannot be made: (?:it exists and is no|no such|its parent)/);
+    }
+  });
   it('--summary, -w and --dump-maps write files for their owner only', async (t) => {
     const folder = scratchFolder(t);
     const { capture, manifests } = lab(folder);
