@@ -1,6 +1,6 @@
 // The lock-out guard: nodes whose own policies let nobody in by the doors that operators and the cluster need, or that cannot ask
 // for what they need. Input: a world with a host firewall, the normal form. Output: findings at the policy that isolates.
-// Invariant: who may is asked of the compiled policy for every identity there is, so that one policy may open what another shuts.
+// Invariant: who may is asked of the compiled policy for every identity that may call, so that one policy may open what another shuts.
 import { hostSubjects } from '../../control/policy/subject.ts';
 import type { NormalPolicies } from '../../control/policy/rule.ts';
 import { selects } from '../../control/selector.ts';
@@ -16,6 +16,7 @@ interface Door {
 
 const TCP = 6;
 const UDP = 17;
+const DNS = 53;
 const INGRESS: readonly Door[] = [
   { port: 22, protocol: TCP, what: 'ssh' },
   { port: 6443, protocol: TCP, what: 'the API server' },
@@ -25,15 +26,22 @@ const INGRESS: readonly Door[] = [
 ];
 const EGRESS: readonly Door[] = [
   { port: 6443, protocol: TCP, what: 'the API server' },
-  { port: 53, protocol: UDP, what: 'DNS' },
+  { port: DNS, protocol: UDP, what: 'DNS' },
 ];
 /** Identities that addresses have or may have, besides those of the view. */
 const OTHERS: readonly number[] = [IDENTITY.WORLD, IDENTITY.REMOTE_NODE, IDENTITY.KUBE_APISERVER];
+/** Who comes to a node's doors from elsewhere: nodes and the world; a pod, or a health endpoint, keeps nobody from being locked out. */
+const CALLERS: readonly string[] = ['remote-node', 'kube-apiserver', 'world'];
 
 /** Says which doors are shut on whom, once for nodes with one policy. */
 export function hostGuard(world: PolicyWorld, normal: NormalPolicies, findings: Findings): void {
   const { questions, view, settings } = world;
-  const identities = [...new Set([...view.labels.keys(), ...OTHERS])].filter((id) => id !== IDENTITY.HOST);
+  const callers = new Set(OTHERS);
+  for (const [id, labels] of view.labels) {
+    if (id !== IDENTITY.HOST && CALLERS.some((key) => labels.has('reserved', key))) callers.add(id);
+  }
+  const pods = view.pods.flatMap(({ identities }) => identities.map(({ identity }) => identity));
+  const resolvers = new Set([...callers, ...pods]);
   // Nodes that send pods' packets through the overlay need each other's tunnel port.
   const overlay: readonly Door[] =
     settings.tunnel && view.nodes.length > 1
@@ -56,7 +64,7 @@ export function hostGuard(world: PolicyWorld, normal: NormalPolicies, findings: 
       if (isolation === undefined) continue;
       const shut = doors.filter(
         ({ port, protocol }) =>
-          !identities.some((identity) => {
+          ![...(port === DNS ? resolvers : callers)].some((identity) => {
             questions.byIdentity(direction === 'egress', 4, policyId, identity, protocol, port);
             return questions.allowed;
           }),

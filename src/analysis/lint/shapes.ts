@@ -195,9 +195,10 @@ const PORTS = [
   [2380, 'etcd peers'],
   [10250, 'the kubelet'],
 ] as const;
+const DNS = 53;
 const OUT = [
   [6443, 'the API server', 'TCP'],
-  [53, 'DNS', 'UDP'],
+  [DNS, 'DNS', 'UDP'],
 ] as const;
 
 /** Host policies that shut their own operators out. */
@@ -208,7 +209,9 @@ export function hostLockOut(policy: CiliumPolicy, findings: Findings): void {
       const allows = rule[direction] ?? [];
       const isolates = direction === 'ingress' ? rule.defaultDenyIngress : rule.defaultDenyEgress;
       if (isolates === false || allows.length + (rule[`${direction}Deny`]?.length ?? 0) === 0) return;
-      const shut = list.filter(([port, , protocol]) => !allows.some((item) => opens(item, port, protocol)));
+      const shut = list.filter(
+        ([port, , protocol]) => !allows.some((item) => opens(item, port, protocol, port === DNS)),
+      );
       if (shut.length === 0) return;
       const ports = shut.map(([port, what]) => `${port} (${what})`).join(', ');
       const side = direction === 'ingress' ? 'in' : 'out';
@@ -226,11 +229,16 @@ export function hostLockOut(policy: CiliumPolicy, findings: Findings): void {
   }
 }
 
-/** Whether an allow item covers a port for anybody at all. */
-function opens(item: CiliumRuleItem, port: number, protocol: string): boolean {
-  const { toPorts = [], icmps = [] } = item;
+const NOBODY_OUTSIDE: readonly string[] = ['none', 'host', 'health', 'init', 'ingress', 'unmanaged'];
+
+/** Whether an allow item covers a port for a node or somebody in the world; `pods`: or for a pod. */
+function opens(item: CiliumRuleItem, port: number, protocol: string, pods: boolean): boolean {
+  const { toPorts = [], icmps = [], entities = [], endpoints = [] } = item;
   const peers = [item.endpoints, item.cidrs, item.cidrSets, item.entities, item.nodes, item.services, item.fqdns];
-  const someone = peers.some((list) => (list?.length ?? 0) > 0);
+  const someone =
+    [item.cidrs, item.cidrSets, item.nodes, item.services, item.fqdns].some((list) => (list?.length ?? 0) > 0) ||
+    entities.some(({ entity }) => !NOBODY_OUTSIDE.includes(entity)) ||
+    endpoints.some((selector) => pods || namesReserved(selector));
   if (toPorts.length === 0) return icmps.length === 0 && someone;
   if (!someone && peers.some((list) => list !== undefined)) return false;
   return toPorts.some(
@@ -244,3 +252,6 @@ function opens(item: CiliumRuleItem, port: number, protocol: string): boolean {
       ),
   );
 }
+
+const namesReserved = ({ matchLabels, matchExpressions = [] }: LabelSelector): boolean =>
+  [...(matchLabels?.keys() ?? []), ...matchExpressions.map(({ key }) => key)].some((key) => key.startsWith('reserved'));

@@ -194,6 +194,17 @@ test('lint: host-lock-out asks what all host policies together let in and out, f
   assert.match(out ?? '', /on egress, and no rule lets out: 53 \(DNS\), 8472/);
   assert.deepEqual(lockedOut(ssh + rest, { routingMode: 'native' }), []);
   assert.doesNotMatch(lockedOut(ssh, { routingMode: 'native' }).join(), /8472/);
+  // What health checks and pods may do keeps nobody from being locked out; pods may be the DNS.
+  for (const peer of ['fromEntities: [health]', 'fromEndpoints: [{matchLabels: {app: web}}]']) {
+    const alone = ccnp(`nodeSelector: {}, ingress: [{${peer}}]`);
+    assert.match(lockedOut(alone).join(), /on ingress, and no rule lets in: 22 \(ssh\), 6443/, peer);
+    assert.match(told(lintOf(alone), 'host-lock-out').join(), /no rule lets in: 22 \(ssh\), 6443/, peer);
+  }
+  const toPods = ccnp('nodeSelector: {}, egress: [{toEndpoints: [{}]}]');
+  assert.match(lockedOut(toPods, { routingMode: 'native' }).join(), /no rule lets out: 6443 \(the API server\)$/);
+  assert.match(told(lintOf(toPods), 'host-lock-out').join(), /no rule lets out: 6443 \(the API server\)$/);
+  const nodes = ccnp('nodeSelector: {}, ingress: [{fromEndpoints: [{matchLabels: {"reserved:remote-node": ""}}]}]');
+  assert.deepEqual([lockedOut(nodes), told(lintOf(nodes), 'host-lock-out')], [[], []]);
   // Nobody is shut out while it is off, but will be.
   assert.match(told(lintOf(ssh), 'host-lock-out').join(), /^error .*6443/);
 });
