@@ -13,6 +13,12 @@ export interface FactOptions {
   readonly entities?: string;
 }
 
+/** Entities that an address may carry. */
+const ENTITIES: readonly string[] = [
+  ...['kube-apiserver', 'health', 'ingress', 'init', 'unmanaged'],
+  ...['host', 'remote-node', 'world', 'world-ipv4', 'world-ipv6', 'cluster', 'all'],
+];
+
 /** Adds `--dns` and `--entities`. */
 export function addFactOptions(command: Command): Command {
   return command
@@ -29,6 +35,11 @@ export async function readFacts({ dns, entities }: FactOptions): Promise<(state:
   }
   const carried = new Map<string, readonly string[]>();
   for (const [text, list] of await readLists(entities, '--entities')) {
+    const unknown = list.find((name) => !ENTITIES.includes(name));
+    if (unknown !== undefined)
+      throw new CommandFailure(
+        safeText(`--entities ${entities}: ${text}: "${unknown}" is not one of ${ENTITIES.join(', ')}`),
+      );
     carried.set(addressOf(text, `--entities ${entities}`).text, list);
   }
   return (state) => ({

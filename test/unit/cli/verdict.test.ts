@@ -159,6 +159,15 @@ test('mistakes are told at once, with exit code 2', async (t) => {
   }
 });
 
+test('an entity that nobody knows is refused, not forgotten', async (t) => {
+  const folder = folderWith(t, { 'e.json.txt': '{"203.0.113.7":["kube-api-server"]}' });
+  const question = ['--from', 'pod:shop/web', '--to', 'ip:203.0.113.7', '--port', '443'];
+  const facts = ['-m', join(folder, 'shop.yaml'), '--entities', join(folder, 'e.json.txt')];
+  const { code, stdout, stderr } = await runInProcess(['verdict', ...facts, ...question]);
+  assert.deepEqual([code, stdout], [2, '']);
+  assert.match(stderr, /203\.0\.113\.7: "kube-api-server" is not one of kube-apiserver, /);
+});
+
 test('probes: answers in order, expectations decide over the exit code, formats', async (t) => {
   const probes = [
     { id: 'a', from: 'pod:shop/web', to: 'pod:shop/api-1', protocol: 'TCP', port: 8080, expect: 'allowed' },
