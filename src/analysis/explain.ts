@@ -107,7 +107,7 @@ export class Explainer {
     const number = protocolNumber(question.protocol, from, to);
     this.judge.side(direction === 'egress', from, to, familyOf(from, to), number, port);
     const passed = this.passedOn(point, direction, question, side);
-    lines.push(...this.ladder(passed !== undefined), ...(passed ?? []));
+    lines.push(...this.ladder(passed !== undefined, side.audit === true), ...(passed ?? []));
     const defaultDeny =
       side.verdict !== 'allowed' &&
       (this.world.questions.byte === 0 || (side.by.length > 0 && side.by.every(isIsolation)));
@@ -142,8 +142,8 @@ export class Explainer {
     return lines.length === 0 ? undefined : lines;
   }
 
-  /** The entries that were asked, in order, and the one that decided. `passed`: a pass led there. */
-  private ladder(passed: boolean): string[] {
+  /** The entries that were asked, in order, and the one that decided. `passed`: a pass led there; `audited`: it is only shown. */
+  private ladder(passed: boolean, audited: boolean): string[] {
     const { words, count } = this.world.questions.trace;
     interface Rung {
       readonly text: string;
@@ -182,11 +182,12 @@ export class Explainer {
     );
     const lines = rungs.map((rung, i) => {
       const says = rung.found
-        ? `${this.tierText(rung)} ${verdictWords(rung.precedence)}${this.rulesText(rung.cookie)}`
+        ? `${this.tierText(rung)} ${audited && rung === best ? 'would deny' : verdictWords(rung.precedence)}${this.rulesText(rung.cookie)}`
         : 'no entry';
       return `  ${rung === best ? '>' : ' '}${String(i + 1).padStart(2)}. ${rung.text}: ${says}`;
     });
-    if (best !== undefined && hits.length > 1 && !passed) lines.push(`      it wins by ${whyText(best, hits)}`);
+    if (best !== undefined && hits.length > 1 && !passed && !audited)
+      lines.push(`      it wins by ${whyText(best, hits)}`);
     return lines;
   }
 

@@ -232,9 +232,9 @@ const worst = (a: Verdict, b: Verdict): Verdict =>
 /** The only point's answer. */
 function alone(point: PointAnswer): Answer {
   const { verdict, egress, ingress } = point;
-  const reason =
-    (egress.verdict === verdict ? egress.reason : undefined) ??
-    (ingress.verdict === verdict ? ingress.reason : undefined);
+  // What audit mode would deny is told by the side.
+  const telling = [egress, ingress].find((side) => verdict !== 'allowed' && side.verdict === verdict && side.reason);
+  const reason = telling?.reason;
   const points = [point];
   return reason === undefined ? { verdict, egress, ingress, points } : { verdict, egress, ingress, reason, points };
 }

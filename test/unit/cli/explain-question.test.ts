@@ -200,3 +200,14 @@ test('the rule that a verdict waits for comes first, with its names', async (t) 
   const other = await explain(t, 'pod:shop/web', 'ip:203.0.113.8', '444');
   assert.match(other, /nearest rule: .*\n +fails on port: the rule says port 443, this is port 444/);
 });
+
+test('what audit mode would deny is not said to be denied', async (t) => {
+  const policies = allowFrom('podSelector: {matchLabels: {app: nobody}}').replace(
+    'namespace: shop}',
+    'namespace: shop, annotations: {weir.dev/policy-audit-mode: enabled}}',
+  );
+  const text = await explain(t, 'pod:shop/web', 'pod:shop/api-1', '8080', policies);
+  assert.match(text, /ingress of shop\/api-1: allowed, no rule allows it; isolated by .* \(audit mode: not enforced\)/);
+  assert.match(text, /> .*: policies: would deny, NetworkPolicy shop\/api ingress/);
+  assert.doesNotMatch(text, /: denies/);
+});
