@@ -93,6 +93,10 @@ const kinds: ReadonlyMap<string, { readonly versions: readonly string[]; readonl
 const steering =
   /^(?:policy\.networking\.k8s\.io\/.*|(?:crd\.)?projectcalico\.org\/.*Policy|extensions\/NetworkPolicy|cilium\.io\/Cilium(?:LocalRedirectPolicy|EgressGatewayPolicy|EgressNATPolicy|EnvoyConfig|ClusterwideEnvoyConfig))$/;
 
+/** Groups that Kubernetes or Cilium own, and kinds that are read: one of these in another of those is misspelt, not foreign. */
+const ownGroups = new Set(['apps', 'extensions', ...[...kinds.keys()].map((key) => key.slice(0, key.indexOf('/')))]);
+const readKinds = new Set([...kinds.keys()].map((key) => key.slice(key.indexOf('/') + 1)));
+
 /** Reads manifests into one state. */
 export function readManifests(inputs: readonly ManifestInput[], options: ManifestOptions = {}): LoadResult {
   const limits = options.limits ?? defaultLimits;
@@ -244,7 +248,8 @@ class StateBuilder {
     if (known === undefined || !known.versions.includes(version)) {
       this.#count(apiVersion, kind);
       const key = `${apiVersion}/${kind}`;
-      if ((known !== undefined || steering.test(`${group}/${kind}`)) && !this.#warned.has(key)) {
+      const misspelt = readKinds.has(kind) && ownGroups.has(group);
+      if ((misspelt || steering.test(`${group}/${kind}`)) && !this.#warned.has(key)) {
         this.#warned.add(key);
         reader.warning(root.offset, `${kind} of ${apiVersion} is not read; its effect is missing from every verdict`);
       }
