@@ -162,7 +162,7 @@ export async function compileCluster(options: ClusterOptions, choices: CompileCh
   const written = 'state' in loaded ? loaded.state : undefined;
   const { state: read, problems: refused } =
     keepRefused && written !== undefined ? await withRefusedRules(written) : { state: written, problems: [] };
-  problems.push(...refused);
+  for (const problem of refused) problems.push(problem);
   const config = await readConfig(options, read, problems);
   const told = await readLocal(options, read, problems);
   const local = choices.nodeView === true && options.node !== undefined ? { node: options.node, ...told } : told;
@@ -180,8 +180,8 @@ export async function compileCluster(options: ClusterOptions, choices: CompileCh
   const state = choices.amend === undefined ? read : choices.amend(read);
   const compiled = compile(state);
   const found = [...compiled.problems, ...(await inspectedProblems(compiled))];
-  problems.push(...found);
-  if (choices.tolerant !== true) warnings.push(...settle(found));
+  for (const problem of found) problems.push(problem);
+  if (choices.tolerant !== true) for (const warning of settle(found)) warnings.push(warning);
   return { state, compiled, compile, config, node, interfaces, warnings, problems };
 }
 
@@ -205,7 +205,7 @@ async function readLocal(
     return {};
   }
   const { topology, problems: found } = readTopology(read.text, options.topology);
-  problems.push(...found);
+  for (const problem of found) problems.push(problem);
   if (topology === undefined || state === undefined) return {};
   const refuse = (message: string): void => void problems.push({ severity: 'error', ...topology.origin, message });
   const nodes = new Set(state.nodes.map(({ name }) => name));
@@ -237,7 +237,7 @@ async function readConfig(
     ...(options.values === undefined ? {} : { valuesFile: options.values }),
     ...(options.set === undefined ? {} : { sets: options.set }),
   });
-  problems.push(...resolved.problems);
+  for (const problem of resolved.problems) problems.push(problem);
   return resolved.config;
 }
 

@@ -173,7 +173,7 @@ export class Compiler {
     this.feed.tellNodes(settings, (name) => nodeNumbers.get(name) ?? 0, true);
     services.renumberNodes();
     services.settle();
-    problems.push(...services.problems());
+    for (const problem of services.problems()) problems.push(problem);
 
     // In the order in which people read them: services before what translates sources.
     const { config, nodes4, nodes6, noMasquerade4, noMasquerade6, ...rest } = cluster.maps;

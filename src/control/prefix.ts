@@ -72,7 +72,7 @@ export class PrefixSet {
   /** Every member, in the order of comparePrefixes. */
   members(): IpPrefix[] {
     const all: IpPrefix[] = [];
-    for (const members of this.byLength.values()) all.push(...members.values());
+    for (const members of this.byLength.values()) for (const member of members.values()) all.push(member);
     return all.sort(comparePrefixes);
   }
 }

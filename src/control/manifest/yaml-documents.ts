@@ -175,11 +175,11 @@ class Reading {
     }
     addErrors(errors, document);
     if (errors.length > 0) {
-      this.#issues.push(...errors);
+      for (const error of errors) this.#issues.push(error);
       return;
     }
     const root = builder.build(document.contents);
-    this.#issues.push(...builder.issues);
+    for (const issue of builder.issues) this.#issues.push(issue);
     if (root !== undefined && !(root.kind === 'scalar' && root.value === null)) this.#roots.push(root);
   }
 }

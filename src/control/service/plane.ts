@@ -296,7 +296,7 @@ export class ServicePlane {
   private drop(key: string, deletes: Entry[], wildcards: Set<string>): void {
     const { frontend, backends, entries, table } = this.records.get(key)!;
     this.backends.use(key, backends, []);
-    deletes.push(...entries);
+    for (const entry of entries) deletes.push(entry);
     this.count(entries, -1);
     if (table !== undefined) this.tables.release(table);
     this.records.delete(key);
@@ -488,5 +488,5 @@ function difference(before: readonly Entry[], now: readonly Entry[], upserts: En
     if (known === undefined || !sameValue(known, entry.value)) upserts.push(entry);
     old.delete(text);
   }
-  deletes.push(...old.values());
+  for (const entry of old.values()) deletes.push(entry);
 }

@@ -37,6 +37,11 @@ test('empty documents, comments alone and a missing final line end are fine', ()
   assert.equal(load(pod('a').trimEnd()).state?.pods.length, 1);
 });
 
+test('so many problems that they do not fit on the stack are told up to the bound', () => {
+  const repeated = `{${Array.from({ length: 150_000 }, () => '"k":1').join(',')}}`;
+  assert.equal(problems(repeated).filter((line) => line.includes('duplicate key')).length, defaultLimits.problems);
+});
+
 test('a marker inside a literal block is none, one at the line start is', () => {
   const text = `apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: other\ndata:\n  text: |\n    ---\n    kind: Pod\n---\n${pod('a')}`;
   const { state } = load(text);
@@ -363,6 +368,24 @@ test('the same object twice: the second is an error that names the first', () =>
     { file: 'b.yaml', text: `${pod('y')}---\n${pod('x')}  namespace: default\n---\n${pod('x')}  namespace: other\n` },
   ]);
   assert.deepEqual(found.map(formatProblem), ['b.yaml:6:1: duplicate Pod default/x: first at a.yaml:1:1']);
+});
+
+test('a kind that is read warns in a group where it is not, unless others own that group', () => {
+  const entries = ['v1 NetworkPolicy', 'apps/v1 Pod', 'cilium.io/v2 NetworkPolicy', 'serving.knative.dev/v1 Service'];
+  const { problems: found } = load(
+    entries
+      .map((entry) => entry.split(' '))
+      .map(([apiVersion, kind], i) => `apiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: {name: o${i}}\n`)
+      .join('---\n'),
+  );
+  assert.deepEqual(
+    found.map(({ severity, message }) => [severity, message.split(' is ')[0]]),
+    [
+      ['warning', 'NetworkPolicy of v1'],
+      ['warning', 'Pod of apps/v1'],
+      ['warning', 'NetworkPolicy of cilium.io/v2'],
+    ],
+  );
 });
 
 test('kinds that are not read are counted; those that steer traffic warn once', () => {
