@@ -1,6 +1,7 @@
 // `weir replay`. Input: captures, manifests. Output: one record a packet or connection, a summary on stderr, files.
 // Invariant: stdout carries records only; what was printed before damage in a capture stays printed.
-import { realpathSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { CaptureReader } from '../capture/index.ts';
 import { CaptureOpenError, openCapture } from '../capture/file/index.ts';
@@ -208,9 +209,8 @@ function checkPaths(paths: readonly string[], options: ReplayCommandOptions): vo
       return undefined;
     }
   };
-  const inputs = new Set(
-    [...paths, ...(options.manifests ?? []), options.values ?? [], options.topology ?? []].flat().map(real),
-  );
+  const { manifests = [], values = [], topology = [], dns = [], entities = [] } = options;
+  const inputs = new Set([...paths, ...manifests, values, topology, dns, entities].flat().map(real));
   inputs.delete(undefined);
   for (const [flag, path] of [
     ['-w', options.write],
@@ -219,6 +219,12 @@ function checkPaths(paths: readonly string[], options: ReplayCommandOptions): vo
     if (path !== undefined && path !== STDOUT && inputs.has(real(path)))
       throw new CommandFailure(`${flag} ${path}: this is one of the inputs`);
   }
+  const { write, summary } = options;
+  if (write === undefined || summary === undefined || write === STDOUT || summary === STDOUT) return;
+  // Files that are not there yet have no real path; devices take both.
+  const same = real(write) === undefined ? resolve(write) === resolve(summary) : real(write) === real(summary);
+  const special = existsSync(write) && real(write) === undefined;
+  if (same && !special) throw new CommandFailure(`-w ${write} and --summary ${summary}: this is one file`);
 }
 
 /** Ends a replay whose reader went away (EPIPE) and that has no other purpose. */

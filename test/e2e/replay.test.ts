@@ -307,6 +307,12 @@ describe('weir replay', () => {
         ['replay', capture, '-m', manifests, '--summary', join(folder, 'no/such/s.json')],
         /cannot be written: no such folder/,
       ],
+      [
+        ['replay', capture, '-m', manifests, '-w', join(folder, 'new'), '--summary', join(folder, 'x', '..', 'new')],
+        /this is one file/,
+      ],
+      [['replay', capture, '-m', manifests, '-w', yaml, '--summary', yaml], /this is one file/],
+      [['replay', capture, '-m', manifests, '--dns', yaml, '-w', yaml], /one of the inputs/],
       [['replay', '-', '-m', '-'], /standard input/],
       [['replay', capture, '-m', manifests, '-w', '-', '--summary', '-'], /standard output/],
       [['replay', capture, '-m', manifests, '--set', 'maglev.tableSize=7'], /tableSize/],
