@@ -16,11 +16,17 @@ export interface ClusterOptions {
 
 const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
+/** Helm would merge several; to take the last one alone would judge by a configuration that nobody has. */
+function onlyValues(value: string, before: string | undefined): string {
+  if (before !== undefined) throw new CommandFailure('--values can be given once only: merge the files');
+  return value;
+}
+
 /** Adds `-m`, `--values`, `--set`, `--semantics`, `--node`. */
 export function addClusterOptions(command: Command): Command {
   return command
     .option('-m, --manifests <path>', 'manifests: a file, a directory or - (repeatable)', collect)
-    .option('--values <file>', 'Cilium’s Helm values file, or its cilium-config ConfigMap')
+    .option('--values <file>', 'Cilium’s Helm values file, or its cilium-config ConfigMap', onlyValues)
     .option('--set <key=value>', 'one Helm key (repeatable)', collect)
     .addOption(
       new Option('--semantics <kind>', 'how NetworkPolicy is read: kubernetes = ipBlock may match pods')

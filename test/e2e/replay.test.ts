@@ -313,6 +313,7 @@ describe('weir replay', () => {
       ],
       [['replay', capture, '-m', manifests, '-w', yaml, '--summary', yaml], /this is one file/],
       [['replay', capture, '-m', manifests, '--dns', yaml, '-w', yaml], /one of the inputs/],
+      [['replay', capture, '-m', manifests, '--values', yaml, '--values', yaml], /--values can be given once/],
       [['replay', '-', '-m', '-'], /standard input/],
       [['replay', capture, '-m', manifests, '-w', '-', '--summary', '-'], /standard output/],
       [['replay', capture, '-m', manifests, '--set', 'maglev.tableSize=7'], /tableSize/],
