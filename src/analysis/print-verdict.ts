@@ -215,12 +215,12 @@ function junitAnswers(): AnswerPrinter {
     answer(asked) {
       const { id, question, answer, expect } = asked;
       const open = `    <testcase classname="${xml(id)}" name="${xml(questionText(question))}"`;
-      const why = answerText(asked, plain).join('\n');
+      const why = answerText(asked, plain).map(xml).join('\n');
       if (isFailure(asked)) {
         failures++;
         const message = expect === undefined ? answer.verdict : `${answer.verdict}, expected ${expect}`;
         cases.push(
-          `${open}><failure type="${answer.verdict}" message="${xml(message)}">${xml(why)}</failure></testcase>`,
+          `${open}><failure type="${answer.verdict}" message="${xml(message)}">${why}</failure></testcase>`,
         );
       } else if (answer.verdict === 'unknown' && expect === undefined) {
         skipped++;

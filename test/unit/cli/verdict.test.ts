@@ -193,6 +193,7 @@ test('probes: answers in order, expectations decide over the exit code, formats'
   );
   const junit = await run('--probes', join(folder, 'probes.txt'), '-o', 'junit');
   assert.match(junit.stdout, /tests="3" failures="2"/);
+  assert.match(junit.stdout, /<failure [^>]*>denied .*\n {2}egress .*\n {2}ingress .*<\/failure>/);
   const compact = await run('--probes', join(folder, 'probes.txt'));
   assert.match(compact.stdout, /^b: other\/stranger -> shop\/api-1:8080\/TCP DENIED {2}ingress: no rule allows it/m);
   assert.match((await run('--probes', join(folder, 'probes.txt'), '-o', 'github')).stdout, /^::error file=.*,line=2,/m);
