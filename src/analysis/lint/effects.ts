@@ -29,6 +29,8 @@ export class RuleEffects {
   /** Nodes whose own policies are enforced. */
   private readonly hosts: readonly HostSubject[];
   private readonly index = new LabelIndex();
+  /** Pods whose lookups go through the DNS proxy. */
+  private askers: ReadonlySet<PodIdentity> | undefined;
   private readonly selected = new Map<string, readonly PodIdentity[]>();
 
   constructor(world: PolicyWorld, normal: NormalPolicies, findings: Findings) {
@@ -50,7 +52,25 @@ export class RuleEffects {
       this.ports(rule);
       this.decides(rule, decided);
       this.reopened(rule, reopened);
+      this.names(rule);
     }
+  }
+
+  /** Cilium learns a name's addresses from lookups that go through its DNS proxy, which needs a `dns` rule of its own. */
+  private names({ fqdns, tier, host, subject, origin }: PolicyRule): void {
+    const [name] = fqdns;
+    if (name === undefined || tier !== 'normal' || host === true) return;
+    const askers = (this.askers ??= new Set(
+      this.normal.rules.filter(({ inspected }) => inspected?.l7 === 'dns').flatMap((rule) => this.podsOf(rule.subject)),
+    ));
+    const deaf = this.podsOf(subject).find((pod) => !askers.has(pod));
+    if (deaf === undefined) return;
+    const { namespace, name: podName } = deaf.pod;
+    this.findings.add(
+      'name-never-learnt',
+      origin,
+      `no rules.dns lets ${namespace}/${podName} ask through the DNS proxy, so the addresses of ${name.pattern} are never learnt`,
+    );
   }
 
   private podsOf(selector: Selector): readonly PodIdentity[] {

@@ -53,6 +53,7 @@ export const LINT_RULES = {
   'host-is-own-node': ['info', 'entity host is the pod’s own node only'],
   'admin-does-not-isolate': ['info', 'an admin policy that only accepts changes nothing where nothing isolates'],
   'egress-blocks-dns': ['warning', 'pods that are isolated on egress and cannot ask the cluster’s DNS'],
+  'name-never-learnt': ['warning', 'a toFQDNs rule of pods whose lookups no DNS rule sends through the proxy'],
   'host-lock-out': ['error', 'a host policy that shuts out ssh, the API server, etcd, the kubelet or DNS'],
 } as const satisfies Readonly<Record<string, readonly [Severity, string]>>;
 

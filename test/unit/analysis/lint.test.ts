@@ -104,6 +104,9 @@ const CASES: Partial<Record<LintRule, string>> = {
   'equal-priority':
     admin('Admin', 5, 'ingress: [{action: Deny, from: [{namespaces: {}}]}]') +
     admin('Admin', 5, 'ingress: [{action: Accept, from: [{namespaces: {}}]}]'),
+  'name-never-learnt': cnp(
+    `endpointSelector: {matchLabels: {app: web}}, egress: [{toEntities: [cluster]}, {toFQDNs: [{matchName: a.example}]}]`,
+  ),
   'egress-blocks-dns': np(`${WEB}, policyTypes: [Egress], egress: [{to: [{${API}}]}]`),
   'host-lock-out': ccnp(
     'nodeSelector: {}, ingress: [{fromEntities: [all], toPorts: [{ports: [{port: "22", protocol: TCP}]}]}]',
@@ -260,6 +263,21 @@ test('lint: nodes of an admin policy are somebody where one node has the labels,
     `{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {name: nodes}, spec: {tier: Admin, priority: 1, subject: {namespaces: {}}, egress: [{action: Deny, to: [{nodes: {matchLabels: {pool: ${pool}}}}]}]}}\n---\n{apiVersion: v1, kind: Node, metadata: {name: extra, labels: {pool: spare}}, status: {addresses: [{type: InternalIP, address: 172.18.0.99}]}}`;
   assert.deepEqual(told(lintOf(denyNodes('spare')), 'peer-selects-nobody'), []);
   assert.notEqual(told(lintOf(denyNodes('sparse')), 'peer-selects-nobody').length, 0);
+});
+
+test('lint: name-never-learnt, unless a DNS rule of any policy is about every pod that the rule selects', () => {
+  const rule = (selector: string, egress: string): string =>
+    cnp(`endpointSelector: {${selector}}, egress: [${egress}]`);
+  const web = 'matchLabels: {app: web}';
+  const ask =
+    '{toEntities: [cluster], toPorts: [{ports: [{port: "53", protocol: UDP}], rules: {dns: [{matchPattern: "*"}]}}]}';
+  const names = '{toFQDNs: [{matchName: a.example}]}';
+  const said = (policies: string): string[] => told(lintOf(policies), 'name-never-learnt');
+  assert.deepEqual(said(rule(web, `${ask}, ${names}`)), []);
+  assert.deepEqual(said(rule(web, names) + rule('', ask)), []);
+  const [one, ...more] = said(rule('', names) + rule(web, ask));
+  assert.match(one ?? '', /no rules\.dns lets shop\/api-1 ask .* addresses of a\.example are never learnt/);
+  assert.deepEqual(more, []);
 });
 
 test('lint: entries against bpf.policyMapMax', () => {
