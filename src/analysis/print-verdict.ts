@@ -219,9 +219,7 @@ function junitAnswers(): AnswerPrinter {
       if (isFailure(asked)) {
         failures++;
         const message = expect === undefined ? answer.verdict : `${answer.verdict}, expected ${expect}`;
-        cases.push(
-          `${open}><failure type="${answer.verdict}" message="${xml(message)}">${why}</failure></testcase>`,
-        );
+        cases.push(`${open}><failure type="${answer.verdict}" message="${xml(message)}">${why}</failure></testcase>`);
       } else if (answer.verdict === 'unknown' && expect === undefined) {
         skipped++;
         cases.push(`${open}><skipped message="${xml(answer.reason ?? '')}"/></testcase>`);
