@@ -40,7 +40,10 @@ await joinModules(
   { format: 'es', chunkFileNames: '[name].js' },
 );
 await joinModules(
-  { 'index-worker': join(compiled, 'capture', 'file', 'index-worker.js') },
+  {
+    'index-worker': join(compiled, 'capture', 'file', 'index-worker.js'),
+    'read-worker': join(compiled, 'capture', 'file', 'read-worker.js'),
+  },
   { format: 'es', chunkFileNames: '[name].js' },
 );
 const chunks = await joinModules(

@@ -2,9 +2,7 @@
 // Input: buffers to fill from a position on, in file order. Output: how far each was filled, and its packets.
 // Invariant: after a read that failed nothing is indexed any more; what was read before it counts.
 import { PacketIndexer, type PlainPcap } from '../packet-index.ts';
-
-/** Reads bytes of the file into `into` from `at`: their number, 0 at the end of the file. Throws as the system does. */
-export type ReadNow = (into: Uint8Array, at: number, length: number, position: number) => number;
+import type { ReadNow } from './read-ahead.ts';
 
 /** Data ends at `end`, the index has `count` packets; `failure`: why no more could be read. */
 export interface Filled {

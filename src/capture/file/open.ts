@@ -9,7 +9,9 @@ import { plainPcap } from '../pcap.ts';
 import { CaptureReader, type CaptureReaderOptions } from '../reader.ts';
 import { GunzipSource } from './gunzip-source.ts';
 import { IndexThread } from './index-thread.ts';
-import { positionalRead, READ_AHEAD_BYTES, ReadAhead } from './read-ahead.ts';
+import { positionalRead, READ_AHEAD_BYTES, ReadAhead, readNow } from './read-ahead.ts';
+import { ReadThread } from './read-thread.ts';
+import { SharedRead } from './shared-read.ts';
 import { fileDescriptorSource, prefixedSource, streamSource } from './sources.ts';
 
 const PIPE = 'is not a regular file; to read a pipe, give - and redirect it';
@@ -42,7 +44,7 @@ export interface OpenCaptureOptions extends CaptureReaderOptions {
 }
 
 /** From this size on a thread of its own is worth its start. */
-const INDEX_FROM_BYTES = 64 << 20;
+const THREAD_FROM_BYTES = 64 << 20;
 /** A chunk of an indexed file: what it is indexed by comes besides. */
 const INDEXED_CHUNK_BYTES = 4 << 20;
 
@@ -68,17 +70,28 @@ export async function openCapture(path: string, options: OpenCaptureOptions = {}
     options.bufferBytes ?? (thread === undefined ? READ_AHEAD_BYTES : INDEXED_CHUNK_BYTES),
   );
   if (opened.file !== undefined && opened.file.bytes > 2 * chunkBytes) {
-    const readAt = positionalRead(opened.file.descriptor);
-    const ahead = new ReadAhead(readAt, () => raw.close(), chunkBytes, thread);
-    if (options.early === true) ahead.begin();
-    return new CaptureReader(ahead);
+    const { descriptor } = opened.file;
+    const closeFile = (): Promise<void> => raw.close();
+    const shared =
+      thread === undefined && options.bufferBytes === undefined ? readThread(opened.file.bytes) : undefined;
+    const chunks =
+      shared === undefined
+        ? new ReadAhead(positionalRead(descriptor), closeFile, chunkBytes, thread)
+        : new SharedRead(descriptor, readNow(descriptor), closeFile, shared);
+    if (options.early === true) chunks.begin();
+    return new CaptureReader(chunks);
   }
   return new CaptureReader(prefixedSource(head.subarray(0, have), raw), options);
 }
 
+/** A thread that shares the reading; undefined where that would not pay, or another capture has it. */
+function readThread(bytes: number): ReadThread | undefined {
+  return bytes < THREAD_FROM_BYTES || availableParallelism() < 2 ? undefined : ReadThread.lend();
+}
+
 /** A thread that indexes the file; undefined where that would not pay, or the file is of another kind. */
 function indexThread(file: OpenedFile['file']): IndexThread | undefined {
-  if (file === undefined || file.bytes < INDEX_FROM_BYTES || availableParallelism() < 2) return undefined;
+  if (file === undefined || file.bytes < THREAD_FROM_BYTES || availableParallelism() < 2) return undefined;
   const head = new Uint8Array(24);
   try {
     const plain = plainPcap(head.subarray(0, readSync(file.descriptor, head, 0, head.length, 0)));

@@ -2,9 +2,12 @@
 // Input: a way to read at a position. Output: chunks in file order, each in a buffer with room before the data.
 // Invariants: a buffer that was handed out is not touched until it is recycled; memory is constant; what cannot be read is
 // reported after all that could; close() waits for reads that are under way, so no descriptor is reused beneath them.
-import { read } from 'node:fs';
+import { read, readSync } from 'node:fs';
 import type { PacketIndex } from '../packet-index.ts';
 import type { Chunk, ChunkSource } from '../packet-source.ts';
+
+/** Reads now: the bytes read into `into` from `at`, 0 at the end of the file. Throws as the system does. */
+export type ReadNow = (into: Uint8Array, at: number, length: number, position: number) => number;
 
 /** Resolves to the bytes read into `into` from `at`, 1..`length`; 0 at the end of the file. Rejects as the system does. */
 export type PositionalRead = (into: Uint8Array, at: number, length: number, position: number) => Promise<number>;
@@ -20,7 +23,7 @@ export const READ_AHEAD_BYTES = 6 << 20;
 const CHUNKS = 3;
 
 /** Room before the data: the largest packet of most link types and its record header; longer tails are copied. */
-const HEADROOM_BYTES = 262_144 + 64;
+export const HEADROOM_BYTES = 262_144 + 64;
 
 /** A buffer of the ring, and what its last read came to. */
 export class Slot implements Chunk {
@@ -170,4 +173,9 @@ export function positionalRead(descriptor: number): PositionalRead {
         else reject(error);
       });
     });
+}
+
+/** The same before it returns. */
+export function readNow(descriptor: number): ReadNow {
+  return (into, at, length, position) => readSync(descriptor, into, at, length, position);
 }

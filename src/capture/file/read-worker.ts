@@ -1,0 +1,81 @@
+// The program of the thread that reads chunks of a large file (shared-read.ts is its other end): one file after the other.
+// Input: a ReadJob. Output: chunks in its slots, told by Atomics on `control`; a message where somebody waits for one, and at the end.
+// Invariants: a slot is touched only while it is FREE; nothing is read once the last message of a job is out.
+import { readSync } from 'node:fs';
+import { parentPort } from 'node:worker_threads';
+
+/** Words of `control`; behind SLOT one for each slot. */
+export const CONTROL = {
+  /** The thread has the job: 1. */
+  HERE: 0,
+  /** It may begin, at NEXT_POSITION: 1. */
+  GO: 1,
+  /** It is to stop: 1. */
+  STOP: 2,
+  /** Somebody waits for a message when the next slot is FULL: 1. */
+  WAITED_FOR: 3,
+  /** Bytes behind a chunk that the reader reads by itself. */
+  SHARE: 4,
+  SLOT: 8,
+} as const;
+
+/** What a slot's word says. */
+export const SLOT = { FREE: 0, FULL: 1 } as const;
+
+/** A file to read. All memory is shared. */
+export interface ReadJob {
+  readonly descriptor: number;
+  readonly control: Int32Array;
+  /** Where the next chunk begins in the file, then for each slot where what is behind its chunk ends. */
+  readonly positions: Float64Array;
+  /** For each slot where its data ends. */
+  readonly ends: Int32Array;
+  readonly slots: readonly Uint8Array[];
+  /** Where data begins in a slot. */
+  readonly start: number;
+}
+
+/** `failure`: why no more could be read. */
+export type ReadNews = { readonly over: false } | { readonly over: true; readonly failure?: string };
+
+const { HERE, GO, STOP, WAITED_FOR, SHARE } = CONTROL;
+const FIRST_SLOT = CONTROL.SLOT;
+/** Looks at a word before this thread sleeps: some hundred microseconds. Sleeping and waking takes longer where processors are virtual. */
+const LOOKS = 20_000;
+
+/** Waits until a word is another than `while_`; false: it is to stop. */
+function waitFor(control: Int32Array, word: number, while_: number): boolean {
+  for (let looks = 0; Atomics.load(control, word) === while_; looks++) {
+    if (Atomics.load(control, STOP) !== 0) return false;
+    if (looks > LOOKS) Atomics.wait(control, word, while_);
+  }
+  return Atomics.load(control, STOP) === 0;
+}
+
+/** Reads a file to its end, or until it is to stop. */
+function run({ descriptor, control, positions, ends, slots, start }: ReadJob, tell: (news: ReadNews) => void): void {
+  Atomics.store(control, HERE, 1);
+  if (!waitFor(control, GO, 0)) return tell({ over: true });
+  let position = positions[0]!;
+  for (let number = 0; ; number = (number + 1) % slots.length) {
+    const bytes = slots[number]!;
+    if (!waitFor(control, FIRST_SLOT + number, SLOT.FULL)) return tell({ over: true });
+    let at = start;
+    let failure: string | undefined;
+    try {
+      for (let count = 1; count > 0 && at < bytes.length; at += count)
+        count = readSync(descriptor, bytes, at, bytes.length - at, position + at - start);
+    } catch (cause) {
+      failure = cause instanceof Error ? cause.message : String(cause);
+    }
+    position += bytes.length - start + Atomics.load(control, SHARE);
+    positions[1 + number] = position;
+    ends[number] = at;
+    Atomics.store(control, FIRST_SLOT + number, SLOT.FULL);
+    const last = at < bytes.length;
+    if (last) return tell(failure === undefined ? { over: true } : { over: true, failure });
+    if (Atomics.exchange(control, WAITED_FOR, 0) !== 0) tell({ over: false });
+  }
+}
+
+parentPort?.on('message', (job: ReadJob) => run(job, (news) => parentPort!.postMessage(news)));

@@ -1,0 +1,95 @@
+// Reading with two threads: who gets the thread, files that end early or are none, and processes that forget to close.
+import { deepStrictEqual, equal, match, ok } from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { ReadThread } from '../../../src/capture/file/read-thread.ts';
+import { SharedRead } from '../../../src/capture/file/shared-read.ts';
+import { CaptureReader, PcapWriter } from '../../../src/capture/index.ts';
+import { openCapture } from '../../../src/capture/file/index.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'weir-shared-read-'));
+after(() => rmSync(dir, { recursive: true, force: true }));
+
+const PACKETS = 70_000;
+/** Above 64 MiB: 70,000 packets of 1,000 bytes. */
+const large = join(dir, 'large.pcap');
+writeFileSync(large, written());
+
+function written(): Uint8Array {
+  const parts: Uint8Array[] = [];
+  const writer = new PcapWriter({ write: (bytes) => parts.push(bytes.slice()) }, { linkType: 1, snapLength: 262_144 });
+  const data = new Uint8Array(1000);
+  for (let i = 0; i < PACKETS; i++) writer.packet(data, 0, 1000, 1000, i, 0);
+  writer.flush();
+  return new Uint8Array(Buffer.concat(parts));
+}
+
+async function count(reader: CaptureReader): Promise<number> {
+  let seconds = 0;
+  do while (reader.next()) equal(reader.seconds, seconds++);
+  while (await reader.fill());
+  await reader.close();
+  return seconds;
+}
+
+test('large files are read with the thread, one at a time; others meanwhile without', async () => {
+  const first = await openCapture(large, { early: true });
+  equal(ReadThread.lend(), undefined, 'it is lent');
+  const second = await openCapture(large, { early: true });
+  deepStrictEqual(await Promise.all([count(first), count(second)]), [PACKETS, PACKETS]);
+  deepStrictEqual([first.error, second.error], [undefined, undefined]);
+  const thread = ReadThread.lend();
+  ok(thread?.alive === true, 'it is kept for the next');
+  thread.release();
+  equal(await count(await openCapture(large)), PACKETS);
+});
+
+test('a file that loses its end meanwhile ends where it ends now, with the record that is cut named', async () => {
+  const path = join(dir, 'shrinking.pcap');
+  writeFileSync(path, written());
+  const descriptor = openSync(path, 'r+');
+  const reader = await openCapture(path, { early: true });
+  ok(await reader.fill());
+  ftruncateSync(descriptor, 40_000_000);
+  closeSync(descriptor);
+  const packets = await count(reader);
+  ok(packets >= Math.floor((40_000_000 - 24) / 1016), `${packets}`);
+  match(reader.error?.message ?? '', /^the file ends within packet \d+: \d+ of \d+ bytes are there \(at byte \d+\)$/);
+});
+
+test('what the thread cannot read is told in the order of the bytes', async () => {
+  const descriptor = openSync(dir, 'r'); // a folder
+  const thread = ReadThread.lend();
+  ok(thread !== undefined);
+  const source = new SharedRead(
+    descriptor,
+    (into, at, length, position) => readSync(descriptor, into, at, length, position),
+    () => Promise.resolve(closeSync(descriptor)),
+    thread,
+  );
+  source.begin();
+  const reader = new CaptureReader(source);
+  equal(await reader.fill(), false);
+  match(reader.error?.message ?? '', /EISDIR/);
+  await reader.close();
+});
+
+test('no process is kept alive by a capture that nobody closed', () => {
+  const door = new URL('../../../src/capture/file/index.js', import.meta.url);
+  const program = `
+    import { openCapture } from ${JSON.stringify(door.href)};
+    const reader = await openCapture(${JSON.stringify(large)}, { early: true });
+    await reader.fill();
+    let packets = 0;
+    while (reader.next()) packets++;
+    process.stdout.write(String(packets > 0));
+  `;
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  deepStrictEqual([status, stdout, stderr], [0, 'true', '']);
+});
