@@ -1,10 +1,10 @@
 // The program of the thread that reads chunks of a large file (shared-read.ts is its other end): one file after the other.
 // Input: a ReadJob. Output: chunks in its slots, told by Atomics on `control`; a message where somebody waits for one, and at the end.
-// Invariants: a slot is touched only while it is FREE; nothing is read once the last message of a job is out.
+// Invariants: a slot is touched only while it is free; nothing is read once the last message of a job is out.
 import { readSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 
-/** Words of `control`; behind SLOT one for each slot. */
+/** Words of `control`; from FILLED on one for each slot. */
 export const CONTROL = {
   /** The thread has the job: 1. */
   HERE: 0,
@@ -16,11 +16,11 @@ export const CONTROL = {
   WAITED_FOR: 3,
   /** Bytes behind a chunk that the reader reads by itself. */
   SHARE: 4,
-  SLOT: 8,
+  /** Slots that came back so far. */
+  RETURNED: 5,
+  /** The number of a filled slot + 1, in the order in which they are filled, or 0: it was taken. */
+  FILLED: 8,
 } as const;
-
-/** What a slot's word says. */
-export const SLOT = { FREE: 0, FULL: 1 } as const;
 
 /** A file to read. All memory is shared. */
 export interface ReadJob {
@@ -31,6 +31,8 @@ export interface ReadJob {
   /** For each slot where its data ends. */
   readonly ends: Int32Array;
   readonly slots: readonly Uint8Array[];
+  /** For each slot 1 while it is the thread's to fill. */
+  readonly free: Int32Array;
   /** Where data begins in a slot. */
   readonly start: number;
 }
@@ -38,8 +40,7 @@ export interface ReadJob {
 /** `failure`: why no more could be read. */
 export type ReadNews = { readonly over: false } | { readonly over: true; readonly failure?: string };
 
-const { HERE, GO, STOP, WAITED_FOR, SHARE } = CONTROL;
-const FIRST_SLOT = CONTROL.SLOT;
+const { HERE, GO, STOP, WAITED_FOR, SHARE, RETURNED, FILLED } = CONTROL;
 /** Looks at a word before this thread sleeps: some hundred microseconds. Sleeping and waking takes longer where processors are virtual. */
 const LOOKS = 20_000;
 
@@ -52,14 +53,25 @@ function waitFor(control: Int32Array, word: number, while_: number): boolean {
   return Atomics.load(control, STOP) === 0;
 }
 
+/** A slot that is free, which may take a while; -1: it is to stop. */
+function freeSlot(control: Int32Array, free: Int32Array): number {
+  for (;;) {
+    const returned = Atomics.load(control, RETURNED);
+    for (let number = 0; number < free.length; number++) if (Atomics.exchange(free, number, 0) === 1) return number;
+    if (!waitFor(control, RETURNED, returned)) return -1;
+  }
+}
+
 /** Reads a file to its end, or until it is to stop. */
-function run({ descriptor, control, positions, ends, slots, start }: ReadJob, tell: (news: ReadNews) => void): void {
+function run(job: ReadJob, tell: (news: ReadNews) => void): void {
+  const { descriptor, control, positions, ends, slots, free, start } = job;
   Atomics.store(control, HERE, 1);
   if (!waitFor(control, GO, 0)) return tell({ over: true });
   let position = positions[0]!;
-  for (let number = 0; ; number = (number + 1) % slots.length) {
+  for (let filled = 0; ; filled = (filled + 1) % slots.length) {
+    const number = freeSlot(control, free);
+    if (number < 0) return tell({ over: true });
     const bytes = slots[number]!;
-    if (!waitFor(control, FIRST_SLOT + number, SLOT.FULL)) return tell({ over: true });
     let at = start;
     let failure: string | undefined;
     try {
@@ -71,9 +83,8 @@ function run({ descriptor, control, positions, ends, slots, start }: ReadJob, te
     position += bytes.length - start + Atomics.load(control, SHARE);
     positions[1 + number] = position;
     ends[number] = at;
-    Atomics.store(control, FIRST_SLOT + number, SLOT.FULL);
-    const last = at < bytes.length;
-    if (last) return tell(failure === undefined ? { over: true } : { over: true, failure });
+    Atomics.store(control, FILLED + filled, number + 1);
+    if (at < bytes.length) return tell(failure === undefined ? { over: true } : { over: true, failure });
     if (Atomics.exchange(control, WAITED_FOR, 0) !== 0) tell({ over: false });
   }
 }

@@ -6,7 +6,7 @@
 import type { Chunk, ChunkSource } from '../packet-source.ts';
 import { HEADROOM_BYTES, type ReadNow } from './read-ahead.ts';
 import type { ReadThread } from './read-thread.ts';
-import { CONTROL, type ReadJob, SLOT } from './read-worker.ts';
+import { CONTROL, type ReadJob } from './read-worker.ts';
 
 /** Bytes of a chunk that the thread fills, and of a piece. */
 export const SHARED_CHUNK_BYTES = 6 << 20;
@@ -22,8 +22,7 @@ const NO_WAIT = 300;
 /** Chunks behind which the event loop gets its turn in any case. */
 const TURN = 16;
 
-const { HERE, GO, STOP, WAITED_FOR, SHARE } = CONTROL;
-const FIRST_SLOT = CONTROL.SLOT;
+const { HERE, GO, STOP, WAITED_FOR, SHARE, RETURNED, FILLED } = CONTROL;
 
 class Buffered implements Chunk {
   readonly bytes: Uint8Array;
@@ -65,8 +64,8 @@ export class SharedRead implements ChunkSource {
   private share = FIRST_SHARE;
   private position = 0;
   private until = Infinity;
-  /** Of the next chunk; and how many there were. */
-  private number = 0;
+  /** Where in FILLED the next chunk is told; and how many there were. */
+  private turn = 0;
   private taken = 0;
   private finished = false;
   private failure: unknown = undefined;
@@ -91,10 +90,11 @@ export class SharedRead implements ChunkSource {
       .map((buffer, number) => new Buffered(start, buffer, number));
     this.job = {
       descriptor,
-      control: new Int32Array(new SharedArrayBuffer(4 * (FIRST_SLOT + CHUNKS))),
+      control: new Int32Array(new SharedArrayBuffer(4 * (FILLED + CHUNKS))),
       positions: new Float64Array(new SharedArrayBuffer(8 * (1 + CHUNKS))),
       ends: new Int32Array(new SharedArrayBuffer(4 * CHUNKS)),
       slots: this.chunks.map(({ bytes }) => bytes),
+      free: new Int32Array(new SharedArrayBuffer(4 * CHUNKS)).fill(1),
       start,
     };
   }
@@ -120,9 +120,10 @@ export class SharedRead implements ChunkSource {
       this.pieces.push(buffered);
       return;
     }
-    const { control } = this.job;
-    Atomics.store(control, FIRST_SLOT + buffered.number, SLOT.FREE);
-    Atomics.notify(control, FIRST_SLOT + buffered.number);
+    const { control, free } = this.job;
+    Atomics.store(free, buffered.number, 1);
+    Atomics.add(control, RETURNED, 1);
+    Atomics.notify(control, RETURNED);
   }
 
   close(): Promise<void> {
@@ -135,8 +136,8 @@ export class SharedRead implements ChunkSource {
     const { control } = this.job;
     Atomics.store(control, STOP, 1);
     // Whatever it waits for has to change, or it might look at STOP just before and sleep just after.
-    for (const word of [GO, ...this.chunks.map(({ number }) => FIRST_SLOT + number)]) {
-      Atomics.store(control, word, word === GO ? 1 : SLOT.FREE);
+    for (const word of [GO, RETURNED]) {
+      Atomics.add(control, word, 1);
       Atomics.notify(control, word);
     }
     if (this.begun) await this.thread.over();
@@ -180,26 +181,27 @@ export class SharedRead implements ChunkSource {
   /** Whether the next chunk is there, which may take a while; false: it will not come. */
   private async isFull(): Promise<boolean> {
     const { control } = this.job;
-    const word = FIRST_SLOT + this.number;
+    const word = FILLED + this.turn;
     let looks = 0;
-    while (looks < LOOKS && Atomics.load(control, word) !== SLOT.FULL) looks++;
+    while (looks < LOOKS && Atomics.load(control, word) === 0) looks++;
     // The first one nobody had time to read. Who had to wait does more before the next one, and else less.
     if (this.taken > 1) this.share = Math.max(0, Math.min(LARGEST_SHARE, this.share + (looks > NO_WAIT ? 1 : -1)));
     Atomics.store(control, SHARE, this.share * this.pieceBytes);
-    while (Atomics.load(control, word) !== SLOT.FULL && this.thread.alive) {
+    while (Atomics.load(control, word) === 0 && this.thread.alive) {
       Atomics.store(control, WAITED_FOR, 1);
-      await this.thread.news(() => Atomics.load(control, word) === SLOT.FULL);
+      await this.thread.news(() => Atomics.load(control, word) !== 0);
       if (this.closing !== undefined) return true;
     }
-    return Atomics.load(control, word) === SLOT.FULL;
+    return Atomics.load(control, word) !== 0;
   }
 
   private async chunk(): Promise<Buffered> {
-    const chunk = this.chunks[this.number]!;
-    const { ends, positions } = this.job;
+    const { control, ends, positions } = this.job;
+    const number = Atomics.exchange(control, FILLED + this.turn, 0) - 1;
+    const chunk = this.chunks[number]!;
     this.position = this.until + chunk.bytes.length - this.start;
-    this.until = positions[1 + this.number]!;
-    this.number = (this.number + 1) % CHUNKS;
+    this.until = positions[1 + number]!;
+    this.turn = (this.turn + 1) % CHUNKS;
     const end = ends[chunk.number]!;
     if (end < chunk.bytes.length && this.closing === undefined) await this.thread.over();
     this.take(chunk, end, this.thread.failure);
