@@ -1,7 +1,11 @@
-// The thread that reads large files for their readers: one a process, lent to one source at a time, kept for the next.
-// Input: a ReadJob. Output: its news. Invariants: it keeps no process alive but while somebody waits for it; who has it learns when it ends.
+// The thread that reads large files for their readers: one a process, lent to one source at a time, kept a while for the next.
+// Input: a ReadJob. Output: its news. Invariants: it keeps no process alive but while somebody waits for it; who has it learns when
+// it ends; nobody's thread ends, and its memory with it, after KEPT_MS.
 import { Worker } from 'node:worker_threads';
 import type { ReadJob, ReadNews } from './read-worker.ts';
+
+/** Files are often read one after the other, and a thread takes tens of milliseconds to start. */
+const KEPT_MS = 5000;
 
 /** See the head of this file. */
 export class ReadThread {
@@ -17,6 +21,9 @@ export class ReadThread {
   private readonly worker: Worker;
   private ended: (() => void) | undefined = undefined;
   private waiting: (() => void)[] = [];
+  /** Who waits for it, and so keeps the process alive. */
+  private waiters = 0;
+  private idle: NodeJS.Timeout | undefined = undefined;
 
   /** The thread, if nobody has it and threads may be made; `release` gives it back. */
   static lend(): ReadThread | undefined {
@@ -24,6 +31,7 @@ export class ReadThread {
     if (kept?.alive === true) {
       if (kept.lent) return undefined;
       kept.lent = true;
+      clearTimeout(kept.idle);
       return kept;
     }
     try {
@@ -82,17 +90,19 @@ export class ReadThread {
   /** Gives it back; its job is over. */
   release(): void {
     this.lent = false;
+    this.idle = setTimeout(() => void this.terminate(), KEPT_MS).unref();
   }
 
   /** Only while somebody waits for it the thread keeps the process alive. */
   private async during(promise: Promise<void>): Promise<void> {
-    this.worker.ref();
+    if (this.waiters++ === 0) this.worker.ref();
     await promise;
-    this.worker.unref();
+    if (--this.waiters === 0) this.worker.unref();
   }
 
-  /** Ends it, for tests: whoever has it goes on alone. */
+  /** Ends it: whoever has it goes on alone. */
   async terminate(): Promise<void> {
+    this.alive = false;
     await this.worker.terminate();
     this.gone();
   }

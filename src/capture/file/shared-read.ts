@@ -170,16 +170,17 @@ export class SharedRead implements ChunkSource {
       this.go(this.position + this.share * this.pieceBytes);
     if (this.position < this.until) return this.piece();
     if (++this.taken % TURN === 0) await new Promise<void>((resolve) => setImmediate(resolve));
-    if (!(await this.isFull())) {
-      // Gone: from here on the reader is alone.
-      this.until = Infinity;
-      return this.piece();
-    }
-    return this.chunk();
+    const there = this.closing === undefined && (await this.arrival());
+    // Closed meanwhile: neither the file nor the thread is this source's any more.
+    if (this.closing !== undefined) return undefined;
+    if (there) return this.chunk();
+    // The thread is gone: from here on the reader is alone.
+    this.until = Infinity;
+    return this.piece();
   }
 
   /** Whether the next chunk is there, which may take a while; false: it will not come. */
-  private async isFull(): Promise<boolean> {
+  private async arrival(): Promise<boolean> {
     const { control } = this.job;
     const word = FILLED + this.turn;
     let looks = 0;
@@ -187,10 +188,9 @@ export class SharedRead implements ChunkSource {
     // The first one nobody had time to read. Who had to wait does more before the next one, and else less.
     if (this.taken > 1) this.share = Math.max(0, Math.min(LARGEST_SHARE, this.share + (looks > NO_WAIT ? 1 : -1)));
     Atomics.store(control, SHARE, this.share * this.pieceBytes);
-    while (Atomics.load(control, word) === 0 && this.thread.alive) {
+    while (Atomics.load(control, word) === 0 && this.thread.alive && this.closing === undefined) {
       Atomics.store(control, WAITED_FOR, 1);
       await this.thread.news(() => Atomics.load(control, word) !== 0);
-      if (this.closing !== undefined) return true;
     }
     return Atomics.load(control, word) !== 0;
   }
@@ -198,12 +198,19 @@ export class SharedRead implements ChunkSource {
   private async chunk(): Promise<Buffered> {
     const { control, ends, positions } = this.job;
     const number = Atomics.exchange(control, FILLED + this.turn, 0) - 1;
-    const chunk = this.chunks[number]!;
-    this.position = this.until + chunk.bytes.length - this.start;
-    this.until = positions[1 + number]!;
     this.turn = (this.turn + 1) % CHUNKS;
-    const end = ends[chunk.number]!;
-    if (end < chunk.bytes.length && this.closing === undefined) await this.thread.over();
+    const chunk = this.chunks[number]!;
+    const end = ends[number]!;
+    const short = end < chunk.bytes.length;
+    if (short) await this.thread.over();
+    this.position = this.until + end - chunk.start;
+    this.until = positions[1 + number]!;
+    if (short && !this.thread.alive && this.closing === undefined) {
+      // Why it is short was lost with the thread: what the reader finds behind it by itself tells.
+      this.until = Infinity;
+      chunk.end = end;
+      return end > chunk.start ? chunk : this.piece();
+    }
     this.take(chunk, end, this.thread.failure);
     return chunk;
   }

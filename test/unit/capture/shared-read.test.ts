@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { after, mock, test } from 'node:test';
 import { ReadThread } from '../../../src/capture/file/read-thread.ts';
 import { SharedRead } from '../../../src/capture/file/shared-read.ts';
 import { CaptureReader, PcapWriter } from '../../../src/capture/index.ts';
@@ -45,6 +45,27 @@ test('large files are read with the thread, one at a time; others meanwhile with
   ok(thread?.alive === true, 'it is kept for the next');
   thread.release();
   equal(await count(await openCapture(large)), PACKETS);
+});
+
+test('a thread that nobody lends for a while ends; the next capture gets another', async () => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  try {
+    const thread = ReadThread.lend();
+    ok(thread !== undefined);
+    thread.release();
+    mock.timers.tick(4999);
+    equal(ReadThread.lend(), thread, 'lent in time');
+    mock.timers.tick(60_000);
+    ok(thread.alive, 'not while it is lent');
+    thread.release();
+    mock.timers.tick(5000);
+    ok(!thread.alive);
+    const next = ReadThread.lend();
+    ok(next !== undefined && next !== thread);
+    next.release();
+  } finally {
+    mock.timers.reset();
+  }
 });
 
 test('a file that loses its end meanwhile ends where it ends now, with the record that is cut named', async () => {
