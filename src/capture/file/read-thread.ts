@@ -2,7 +2,7 @@
 // Input: a ReadJob. Output: its news. Invariants: it keeps no process alive but while somebody waits for it; who has it learns when
 // it ends; nobody's thread ends, and its memory with it, after KEPT_MS.
 import { Worker } from 'node:worker_threads';
-import type { ReadJob, ReadNews } from './read-worker.ts';
+import type { ReadJob, ReadNews } from './read-job.ts';
 
 /** Files are often read one after the other, and a thread takes tens of milliseconds to start. */
 const KEPT_MS = 5000;

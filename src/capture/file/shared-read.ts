@@ -6,7 +6,7 @@
 import type { Chunk, ChunkSource } from '../packet-source.ts';
 import { HEADROOM_BYTES, type ReadNow } from './read-ahead.ts';
 import type { ReadThread } from './read-thread.ts';
-import { CONTROL, type ReadJob } from './read-worker.ts';
+import { CONTROL, type ReadJob } from './read-job.ts';
 
 /** Bytes of a chunk that the thread fills, and of a piece. */
 export const SHARED_CHUNK_BYTES = 6 << 20;

@@ -1,10 +1,12 @@
 // Reading with two threads: who gets the thread, files that end early or are none, and processes that forget to close.
 import { deepStrictEqual, equal, match, ok } from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, mock, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { ReadThread } from '../../../src/capture/file/read-thread.ts';
 import { SharedRead } from '../../../src/capture/file/shared-read.ts';
 import { CaptureReader, PcapWriter } from '../../../src/capture/index.ts';
@@ -66,6 +68,18 @@ test('a thread that nobody lends for a while ends; the next capture gets another
   } finally {
     mock.timers.reset();
   }
+});
+
+test('other threads can use the library: it leaves their messages alone', async () => {
+  const door = new URL('../../../src/capture/file/index.js', import.meta.url);
+  const program = `
+    import { parentPort } from 'node:worker_threads';
+    import ${JSON.stringify(door.href)};
+    parentPort.postMessage(parentPort.listenerCount('message'));
+    parentPort.close();
+  `;
+  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(program)}`));
+  deepStrictEqual(await once(worker, 'message'), [0]);
 });
 
 test('a file that loses its end meanwhile ends where it ends now, with the record that is cut named', async () => {
