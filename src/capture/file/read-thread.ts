@@ -62,8 +62,8 @@ export class ReadThread {
 
   /** Memory for chunks, of any content. */
   buffers(count: number, bytes: number): readonly SharedArrayBuffer[] {
-    if (this.memory.length !== count || this.memory[0]!.byteLength !== bytes)
-      this.memory = Array.from({ length: count }, () => new SharedArrayBuffer(bytes));
+    this.memory = this.memory.filter(({ byteLength }) => byteLength === bytes).slice(0, count);
+    while (this.memory.length < count) this.memory.push(new SharedArrayBuffer(bytes));
     return this.memory;
   }
 
@@ -87,9 +87,10 @@ export class ReadThread {
     if (!already()) await this.during(told);
   }
 
-  /** Gives it back; its job is over. */
-  release(): void {
+  /** Gives it back; its job is over. `kept`: memory that somebody looks at still, and so nobody else may fill. */
+  release(kept: ReadonlySet<ArrayBufferLike> = new Set()): void {
     this.lent = false;
+    this.memory = this.memory.filter((buffer) => !kept.has(buffer));
     this.idle = setTimeout(() => void this.terminate(), KEPT_MS).unref();
   }
 
@@ -109,6 +110,7 @@ export class ReadThread {
 
   private gone(): void {
     this.alive = false;
+    this.memory = [];
     this.end();
     this.wake();
   }

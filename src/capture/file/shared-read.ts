@@ -19,7 +19,7 @@ const LARGEST_SHARE = 64;
 /** Looks at a chunk that is not there before the event loop gets its turn; fewer than some hundreds are no wait. */
 const LOOKS = 20_000;
 const NO_WAIT = 300;
-/** Chunks behind which the event loop gets its turn in any case. */
+/** Bytes behind which the event loop gets its turn in any case, in chunks. */
 const TURN = 16;
 
 const { HERE, GO, STOP, WAITED_FOR, SHARE, RETURNED, FILLED } = CONTROL;
@@ -54,6 +54,9 @@ export class SharedRead implements ChunkSource {
   private readonly closeFile: () => Promise<void>;
   private readonly job: ReadJob;
   private readonly chunks: readonly Buffered[];
+  /** Memory of chunks that the reader has: it may look at the last one after it closed. */
+  private readonly handedOut = new Set<ArrayBufferLike>();
+  private readonly chunkBytes: number;
   private readonly pieceBytes: number;
   private readonly start: number;
   /** Pieces that nobody has; two are made. */
@@ -63,6 +66,8 @@ export class SharedRead implements ChunkSource {
   private going = false;
   private share = FIRST_SHARE;
   private position = 0;
+  /** Where the event loop gets its turn. */
+  private turnAt: number;
   private until = Infinity;
   /** Where in FILLED the next chunk is told; and how many there were. */
   private turn = 0;
@@ -82,7 +87,8 @@ export class SharedRead implements ChunkSource {
     this.readNow = readNow;
     this.closeFile = closeFile;
     this.thread = thread;
-    const chunkBytes = sizes.chunk ?? SHARED_CHUNK_BYTES;
+    const chunkBytes = (this.chunkBytes = sizes.chunk ?? SHARED_CHUNK_BYTES);
+    this.turnAt = TURN * chunkBytes;
     this.pieceBytes = sizes.piece ?? PIECE_BYTES;
     const start = (this.start = Math.min(chunkBytes, HEADROOM_BYTES));
     this.chunks = thread
@@ -120,6 +126,7 @@ export class SharedRead implements ChunkSource {
       this.pieces.push(buffered);
       return;
     }
+    this.handedOut.delete(buffered.bytes.buffer);
     const { control, free } = this.job;
     Atomics.store(free, buffered.number, 1);
     Atomics.add(control, RETURNED, 1);
@@ -141,7 +148,7 @@ export class SharedRead implements ChunkSource {
       Atomics.notify(control, word);
     }
     if (this.begun) await this.thread.over();
-    this.thread.release();
+    this.thread.release(this.handedOut);
   }
 
   /** Gives the thread the file; it begins when it is told where. */
@@ -168,9 +175,14 @@ export class SharedRead implements ChunkSource {
     // Until it is there, the reader is alone.
     if (!this.going && Atomics.load(this.job.control, HERE) !== 0 && this.thread.alive)
       this.go(this.position + this.share * this.pieceBytes);
+    if (this.position >= this.turnAt) {
+      this.turnAt = this.position + TURN * this.chunkBytes;
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+    if (this.closing !== undefined) return undefined;
     if (this.position < this.until) return this.piece();
-    if (++this.taken % TURN === 0) await new Promise<void>((resolve) => setImmediate(resolve));
-    const there = this.closing === undefined && (await this.arrival());
+    this.taken++;
+    const there = await this.arrival();
     // Closed meanwhile: neither the file nor the thread is this source's any more.
     if (this.closing !== undefined) return undefined;
     if (there) return this.chunk();
@@ -200,6 +212,7 @@ export class SharedRead implements ChunkSource {
     const number = Atomics.exchange(control, FILLED + this.turn, 0) - 1;
     this.turn = (this.turn + 1) % CHUNKS;
     const chunk = this.chunks[number]!;
+    this.handedOut.add(chunk.bytes.buffer);
     const end = ends[number]!;
     const short = end < chunk.bytes.length;
     if (short) await this.thread.over();

@@ -1,5 +1,5 @@
 // Reading with two threads: who gets the thread, files that end early or are none, and processes that forget to close.
-import { deepStrictEqual, equal, match, ok } from 'node:assert/strict';
+import { deepStrictEqual, equal, match, notEqual, ok } from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, mock, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { ReadThread } from '../../../src/capture/file/read-thread.ts';
+import { readNow } from '../../../src/capture/file/read-ahead.ts';
 import { SharedRead } from '../../../src/capture/file/shared-read.ts';
 import { CaptureReader, PcapWriter } from '../../../src/capture/index.ts';
 import { openCapture } from '../../../src/capture/file/index.ts';
@@ -68,6 +69,40 @@ test('a thread that nobody lends for a while ends; the next capture gets another
   } finally {
     mock.timers.reset();
   }
+});
+
+test('a thread that ended keeps no memory', async () => {
+  const thread = ReadThread.lend();
+  ok(thread !== undefined);
+  const [before] = thread.buffers(1, 64);
+  equal(thread.buffers(1, 64)[0], before, 'used again');
+  await thread.terminate();
+  notEqual(thread.buffers(1, 64)[0], before);
+});
+
+test('a packet stays what it is after its capture was closed, whoever reads next', async () => {
+  const reader = await openCapture(large, { early: true });
+  ok((await reader.fill()) && reader.bytes.buffer instanceof SharedArrayBuffer, 'the first chunk is the thread’s');
+  ok(reader.next());
+  await reader.close();
+  const { bytes, offset } = reader;
+  const before = bytes.slice(offset - 16, offset);
+  equal(await count(await openCapture(large, { early: true })), PACKETS);
+  deepStrictEqual(bytes.slice(offset - 16, offset), before);
+});
+
+test('the event loop gets its turn while a reader is alone', async () => {
+  const descriptor = openSync(large, 'r');
+  const thread = ReadThread.lend();
+  ok(thread !== undefined);
+  await thread.terminate();
+  const source = new SharedRead(descriptor, readNow(descriptor), () => Promise.resolve(closeSync(descriptor)), thread, {
+    chunk: 1 << 20,
+  });
+  let turned = false;
+  setImmediate(() => (turned = true));
+  equal(await count(new CaptureReader(source)), PACKETS);
+  ok(turned);
 });
 
 test('other threads can use the library: it leaves their messages alone', async () => {
