@@ -1,6 +1,6 @@
 // Reading with two threads: who gets the thread, files that end early or are none, and processes that forget to close.
 import { deepStrictEqual, equal, match, notEqual, ok } from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,6 +28,13 @@ function written(): Uint8Array {
   for (let i = 0; i < PACKETS; i++) writer.packet(data, 0, 1000, 1000, i, 0);
   writer.flush();
   return new Uint8Array(Buffer.concat(parts));
+}
+
+/** Runs a module as a process: from a file, for threads do not start where `--input-type` is given. */
+function run(program: string): SpawnSyncReturns<string> {
+  const path = join(dir, 'program.mjs');
+  writeFileSync(path, program);
+  return spawnSync(process.execPath, [path], { encoding: 'utf8', timeout: 60_000 });
 }
 
 async function count(reader: CaptureReader): Promise<number> {
@@ -145,6 +152,8 @@ test('what the thread cannot read is told in the order of the bytes', async () =
   equal(await reader.fill(), false);
   match(reader.error?.message ?? '', /EISDIR/);
   await reader.close();
+  const next = await openCapture(large, { early: true });
+  deepStrictEqual([await count(next), next.error], [PACKETS, undefined], 'the next file has nothing to do with it');
 });
 
 test('no process is kept alive by a capture that nobody closed', () => {
@@ -155,11 +164,24 @@ test('no process is kept alive by a capture that nobody closed', () => {
     await reader.fill();
     let packets = 0;
     while (reader.next()) packets++;
-    process.stdout.write(String(packets > 0));
+    process.stdout.write(String(packets > 0 && reader.bytes.buffer instanceof SharedArrayBuffer));
   `;
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
-    encoding: 'utf8',
-    timeout: 60_000,
-  });
+  const { status, stdout, stderr } = run(program);
   deepStrictEqual([status, stdout, stderr], [0, 'true', '']);
+});
+
+test('the kept thread keeps no process alive', () => {
+  const folder = new URL('../../../src/capture/file/', import.meta.url).href;
+  const program = `
+    import { openCapture } from '${folder}index.js';
+    import { ReadThread } from '${folder}read-thread.js';
+    const reader = await openCapture(${JSON.stringify(large)}, { early: true });
+    await reader.fill();
+    await reader.close();
+    const thread = ReadThread.lend();
+    thread.release();
+    process.on('exit', () => process.stdout.write('thread ' + (thread.alive ? 'kept' : 'waited for')));
+  `;
+  const { status, stdout, stderr } = run(program);
+  deepStrictEqual([status, stdout, stderr], [0, 'thread kept', '']);
 });
