@@ -1,7 +1,7 @@
 // Opens captures: a path or standard input, plain or gzip, as a CaptureReader.
 // Input: a path, or '-'. Output: a reader; or a CaptureOpenError whose message is one line.
 // Invariants: only regular files are read by path (a FIFO or device is never waited for); memory is constant.
-// Large files are read ahead, each in three chunks; small ones, standard input and gzip in one buffer.
+// Files above 12 MiB are read ahead in three chunks, the largest together with a thread; small ones, standard input and gzip in one buffer.
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { ByteSource } from '../packet-source.ts';
