@@ -17,7 +17,10 @@ import type { PacketIndex } from './packet-index.ts';
  * ```
  */
 export interface PacketSource {
-  /** The buffer that holds the packet. It may be another object after `fill()` (and, when merging, after `next()`). */
+  /**
+   * The buffer that holds the packet. It may be another object after `fill()` (and, when merging, after `next()`), and over shared
+   * memory (SharedArrayBuffer): what refuses that, such as WebCrypto, wants a copy (`slice`).
+   */
   readonly bytes: Uint8Array;
   /** Index in `bytes` of the packet's first byte (its link-layer header). */
   readonly offset: number;

@@ -72,25 +72,30 @@ export async function openCapture(path: string, options: OpenCaptureOptions = {}
   if (opened.file !== undefined && opened.file.bytes > 2 * chunkBytes) {
     const { descriptor } = opened.file;
     const closeFile = (): Promise<void> => raw.close();
-    const shared =
-      thread === undefined && options.bufferBytes === undefined ? readThread(opened.file.bytes) : undefined;
+    const shares = thread === undefined && options.bufferBytes === undefined;
     const chunks =
-      shared === undefined
-        ? new ReadAhead(positionalRead(descriptor), closeFile, chunkBytes, thread)
-        : new SharedRead(descriptor, readNow(descriptor), closeFile, shared);
+      (shares ? sharedRead(opened.file, closeFile) : undefined) ??
+      new ReadAhead(positionalRead(descriptor), closeFile, chunkBytes, thread);
     if (options.early === true) chunks.begin();
     return new CaptureReader(chunks);
   }
   return new CaptureReader(prefixedSource(head.subarray(0, have), raw), options);
 }
 
-/** A thread that shares the reading; undefined where that would not pay, or another capture has it. */
-function readThread(bytes: number): ReadThread | undefined {
-  return bytes < THREAD_FROM_BYTES || availableParallelism() < 2 ? undefined : ReadThread.lend();
+/** The file, read together with a thread; undefined where that would not pay, there is no memory for it, or another capture has the thread. */
+function sharedRead({ descriptor, bytes }: RegularFile, closeFile: () => Promise<void>): SharedRead | undefined {
+  const thread = bytes < THREAD_FROM_BYTES || availableParallelism() < 2 ? undefined : ReadThread.lend();
+  if (thread === undefined) return undefined;
+  try {
+    return new SharedRead(descriptor, readNow(descriptor), closeFile, thread);
+  } catch {
+    thread.release();
+    return undefined;
+  }
 }
 
 /** A thread that indexes the file; undefined where that would not pay, or the file is of another kind. */
-function indexThread(file: OpenedFile['file']): IndexThread | undefined {
+function indexThread(file: RegularFile | undefined): IndexThread | undefined {
   if (file === undefined || file.bytes < THREAD_FROM_BYTES || availableParallelism() < 2) return undefined;
   const head = new Uint8Array(24);
   try {
@@ -114,7 +119,12 @@ function standardInput(): ByteSource {
 /** A regular file as a source, and what reading ahead needs to know of it. */
 interface OpenedFile {
   readonly source: ByteSource;
-  readonly file?: { readonly descriptor: number; readonly bytes: number };
+  readonly file?: RegularFile;
+}
+
+interface RegularFile {
+  readonly descriptor: number;
+  readonly bytes: number;
 }
 
 function openFile(path: string): OpenedFile {

@@ -50,6 +50,7 @@ function run(job: ReadJob, tell: (news: ReadNews) => void): void {
     ends[number] = at;
     Atomics.store(control, FILLED + filled, number + 1);
     if (at < bytes.length) return tell(failure === undefined ? { over: true } : { over: true, failure });
+    if (Atomics.load(control, STOP) !== 0) return tell({ over: true });
     if (Atomics.exchange(control, WAITED_FOR, 0) !== 0) tell({ over: false });
   }
 }

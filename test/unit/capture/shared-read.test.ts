@@ -57,6 +57,21 @@ test('large files are read with the thread, one at a time; others meanwhile with
   equal(await count(await openCapture(large)), PACKETS);
 });
 
+test('without memory for shared chunks a file is read without the thread, which stays free', async () => {
+  const buffers = mock.method(ReadThread.prototype, 'buffers', () => {
+    throw new RangeError('Array buffer allocation failed');
+  });
+  try {
+    equal(await count(await openCapture(large)), PACKETS);
+    equal(buffers.mock.callCount(), 1);
+  } finally {
+    buffers.mock.restore();
+  }
+  const thread = ReadThread.lend();
+  ok(thread !== undefined);
+  thread.release();
+});
+
 test('a thread that nobody lends for a while ends; the next capture gets another', async () => {
   mock.timers.enable({ apis: ['setTimeout'] });
   try {
