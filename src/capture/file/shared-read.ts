@@ -9,7 +9,7 @@ import type { ReadThread } from './read-thread.ts';
 import { CONTROL, type ReadJob } from './read-job.ts';
 
 /** Bytes of a chunk that the thread fills, and of a piece. */
-export const SHARED_CHUNK_BYTES = 6 << 20;
+const SHARED_CHUNK_BYTES = 6 << 20;
 const PIECE_BYTES = 128 << 10;
 /** One is decoded while one is filled, and one waits. */
 const CHUNKS = 3;
