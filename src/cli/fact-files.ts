@@ -1,7 +1,7 @@
 // Facts that no manifest tells, from files: names that were resolved, entities of addresses. Input: `--dns`, `--entities`.
 // Output: a change of the loaded state. Invariant: a file that is not as documented is one failure that names the option.
 import type { Command } from 'commander';
-import type { ClusterState, IpAddress } from '../control/index.ts';
+import { type ClusterState, FACT_ENTITIES, type IpAddress } from '../control/index.ts';
 import { loadText } from '../control/load/index.ts';
 import { parseAddress } from '../control/manifest/index.ts';
 import { safeText } from '../flow/index.ts';
@@ -12,12 +12,6 @@ export interface FactOptions {
   readonly dns?: string;
   readonly entities?: string;
 }
-
-/** Entities that an address may carry. */
-const ENTITIES: readonly string[] = [
-  ...['kube-apiserver', 'health', 'ingress', 'init', 'unmanaged'],
-  ...['host', 'remote-node', 'world', 'world-ipv4', 'world-ipv6', 'cluster', 'all'],
-];
 
 /** Adds `--dns` and `--entities`. */
 export function addFactOptions(command: Command): Command {
@@ -35,10 +29,10 @@ export async function readFacts({ dns, entities }: FactOptions): Promise<(state:
   }
   const carried = new Map<string, readonly string[]>();
   for (const [text, list] of await readLists(entities, '--entities')) {
-    const unknown = list.find((name) => !ENTITIES.includes(name));
+    const unknown = list.find((name) => !FACT_ENTITIES.includes(name));
     if (unknown !== undefined)
       throw new CommandFailure(
-        safeText(`--entities ${entities}: ${text}: "${unknown}" is not one of ${ENTITIES.join(', ')}`),
+        safeText(`--entities ${entities}: ${text}: "${unknown}" is not one of ${FACT_ENTITIES.join(', ')}`),
       );
     carried.set(addressOf(text, `--entities ${entities}`).text, list);
   }

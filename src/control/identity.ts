@@ -81,6 +81,9 @@ const FACT_IDENTITIES: readonly (readonly [string, number])[] = [
   ['unmanaged', IDENTITY.UNMANAGED],
 ];
 
+/** All entities that a fact may give to an address; the others (`host`, `world`, …) follow from the manifests. */
+export const FACT_ENTITIES: readonly string[] = ['kube-apiserver', ...FACT_IDENTITIES.map(([name]) => name)];
+
 /** What policies ask of identities. */
 export interface IdentityDemand {
   /** Every prefix that a policy names, `except` and single addresses included. */

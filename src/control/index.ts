@@ -19,6 +19,7 @@ export {
 } from './config/index.ts';
 export { loadLabelExpressions } from './label-filter.ts';
 export type { RuleRef } from './provenance.ts';
+export { FACT_ENTITIES } from './identity.ts';
 export { type InspectedConnection, type InspectedRules, InspectedRuleTable } from './policy/inspected-rules.ts';
 export { type NamePattern, namePattern } from './policy/name-pattern.ts';
 export type { PolicyRule } from './policy/rule.ts';

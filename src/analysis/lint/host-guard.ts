@@ -2,32 +2,13 @@
 // for what they need. Input: a world with a host firewall, the normal form. Output: findings at the policy that isolates.
 // Invariant: who may is asked of the compiled policy for every identity that may call, so that one policy may open what another shuts.
 import { hostSubjects } from '../../control/policy/subject.ts';
-import type { NormalPolicies } from '../../control/policy/rule.ts';
+import { type NormalPolicies, PROTOCOL_NUMBER } from '../../control/policy/rule.ts';
 import { selects } from '../../control/selector.ts';
 import { IDENTITY } from '../../schema/index.ts';
 import type { PolicyWorld } from '../policy-world.ts';
 import type { Findings } from './finding.ts';
+import { DNS_PORT, HOST_DOORS, type HostDoor } from './host-doors.ts';
 
-interface Door {
-  readonly port: number;
-  readonly protocol: 6 | 17;
-  readonly what: string;
-}
-
-const TCP = 6;
-const UDP = 17;
-const DNS = 53;
-const INGRESS: readonly Door[] = [
-  { port: 22, protocol: TCP, what: 'ssh' },
-  { port: 6443, protocol: TCP, what: 'the API server' },
-  { port: 2379, protocol: TCP, what: 'etcd clients' },
-  { port: 2380, protocol: TCP, what: 'etcd peers' },
-  { port: 10250, protocol: TCP, what: 'the kubelet' },
-];
-const EGRESS: readonly Door[] = [
-  { port: 6443, protocol: TCP, what: 'the API server' },
-  { port: DNS, protocol: UDP, what: 'DNS' },
-];
 /** Identities that addresses have or may have, besides those of the view. */
 const OTHERS: readonly number[] = [IDENTITY.WORLD, IDENTITY.REMOTE_NODE, IDENTITY.KUBE_APISERVER];
 /** Who comes to a node's doors from elsewhere: nodes and the world; a pod, or a health endpoint, keeps nobody from being locked out. */
@@ -43,9 +24,9 @@ export function hostGuard(world: PolicyWorld, normal: NormalPolicies, findings: 
   const pods = view.pods.flatMap(({ identities }) => identities.map(({ identity }) => identity));
   const resolvers = new Set([...callers, ...pods]);
   // Nodes that send pods' packets through the overlay need each other's tunnel port.
-  const overlay: readonly Door[] =
+  const overlay: readonly HostDoor[] =
     settings.tunnel && view.nodes.length > 1
-      ? [{ port: settings.tunnelPort, protocol: UDP, what: "the overlay's tunnel" }]
+      ? [{ port: settings.tunnelPort, protocol: 'UDP', what: "the overlay's tunnel" }]
       : [];
   const asked = new Set<number>();
   for (const subject of hostSubjects(view.nodes, settings)) {
@@ -54,8 +35,8 @@ export function hostGuard(world: PolicyWorld, normal: NormalPolicies, findings: 
     if (policyId === 0 || asked.has(policyId)) continue;
     asked.add(policyId);
     for (const [direction, doors] of [
-      ['ingress', [...INGRESS, ...overlay]],
-      ['egress', [...EGRESS, ...overlay]],
+      ['ingress', [...HOST_DOORS.ingress, ...overlay]],
+      ['egress', [...HOST_DOORS.egress, ...overlay]],
     ] as const) {
       const isolation = normal.isolations.find(
         (one) =>
@@ -64,8 +45,8 @@ export function hostGuard(world: PolicyWorld, normal: NormalPolicies, findings: 
       if (isolation === undefined) continue;
       const shut = doors.filter(
         ({ port, protocol }) =>
-          ![...(port === DNS ? resolvers : callers)].some((identity) => {
-            questions.byIdentity(direction === 'egress', 4, policyId, identity, protocol, port);
+          ![...(port === DNS_PORT ? resolvers : callers)].some((identity) => {
+            questions.byIdentity(direction === 'egress', 4, policyId, identity, PROTOCOL_NUMBER[protocol], port);
             return questions.allowed;
           }),
       );

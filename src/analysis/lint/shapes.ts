@@ -10,6 +10,7 @@ import type {
   NetworkPolicyRule,
 } from '../../control/index.ts';
 import type { Findings } from './finding.ts';
+import { DNS_PORT, HOST_DOORS } from './host-doors.ts';
 
 const isEmpty = (selector: LabelSelector | undefined): boolean =>
   selector !== undefined && (selector.matchLabels?.size ?? 0) + (selector.matchExpressions?.length ?? 0) === 0;
@@ -188,32 +189,19 @@ export function adminPolicyShape(policy: AdminPolicy, findings: Findings): void 
   }
 }
 
-const PORTS = [
-  [22, 'ssh'],
-  [6443, 'the API server'],
-  [2379, 'etcd clients'],
-  [2380, 'etcd peers'],
-  [10250, 'the kubelet'],
-] as const;
-const DNS = 53;
-const OUT = [
-  [6443, 'the API server', 'TCP'],
-  [DNS, 'DNS', 'UDP'],
-] as const;
-
 /** Host policies that shut their own operators out. */
 export function hostLockOut(policy: CiliumPolicy, findings: Findings): void {
   for (const rule of policy.rules) {
     if (rule.nodeSelector === undefined || rule.rejected.length > 0) continue;
-    const guard = (direction: 'ingress' | 'egress', list: readonly (readonly [number, string, string])[]): void => {
+    const guard = (direction: 'ingress' | 'egress'): void => {
       const allows = rule[direction] ?? [];
       const isolates = direction === 'ingress' ? rule.defaultDenyIngress : rule.defaultDenyEgress;
       if (isolates === false || allows.length + (rule[`${direction}Deny`]?.length ?? 0) === 0) return;
-      const shut = list.filter(
-        ([port, , protocol]) => !allows.some((item) => opens(item, port, protocol, port === DNS)),
+      const shut = HOST_DOORS[direction].filter(
+        ({ port, protocol }) => !allows.some((item) => opens(item, port, protocol, port === DNS_PORT)),
       );
       if (shut.length === 0) return;
-      const ports = shut.map(([port, what]) => `${port} (${what})`).join(', ');
+      const ports = shut.map(({ port, what }) => `${port} (${what})`).join(', ');
       const side = direction === 'ingress' ? 'in' : 'out';
       findings.add(
         'host-lock-out',
@@ -221,11 +209,8 @@ export function hostLockOut(policy: CiliumPolicy, findings: Findings): void {
         `nodes are isolated on ${direction} and no rule lets ${side}: ${ports}`,
       );
     };
-    guard(
-      'ingress',
-      PORTS.map(([port, what]) => [port, what, 'TCP'] as const),
-    );
-    guard('egress', OUT);
+    guard('ingress');
+    guard('egress');
   }
 }
 

@@ -92,8 +92,15 @@ export interface Requires {
   readonly narrows: 'allow' | 'deny';
 }
 
+/** What orders rules within a tier. */
+export interface RuleOrder {
+  readonly priority: number;
+  readonly ref: Pick<RuleRef, 'kind' | 'name'>;
+  readonly position: number;
+}
+
 /** Rules as the tiers order them: by priority, policy name and position. In `normal` the order says nothing. */
-export const compareRules = (a: PolicyRule, b: PolicyRule): number =>
+export const compareRules = (a: RuleOrder, b: RuleOrder): number =>
   a.priority - b.priority ||
   compareText(a.ref.kind, b.ref.kind) ||
   compareText(a.ref.name, b.ref.name) ||

@@ -159,13 +159,18 @@ test('mistakes are told at once, with exit code 2', async (t) => {
   }
 });
 
-test('an entity that nobody knows is refused, not forgotten', async (t) => {
-  const folder = folderWith(t, { 'e.json.txt': '{"203.0.113.7":["kube-api-server"]}' });
-  const question = ['--from', 'pod:shop/web', '--to', 'ip:203.0.113.7', '--port', '443'];
-  const facts = ['-m', join(folder, 'shop.yaml'), '--entities', join(folder, 'e.json.txt')];
-  const { code, stdout, stderr } = await runInProcess(['verdict', ...facts, ...question]);
-  assert.deepEqual([code, stdout], [2, '']);
-  assert.match(stderr, /203\.0\.113\.7: "kube-api-server" is not one of kube-apiserver, /);
+test('an entity that nobody knows, or that no fact can give to an address, is refused, not forgotten', async (t) => {
+  for (const entity of ['kube-api-server', 'host', 'world']) {
+    const folder = folderWith(t, { 'e.json.txt': JSON.stringify({ '203.0.113.7': [entity] }) });
+    const question = ['--from', 'pod:shop/web', '--to', 'ip:203.0.113.7', '--port', '443'];
+    const facts = ['-m', join(folder, 'shop.yaml'), '--entities', join(folder, 'e.json.txt')];
+    const { code, stdout, stderr } = await runInProcess(['verdict', ...facts, ...question]);
+    assert.deepEqual([code, stdout], [2, '']);
+    assert.ok(
+      stderr.includes(`203.0.113.7: "${entity}" is not one of kube-apiserver, health, ingress, init, unmanaged`),
+      stderr,
+    );
+  }
 });
 
 test('probes: answers in order, expectations decide over the exit code, formats', async (t) => {
