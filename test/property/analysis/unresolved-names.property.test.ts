@@ -45,7 +45,10 @@ const fqdnPolicy = fc
 const adminRule = (passes: boolean): fc.Arbitrary<unknown> =>
   fc.oneof(
     fc
-      .uniqueArray(fc.constantFrom('one.example.com', '*.example.com', '*.two.example.com'), { minLength: 1, maxLength: 2 })
+      .uniqueArray(fc.constantFrom('one.example.com', '*.example.com', '*.two.example.com'), {
+        minLength: 1,
+        maxLength: 2,
+      })
       .map((domainNames) => ({ action: 'Accept', to: [{ domainNames }] })),
     fc
       .record({
