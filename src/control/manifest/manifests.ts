@@ -10,7 +10,7 @@ import { parseDocuments } from './documents.ts';
 import { readEndpoints, readEndpointSlice } from './endpoints.ts';
 import { readL2AnnouncementPolicy, readLease } from './l2-announcements.ts';
 import { readNetworkPolicy } from './network-policy.ts';
-import { Reader, typeName } from './reader.ts';
+import { nearest, Reader, typeName } from './reader.ts';
 import { readService } from './services.ts';
 import { defaultLimits, type InputLimits, type MapNode, type TreeNode } from './tree.ts';
 import { readNamespace, readNode, readPod } from './workloads.ts';
@@ -93,9 +93,9 @@ const kinds: ReadonlyMap<string, { readonly versions: readonly string[]; readonl
 const steering =
   /^(?:policy\.networking\.k8s\.io\/.*|(?:crd\.)?projectcalico\.org\/.*Policy|extensions\/NetworkPolicy|cilium\.io\/Cilium(?:LocalRedirectPolicy|EgressGatewayPolicy|EgressNATPolicy|EnvoyConfig|ClusterwideEnvoyConfig))$/;
 
-/** Groups that Kubernetes or Cilium own, and kinds that are read: one of these in another of those is misspelt, not foreign. */
+/** Groups that Kubernetes or Cilium own, and kinds that are read: what is nearly one of these in one of those is misspelt, not foreign. */
 const ownGroups = new Set(['apps', 'extensions', ...[...kinds.keys()].map((key) => key.slice(0, key.indexOf('/')))]);
-const readKinds = new Set([...kinds.keys()].map((key) => key.slice(key.indexOf('/') + 1)));
+const readKinds = [...kinds.keys()].map((key) => key.slice(key.indexOf('/') + 1));
 
 /** Reads manifests into one state. */
 export function readManifests(inputs: readonly ManifestInput[], options: ManifestOptions = {}): LoadResult {
@@ -153,7 +153,6 @@ class StateBuilder {
   readonly #objects: ClusterObject[] = [];
   readonly #seen = new Map<string, Origin>();
   readonly #unknown = new Map<string, number>();
-  readonly #warned = new Set<string>();
   #config: CiliumConfigMap | undefined;
 
   constructor(collector: Collector, keepRefused: boolean) {
@@ -246,13 +245,14 @@ class StateBuilder {
     }
     const known = kinds.get(`${group}/${kind}`);
     if (known === undefined || !known.versions.includes(version)) {
-      this.#count(apiVersion, kind);
-      const key = `${apiVersion}/${kind}`;
-      const misspelt = readKinds.has(kind) && ownGroups.has(group);
-      if ((misspelt || steering.test(`${group}/${kind}`)) && !this.#warned.has(key)) {
-        this.#warned.add(key);
-        reader.warning(root.offset, `${kind} of ${apiVersion} is not read; its effect is missing from every verdict`);
-      }
+      if (this.#count(apiVersion, kind) > 1) return;
+      const meant = ownGroups.has(group) ? nearest(kind, readKinds) : undefined;
+      if (meant === undefined && !steering.test(`${group}/${kind}`)) return;
+      const hint = meant === undefined || meant === kind ? '' : ` (did you mean ${meant}?)`;
+      reader.warning(
+        root.offset,
+        `${kind} of ${apiVersion} is not read${hint}; its effect is missing from every verdict`,
+      );
       return;
     }
     const object = known.read(reader, root, this.#keepRefused);
@@ -284,9 +284,12 @@ class StateBuilder {
       );
   }
 
-  #count(apiVersion: string, kind: string): void {
+  /** How many of them there were so far. */
+  #count(apiVersion: string, kind: string): number {
     const key = `${apiVersion}/${kind}`;
-    this.#unknown.set(key, (this.#unknown.get(key) ?? 0) + 1);
+    const count = (this.#unknown.get(key) ?? 0) + 1;
+    this.#unknown.set(key, count);
+    return count;
   }
 
   state(): ClusterState {

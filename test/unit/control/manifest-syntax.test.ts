@@ -415,3 +415,38 @@ test('kinds that are not read are counted; those that steer traffic warn once', 
     ],
   );
 });
+
+test('a kind that is nearly one that is read warns once and proposes it; the cluster’s other kinds do not', () => {
+  const documents = [
+    'networking.k8s.io/v1 NetworkPolcy',
+    'networking.k8s.io/v1 NetworkPolcy',
+    'networking.k8s.io/v1 networkpolicy',
+    'v1 Services',
+    'example.com/v1 NetworkPolcy',
+    'v1 Event',
+    'v1 Secret',
+    'v1 Binding',
+    'rbac.authorization.k8s.io/v1 Role',
+    'batch/v1 Job',
+    'networking.k8s.io/v1 Ingress',
+    'cilium.io/v2 CiliumNode',
+    'cilium.io/v2alpha1 CiliumEndpointSlice',
+    'cilium.io/v2 CiliumLoadBalancerIPPool',
+    'coordination.k8s.io/v1alpha2 LeaseCandidate',
+  ];
+  const { state, problems: found } = load(
+    documents
+      .map((entry) => entry.split(' '))
+      .map(([apiVersion, kind], i) => `apiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: {name: o${i}}\n`)
+      .join('---\n'),
+  );
+  assert.equal(state?.unknownKinds.get('networking.k8s.io/v1/NetworkPolcy'), 2);
+  assert.deepEqual(
+    found.map((p) => [p.severity, p.line, p.message.split(';')[0]]),
+    [
+      ['warning', 1, 'NetworkPolcy of networking.k8s.io/v1 is not read (did you mean NetworkPolicy?)'],
+      ['warning', 9, 'networkpolicy of networking.k8s.io/v1 is not read (did you mean NetworkPolicy?)'],
+      ['warning', 13, 'Services of v1 is not read (did you mean Service?)'],
+    ],
+  );
+});
