@@ -110,7 +110,8 @@ export type {
   RuleTier,
   RuleVerdict,
 } from './control/policy/rule.ts';
-export type { FrontendName, HealthFact } from './control/service/plane.ts';
+export type { HealthFact } from './control/service/backend-health.ts';
+export type { FrontendName } from './control/service/plane.ts';
 export type { FrontendType } from './control/service/frontend.ts';
 export type { HealthAnswer, HealthCheck } from './control/service/health-check.ts';
 export type { BackendRow, FrontendRow, ServiceRow } from './control/service/rows.ts';

@@ -32,7 +32,8 @@ import {
   type ServiceObject,
 } from './service/feed.ts';
 import { healthAnswer, type HealthAnswer, type HealthCheck } from './service/health-check.ts';
-import type { HealthFact, ServicePlane } from './service/plane.ts';
+import type { HealthFact } from './service/backend-health.ts';
+import type { ServicePlane } from './service/plane.ts';
 import type { MemoryDump } from './service/remembered-numbers.ts';
 import type { MapDump } from './service/restored.ts';
 import {

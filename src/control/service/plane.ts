@@ -4,43 +4,24 @@
 // while the frontend does, freed ones rest.
 import { parseMaglevSeed } from '../maglev/index.ts';
 import { type DesiredMap, MapBuilder } from '../desired-map.ts';
-import { type MapChanges, sameValue, updateOf } from '../diff.ts';
 import { HeldIds } from '../held-ids.ts';
 import { type MapSizes, sizedSpec } from '../map-sizes.ts';
-import type { LazyBytes, MapWrite } from '../../maps/map-write.ts';
-import { FEATURE, MAPS, type MapSpec, SCOPE, valueBytes } from '../../schema/index.ts';
+import { FEATURE, MAPS, type MapSpec, SCOPE } from '../../schema/index.ts';
 import type { Problem } from '../problem.ts';
 import type { CompileSettings } from '../settings.ts';
-import type { IpAddress, L4Protocol } from '../state.ts';
+import { BackendHealth, type HealthFact } from './backend-health.ts';
 import { BackendRecords } from './backend-records.ts';
-import { backendKeyOf, type ServiceBackend } from './backends.ts';
-import {
-  type Entry,
-  frontendEntries,
-  maglevEntries,
-  SERVICE_MAPS,
-  type ServiceMapName,
-  wildcardEntry,
-} from './entries.ts';
+import type { ServiceBackend } from './backends.ts';
+import { type Entry, frontendEntries, maglevEntries, SERVICE_MAPS, type ServiceMapName } from './entries.ts';
+import { changesOf, difference, type ServiceChanges } from './entry-changes.ts';
 import { endpointText, type Frontend, TYPE_FLAG } from './frontend.ts';
 import { MaglevMotion, type SlotContent } from './maglev-motion.ts';
 import { MaglevTables, SharedTable } from './maglev-tables.ts';
 import { NodeFacts, type ServiceNode } from './node-view.ts';
 import { Owners } from './owners.ts';
 import { type MemoryDump, readMemory } from './remembered-numbers.ts';
-import { bytesText, InheritedEntries, inheritedSlots, type MapDump, readMaps } from './restored.ts';
-
-/** A backend's health behind one Service, as a health check found it. */
-export interface HealthFact {
-  readonly namespace: string;
-  /** The Service's name. */
-  readonly name: string;
-  /** Canonical address text. */
-  readonly address: string;
-  readonly port: number;
-  readonly protocol: L4Protocol;
-  readonly healthy: boolean;
-}
+import { InheritedEntries, inheritedSlots, type MapDump, readMaps } from './restored.ts';
+import { Wildcards } from './wildcards.ts';
 
 /** What a reverse NAT index stands for. */
 export interface FrontendName {
@@ -49,9 +30,6 @@ export interface FrontendName {
   /** `10.96.0.10:80`. */
   readonly frontend: string;
 }
-
-/** Changes by map. */
-export type ServiceChanges = ReadonlyMap<ServiceMapName, MapChanges>;
 
 /** What was put into the maps for a frontend. */
 interface FrontendRecord {
@@ -65,15 +43,6 @@ interface FrontendRecord {
   readonly motion: MaglevMotion | undefined;
 }
 
-interface WildcardRecord {
-  readonly address: IpAddress;
-  /** Frontend key → flags. */
-  readonly users: Map<string, number>;
-  entry: Entry | undefined;
-}
-
-const NONE: ReadonlySet<string> = new Set();
-
 /** See the head of this file. */
 export class ServicePlane {
   readonly owners = new Owners();
@@ -82,13 +51,11 @@ export class ServicePlane {
   private readonly backends: BackendRecords;
   private readonly tables = new MaglevTables(MAPS.maglev4.innerEntries ?? 0, 0);
   private readonly records = new Map<string, FrontendRecord>();
-  private readonly wildcards = new Map<string, WildcardRecord>();
+  private readonly wildcards = new Wildcards();
+  private readonly health = new BackendHealth();
   private readonly refused = new Set<string>();
   /** Entries by map. */
   private readonly counts = new Map<ServiceMapName, number>();
-  /** Service → backend key → healthy. */
-  private readonly health = new Map<string, Map<string, boolean>>();
-  private quarantined = new Map<string, ReadonlySet<string>>();
   /** Between restore and prune. */
   private starting = false;
   /** What only seemed to be away is now known to be gone. */
@@ -160,15 +127,8 @@ export class ServicePlane {
   }
 
   /** Takes what a health check has found. */
-  learnHealth({ namespace, name, address, port, protocol, healthy }: HealthFact): void {
-    const service = `${namespace}/${name}`;
-    let known = this.health.get(service);
-    if (known === undefined) this.health.set(service, (known = new Map()));
-    const key = backendKeyOf(address, port, protocol);
-    // That a backend is well has to be remembered only against what an earlier process found.
-    if (healthy && this.quarantined.size === 0) known.delete(key);
-    else known.set(key, healthy);
-    this.owners.touchService(service);
+  learnHealth(fact: HealthFact): void {
+    this.owners.touchService(this.health.learn(fact));
   }
 
   /**
@@ -180,25 +140,16 @@ export class ServicePlane {
     for (const [key, id] of frontends) this.frontendIds.restore(key, id);
     for (const [key, id] of backends) this.backends.ids.restore(key, id);
     readMemory(dump, this.backends.ids, this.frontendIds);
-    this.quarantined = new Map(quarantined);
+    this.health.restore(quarantined);
     this.inherited = entries;
     this.starting = true;
   }
-
-  private quarantinedBehind = (service: string, frontend: string): ReadonlySet<string> => {
-    const facts = this.health.get(service);
-    const restored = this.quarantined.get(frontend) ?? NONE;
-    if (facts === undefined) return restored;
-    const sick = new Set([...restored].filter((key) => facts.get(key) !== true));
-    for (const [key, healthy] of facts) if (!healthy) sick.add(key);
-    return sick;
-  };
 
   /** Works out what was touched. The changes lead from the content before to the content now. */
   settle(): ServiceChanges {
     const { settings } = this;
     if (settings === undefined) throw new Error('a service plane is configured before it settles');
-    const world = { settings, nodes: this.nodes, quarantined: this.quarantinedBehind };
+    const world = { settings, nodes: this.nodes, quarantined: this.health.sickBehind };
     const keys = this.owners.derive(world);
     const upserts: Entry[] = [];
     const deletes: Entry[] = [];
@@ -212,19 +163,17 @@ export class ServicePlane {
     }
     const fresh = wanted.flatMap(backendsOf);
     this.backends.claim(fresh);
-    const touchedWildcards = new Set<string>();
-    for (const frontend of wanted) this.put(frontend, upserts, deletes, touchedWildcards);
-    for (const key of gone) this.drop(key, deletes, touchedWildcards);
+    for (const frontend of wanted) this.put(frontend, upserts, deletes);
+    for (const key of gone) this.drop(key, deletes);
     for (const key of this.moving) {
       const { frontend, motion } = this.records.get(key)!;
-      if (this.motionsStale || motion!.isDue(this.now!, settings.flowLifetime))
-        this.put(frontend, upserts, deletes, touchedWildcards);
+      if (this.motionsStale || motion!.isDue(this.now!, settings.flowLifetime)) this.put(frontend, upserts, deletes);
     }
     this.motionsStale = false;
-    for (const text of [...touchedWildcards].sort()) this.settleWildcard(text, upserts, deletes);
+    this.wildcards.settle(upserts, deletes);
     this.backends.settle(this.nodeOf, upserts, deletes);
     this.forgetHealth();
-    return this.changes(upserts, deletes);
+    return changesOf(upserts, deletes, this.inherited);
   }
 
   private nodeOf = ({ nodeName, address }: ServiceBackend): number => {
@@ -232,7 +181,7 @@ export class ServicePlane {
     return name === undefined ? 0 : this.nodeNumber(name);
   };
 
-  private put(frontend: Frontend, upserts: Entry[], deletes: Entry[], wildcards: Set<string>): void {
+  private put(frontend: Frontend, upserts: Entry[], deletes: Entry[]): void {
     const { key, address, port, scope } = frontend;
     const before = this.records.get(key);
     this.frontendIds.inherit(key, `${address.text}|${port}|ANY|${scope}`);
@@ -244,7 +193,7 @@ export class ServicePlane {
     this.refused.delete(key);
     const backends = backendsOf(frontend);
     this.backends.use(key, before?.backends ?? [], backends);
-    const sick = this.quarantinedBehind(serviceOf(frontend), key);
+    const sick = this.health.sickBehind(serviceOf(frontend), key);
     const made = frontendEntries(frontend, id, this.backends.idOf, this.tables, sick);
     const { table } = made;
     const slots = this.slotsOf(frontend, table, made.selectable);
@@ -258,7 +207,7 @@ export class ServicePlane {
     this.count(entries, 1);
     if (before?.table !== undefined) this.tables.release(before.table);
     this.records.set(key, { frontend, id, backends, entries, table, slots, motion });
-    this.useWildcard(frontend, frontend.wildcard ? TYPE_FLAG[frontend.type] : undefined, wildcards);
+    this.wildcards.use(frontend, frontend.wildcard ? TYPE_FLAG[frontend.type] : undefined);
   }
 
   /** What the slots of a frontend say to the xdp hook, where it goes by them. */
@@ -293,7 +242,7 @@ export class ServicePlane {
     return MaglevMotion.step(motion, content, slots, step);
   }
 
-  private drop(key: string, deletes: Entry[], wildcards: Set<string>): void {
+  private drop(key: string, deletes: Entry[]): void {
     const { frontend, backends, entries, table } = this.records.get(key)!;
     this.backends.use(key, backends, []);
     for (const entry of entries) deletes.push(entry);
@@ -302,79 +251,24 @@ export class ServicePlane {
     this.records.delete(key);
     this.moving.delete(key);
     this.frontendIds.release(key);
-    this.quarantined.delete(key);
-    this.useWildcard(frontend, undefined, wildcards);
+    this.health.drop(key);
+    this.wildcards.use(frontend, undefined);
   }
 
   private count(entries: readonly Entry[], by: number): void {
     for (const { map } of entries) this.counts.set(map, (this.counts.get(map) ?? 0) + by);
   }
 
-  private useWildcard({ key, address }: Frontend, flags: number | undefined, touched: Set<string>): void {
-    let record = this.wildcards.get(address.text);
-    if (record?.users.get(key) === flags) return;
-    if (record === undefined)
-      this.wildcards.set(address.text, (record = { address, users: new Map(), entry: undefined }));
-    if (flags === undefined) record.users.delete(key);
-    else record.users.set(key, flags);
-    touched.add(address.text);
-  }
-
-  private settleWildcard(text: string, upserts: Entry[], deletes: Entry[]): void {
-    const record = this.wildcards.get(text)!;
-    if (record.users.size === 0) {
-      if (record.entry !== undefined) deletes.push(record.entry);
-      this.wildcards.delete(text);
-      return;
-    }
-    const entry = wildcardEntry(record.address, Math.min(...record.users.values()));
-    difference(record.entry === undefined ? [] : [record.entry], [entry], upserts, deletes);
-    record.entry = entry;
-  }
-
-  /** Facts about backends that are gone are of no use to anybody; while a process starts, they may only not be here yet. */
+  /** While a process starts, backends may only not be here yet. */
   private forgetHealth(): void {
-    for (const [service, facts] of this.health) {
-      const known = new Set(this.owners.backendsBehind(service).map(({ backend }) => backend.key));
-      for (const key of facts.keys()) if (!known.has(key)) facts.delete(key);
-      if (facts.size === 0) this.health.delete(service);
-    }
-    if (this.starting) return;
-    for (const [key, sick] of this.quarantined) {
-      const record = this.records.get(key);
-      const left = record?.backends.filter((backend) => sick.has(backend.key)) ?? [];
-      if (left.length === 0) this.quarantined.delete(key);
-      else if (left.length < sick.size) this.quarantined.set(key, new Set(left.map((backend) => backend.key)));
-    }
-  }
-
-  private changes(upserts: readonly Entry[], deletes: readonly Entry[]): ServiceChanges {
-    const changes = new Map<ServiceMapName, { upserts: MapWrite[]; deletes: MapWrite[] }>();
-    const of = (map: ServiceMapName): { upserts: MapWrite[]; deletes: MapWrite[] } => {
-      let own = changes.get(map);
-      if (own === undefined) changes.set(map, (own = { upserts: [], deletes: [] }));
-      return own;
-    };
-    const { inherited } = this;
-    for (const { map, key, value } of upserts) {
-      const old = inherited.isEmpty ? undefined : inherited.take(map, key);
-      if (old === undefined || !sameValue(old, value)) of(map).upserts.push(updateOf(MAPS[map].name, key, value));
-    }
-    for (const { map, key } of deletes) {
-      inherited.take(map, key);
-      of(map).deletes.push(deleteOf(MAPS[map], key));
-    }
-    return changes;
+    this.health.forgetFacts((service) => this.owners.backendsBehind(service).map(({ backend }) => backend.key));
+    if (!this.starting) this.health.forgetQuarantines((key) => this.records.get(key)?.backends ?? []);
   }
 
   /** Lets go of what was taken over and never claimed: deletes for it, its numbers are free. */
   prune(): ServiceChanges {
-    const changes = new Map<ServiceMapName, { upserts: MapWrite[]; deletes: MapWrite[] }>();
-    for (const [map, key] of this.inherited) {
-      const own = changes.get(map) ?? { upserts: [], deletes: [] };
-      own.deletes.push(deleteOf(MAPS[map], key));
-      changes.set(map, own);
-    }
+    const left = [...this.inherited].map(([map, key]) => ({ map, key }));
+    const changes = changesOf([], left, this.inherited);
     this.inherited = new InheritedEntries();
     this.frontendIds.giveUpUnclaimed();
     this.backends.ids.giveUpUnclaimed();
@@ -398,7 +292,7 @@ export class ServicePlane {
 
   private *entries(): IterableIterator<Entry> {
     for (const { entries } of this.records.values()) yield* entries;
-    for (const { entry } of this.wildcards.values()) if (entry !== undefined) yield entry;
+    yield* this.wildcards.entries();
     yield* this.backends.entries();
   }
 
@@ -467,26 +361,3 @@ const backendsOf = ({ backends, draining, idle }: Frontend): readonly ServiceBac
 const sizeOf = (content: SlotContent, wanted: number): number =>
   typeof content === 'number' ? wanted : content instanceof SharedTable ? content.size : content.length;
 const serviceOf = ({ owner }: Frontend): string => `${owner.namespace}/${owner.name}`;
-
-/** An entry of an array is deleted by zeros, since arrays cannot delete. */
-const deleteOf = (spec: MapSpec, key: Uint8Array): MapWrite =>
-  spec.kind === 'array'
-    ? { map: spec.name, op: 'update', key, value: new Uint8Array(valueBytes(spec)) }
-    : { map: spec.name, op: 'delete', key };
-
-/** What has to be written to get from some entries to others. */
-function difference(before: readonly Entry[], now: readonly Entry[], upserts: Entry[], deletes: Entry[]): void {
-  if (before.length === 0) {
-    for (const entry of now) upserts.push(entry);
-    return;
-  }
-  const old = new Map<string, Entry>();
-  for (const entry of before) old.set(`${entry.map} ${bytesText(entry.key)}`, entry);
-  for (const entry of now) {
-    const text = `${entry.map} ${bytesText(entry.key)}`;
-    const known: Uint8Array | LazyBytes | undefined = old.get(text)?.value;
-    if (known === undefined || !sameValue(known, entry.value)) upserts.push(entry);
-    old.delete(text);
-  }
-  for (const entry of old.values()) deletes.push(entry);
-}
