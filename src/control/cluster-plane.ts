@@ -2,23 +2,22 @@
 // and policies before and after, namespaces with other labels. Output: what changes in each map. Invariant: the content is what
 // a compile of all objects would make, with the same numbers; a change that reaches further than its own pod, or than the
 // endpoints that its policy selects, is refused, so that the caller compiles the whole.
-import { configValue } from '../schema/index.ts';
+import { configValue, policyMeta, policyMetaKey } from '../schema/index.ts';
 import {
   addressTexts,
   type EndpointEpoch,
   type EndpointNumbers,
-  endpointRows,
+  type EndpointPlace,
+  type IpcacheRow,
   ipcacheRow,
   keepsEpoch,
-  type MapRow,
-  placeText,
+  noteEndpoint,
 } from './endpoint-tables.ts';
 import type { IdentityDemand, IdentityNumbers, IdentityView, PodIdentity } from './identity.ts';
-import { type LabelSet, podLabels } from './labels.ts';
-import { parseAddress } from './manifest/address.ts';
-import { blockLabels, IP_BLOCK_SOURCE, type NodeView } from './nodes.ts';
-import { livingAddresses, PodClaims, prefixText } from './pod-claims.ts';
-import { namedPortsText, objectKey, type PodView } from './pods.ts';
+import type { LabelSet } from './labels.ts';
+import { livingAddresses, PodClaims } from './pod-claims.ts';
+import { PodViews } from './pod-views.ts';
+import { objectKey, type PodView } from './pods.ts';
 import type { CompiledPolicies, PolicyCompiler } from './policy/compile-policies.ts';
 import { ENTRY_WORDS, type PolicyBlock, withinProbeBudget } from './policy/entries.ts';
 import type { AnyPolicy } from './policy/normalise.ts';
@@ -29,9 +28,8 @@ import { hostPrefix } from './prefix.ts';
 import { PolicyClaims } from './policy/policy-claims.ts';
 import type { Problem } from './problem.ts';
 import { entryChanges, type RowChanges, RowRecorder } from './row-changes.ts';
-import { policyMeta, policyMetaKey } from '../schema/index.ts';
 import type { CompileSettings } from './settings.ts';
-import type { ClusterState, IpAddress, Labels, Pod } from './state.ts';
+import type { ClusterState, Labels, Pod } from './state.ts';
 import type { Tunnels } from './tunnels.ts';
 
 /** What a compile leaves for a plane to go on from. */
@@ -69,10 +67,7 @@ export class ClusterPlane {
   /** By the text of the labels. */
   private readonly held = new Map<string, HeldIdentity>();
   private readonly claims: PodClaims;
-  /** Prefixes that are not pods', or would not be without them: nodes, prefixes of policies, facts. */
-  private readonly foreign = new Set<string>();
-  private readonly namespaces: Map<string, Labels>;
-  private readonly nodes: ReadonlyMap<string, NodeView>;
+  private readonly views: PodViews;
   private config: Uint8Array;
   /** Worked out with the first policy that changes. */
   private policyClaims: PolicyClaims | undefined;
@@ -86,21 +81,11 @@ export class ClusterPlane {
     this.parts = parts;
     this.config = parts.config;
     this.policies = new PolicyPlane(parts.compiler, parts.policies, local, endpointNumbers.policies);
-    this.namespaces = new Map(state.namespaces.map(({ name, labels }) => [name, labels]));
-    this.nodes = new Map(view.nodes.map((node) => [node.name, node]));
+    this.views = new PodViews(state, parts.settings, parts.demand, view);
     this.claims = new PodClaims(state.pods);
-    const owned = new Set<string>();
     for (const pod of view.pods) {
       this.pods.set(objectKey(pod.pod), pod);
-      for (const { address, identity } of pod.identities) {
-        owned.add(prefixText(address));
-        this.hold(view.labels.get(identity)!.text, identity);
-      }
-    }
-    for (const { prefix } of view.addresses) if (!owned.has(prefix.text)) this.foreign.add(prefix.text);
-    for (const text of state.facts.entities.keys()) {
-      const parsed = parseAddress(text);
-      if (parsed.ok) this.foreign.add(prefixText(parsed.value));
+      for (const { identity } of pod.identities) this.hold(view.labels.get(identity)!.text, identity);
     }
   }
 
@@ -125,11 +110,11 @@ export class ClusterPlane {
   change(before: Pod | undefined, after: Pod | undefined): RowChanges | undefined {
     const key = objectKey((after ?? before)!);
     const old = this.pods.get(key);
-    if (![before, after].every((pod) => pod === undefined || this.isPlain(pod))) return undefined;
+    if (![before, after].every((pod) => pod === undefined || this.views.isPlain(pod))) return undefined;
     if (!this.claims.isAlone(before, after)) return undefined;
     const addresses = after === undefined ? [] : livingAddresses(after);
-    const next = after === undefined || addresses.length === 0 ? undefined : this.view(after, addresses);
-    const labels = next === undefined ? [] : addresses.map((address) => this.labelsOf(next, address));
+    const next = after === undefined || addresses.length === 0 ? undefined : this.views.of(after, addresses);
+    const labels = next === undefined ? [] : addresses.map((address) => this.views.labelsAt(next, address));
     const known = labels.flatMap(({ text }) => this.held.get(text)?.identity ?? []);
     if (next !== undefined && !known.every((identity) => this.policies.knowsPorts(identity, next.namedPorts)))
       return undefined;
@@ -149,11 +134,12 @@ export class ClusterPlane {
    * than itself; the plane must not be used again.
    */
   changeNamespace(name: string, after: Labels | undefined): readonly RowChanges[] | undefined {
-    const before = this.namespaces.get(name);
+    const { namespaces } = this.views;
+    const before = namespaces.get(name);
     // Pods of a namespace without an object have labels that only a whole compile knows.
     if ((before === undefined || after === undefined) && this.claims.populates(name)) return undefined;
-    if (after === undefined) this.namespaces.delete(name);
-    else this.namespaces.set(name, after);
+    if (after === undefined) namespaces.delete(name);
+    else namespaces.set(name, after);
     if (before === undefined || after === undefined || sameLabels(before, after)) return [];
     const pods = [...this.pods.values()].filter(({ pod }) => pod.namespace === name);
     if (pods.length > MOST_AT_ONCE) return undefined;
@@ -175,7 +161,7 @@ export class ClusterPlane {
   changePolicy(before: AnyPolicy | undefined, after: AnyPolicy | undefined): RowChanges | undefined {
     const { settings, state, problems } = this.parts;
     // Pods of unknown namespaces are warned about at one rule of all.
-    if (!this.claims.isWithin(this.namespaces)) return undefined;
+    if (!this.claims.isWithin(this.views.namespaces)) return undefined;
     this.policyClaims ??= new PolicyClaims(state, settings, this.policies);
     const alone = this.policyClaims.replace(before, after);
     if (alone === undefined) return undefined;
@@ -193,7 +179,7 @@ export class ClusterPlane {
     const { endpointNumbers, problems } = this.parts;
     const known = problems.length;
     const changes = new RowRecorder();
-    const local = [...this.pods.values()].filter((pod) => this.isLocal(pod));
+    const local = [...this.pods.values()].filter((pod) => this.views.isLocal(pod));
     const told = this.policies.changePolicy(policy, before, after, local);
     if (told === undefined || problems.length > known) return undefined;
     const changed = new Set<number>();
@@ -210,17 +196,10 @@ export class ClusterPlane {
       const epoch = this.batch!.generation;
       endpointNumbers.epochs.set(key, { ...had, policyId, epoch });
       const endpointId = endpointNumbers.ids.claim(key)!;
-      for (const { family, key: row, value } of endpointRows(pod, endpointId, had.policyId, had.epoch))
-        changes.note(family === 4 ? 'endpoints4' : 'endpoints6', row, value, undefined);
-      for (const { family, key: row, value } of endpointRows(pod, endpointId, policyId, epoch))
-        changes.note(family === 4 ? 'endpoints4' : 'endpoints6', row, undefined, value);
+      noteEndpoint(changes, pod, { endpointId, policyId: had.policyId, epoch: had.epoch }, undefined);
+      noteEndpoint(changes, pod, undefined, { endpointId, policyId, epoch });
     }
     return changes.finish();
-  }
-
-  private isLocal({ pod }: PodView): boolean {
-    const { node } = this.parts.settings;
-    return node === undefined || pod.nodeName === node;
   }
 
   /** Runs changes that count as one: what they move has one epoch. */
@@ -232,43 +211,6 @@ export class ClusterPlane {
     } finally {
       this.batch = undefined;
     }
-  }
-
-  /** True when namespace and node are known objects, and nobody but pods can have its addresses: it is a pod like others. */
-  private isPlain(pod: Pod): boolean {
-    const { namespace, nodeName, hostNetwork } = pod;
-    if (hostNetwork || !this.namespaces.has(namespace)) return false;
-    // A node that only pods name comes and goes with them.
-    if (nodeName !== undefined && this.nodes.get(nodeName)?.node === undefined) return false;
-    return livingAddresses(pod).every(
-      (address) => !this.foreign.has(prefixText(address)) && !this.parts.demand.prefixes.has(hostPrefix(address)),
-    );
-  }
-
-  private view(pod: Pod, addresses: readonly IpAddress[]): PodView {
-    const { settings } = this.parts;
-    const node = pod.nodeName === undefined ? undefined : this.nodes.get(pod.nodeName);
-    const source = {
-      namespace: pod.namespace,
-      labels: pod.labels,
-      serviceAccount: pod.serviceAccount,
-      namespaceLabels: this.namespaces.get(pod.namespace)!,
-      cluster: settings.clusterName,
-    };
-    return {
-      pod,
-      labels: podLabels(source, settings.labelFilter),
-      fixedIdentity: undefined,
-      nodeId: node?.id ?? 0,
-      node,
-      addresses,
-      namedPorts: namedPortsText(pod),
-    };
-  }
-
-  private labelsOf({ labels }: PodView, address: IpAddress): LabelSet {
-    const more = blockLabels(address, this.parts.demand.blocks, IP_BLOCK_SOURCE);
-    return more.length === 0 ? labels : labels.with(more);
   }
 
   private hold(text: string, identity: number): void {
@@ -314,20 +256,17 @@ export class ClusterPlane {
         this.hold(text, after.identities[i]!.identity);
       });
     }
-    const place = after !== undefined && this.isLocal(after) ? this.settle(key, after, generation, changes) : undefined;
+    const place =
+      after !== undefined && this.views.isLocal(after) ? this.settle(key, after, generation, changes) : undefined;
     if (old !== undefined) {
-      this.leave(key, old, this.isLocal(old), place !== undefined, changes);
+      this.leave(key, old, this.views.isLocal(old), place !== undefined, changes);
       this.policies.leavePorts(old);
       for (const { identity } of old.identities) this.letGo(identity, old, changes);
     }
     this.writeAddresses(old, after, changes);
     if (after === undefined) this.pods.delete(key);
     else this.pods.set(key, after);
-    if (place !== undefined) {
-      for (const { family, ...row } of endpointRows(after!, place.endpointId, place.policyId, place.epoch)) {
-        changes.note(family === 4 ? 'endpoints4' : 'endpoints6', row.key, undefined, row.value);
-      }
-    }
+    if (place !== undefined) noteEndpoint(changes, after!, undefined, place);
     return changes.finish();
   }
 
@@ -363,12 +302,7 @@ export class ClusterPlane {
   }
 
   /** Policy, number and epoch of a pod. */
-  private settle(
-    key: string,
-    pod: PodIdentity,
-    generation: number,
-    changes: RowRecorder,
-  ): { readonly endpointId: number; readonly policyId: number; readonly epoch: number } | undefined {
+  private settle(key: string, pod: PodIdentity, generation: number, changes: RowRecorder): EndpointPlace | undefined {
     const { endpointNumbers } = this.parts;
     const added = this.policies.add(pod);
     const endpointId = endpointNumbers.ids.claim(key);
@@ -395,9 +329,7 @@ export class ClusterPlane {
     if (!wasLocal) return;
     const had = stays ? this.previous : endpointNumbers.epochs.get(key);
     const endpointId = endpointNumbers.ids.claim(key)!;
-    for (const { family, key: row, value } of endpointRows(old, endpointId, had?.policyId ?? 0, had?.epoch ?? 0)) {
-      changes.note(family === 4 ? 'endpoints4' : 'endpoints6', row, value, undefined);
-    }
+    noteEndpoint(changes, old, { endpointId, policyId: had?.policyId ?? 0, epoch: had?.epoch ?? 0 }, undefined);
     const change = this.policies.remove(old);
     if (change !== undefined) this.writeBlock(change, changes);
     if (stays) return;
@@ -407,27 +339,19 @@ export class ClusterPlane {
 
   private writeAddresses(old: PodIdentity | undefined, after: PodIdentity | undefined, changes: RowRecorder): void {
     const { endpointNumbers } = this.parts;
-    const rows = (
-      pod: PodIdentity,
-    ): (MapRow & { readonly family: 4 | 6; readonly text: string; readonly place: string })[] =>
-      pod.identities.map(({ address, identity }) => {
-        const { nodeId } = pod;
+    const rows = (pod: PodIdentity | undefined): (IpcacheRow & { readonly text: string })[] =>
+      (pod?.identities ?? []).map(({ address, identity }) => {
         const prefix = hostPrefix(address);
-        return {
-          ...ipcacheRow({ prefix, identity, nodeId }, this.parts.tunnels?.of(prefix, nodeId)),
-          family: address.family,
-          text: prefix.text,
-          place: placeText(identity, nodeId),
-        };
+        return { ...ipcacheRow({ prefix, identity, nodeId: pod!.nodeId }, this.parts.tunnels), text: prefix.text };
       });
     const seen = new Map<string, string>();
-    for (const row of old === undefined ? [] : rows(old)) {
+    for (const row of rows(old)) {
       seen.set(row.text, row.place);
       changes.note(row.family === 4 ? 'ipcache4' : 'ipcache6', row.key, row.value, undefined);
       endpointNumbers.identities.delete(row.text);
     }
     let moved = false;
-    for (const row of after === undefined ? [] : rows(after)) {
+    for (const row of rows(after)) {
       if (seen.get(row.text) !== row.place) moved = true;
       seen.delete(row.text);
       changes.note(row.family === 4 ? 'ipcache4' : 'ipcache6', row.key, undefined, row.value);

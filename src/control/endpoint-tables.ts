@@ -23,8 +23,8 @@ import { hostKey, type HostSubject } from './policy/subject.ts';
 import type { CompiledPolicies } from './policy/compile-policies.ts';
 import { ENTRY_WORDS, type PolicyBlock } from './policy/entries.ts';
 import { be32Of } from './manifest/address.ts';
-import type { IpAddress } from './state.ts';
 import type { Tunnels } from './tunnels.ts';
+import type { RowRecorder } from './row-changes.ts';
 import { StickyIds } from './sticky-ids.ts';
 
 /** First interface number of an endpoint's device; below are the node's own. */
@@ -72,10 +72,10 @@ export function buildIpcache(
   const four = new MapBuilder(MAPS.ipcache4);
   const six = new MapBuilder(MAPS.ipcache6);
   const identities = new Map<string, string>();
-  for (const { prefix, identity, nodeId } of addresses) {
-    const { key, value } = ipcacheRow({ prefix, identity, nodeId }, tunnels?.of(prefix, nodeId));
-    (prefix.family === 4 ? four : six).set(key, value);
-    identities.set(prefix.text, placeText(identity, nodeId));
+  for (const address of addresses) {
+    const { family, key, value, place } = ipcacheRow(address, tunnels);
+    (family === 4 ? four : six).set(key, value);
+    identities.set(address.prefix.text, place);
   }
   const before = numbers.identities;
   const same =
@@ -85,11 +85,16 @@ export function buildIpcache(
   return { ipcache4: four.finish(), ipcache6: six.finish() };
 }
 
-/** What an address is, for comparison. The node counts, too: it decides whether an address is the endpoint's own host. */
-export const placeText = (identity: number, nodeId: number): string => `${identity} ${nodeId}`;
+/** An entry of an ipcache map. */
+export interface IpcacheRow extends MapRow {
+  readonly family: 4 | 6;
+  /** What the address is, for comparison. The node counts, too: it decides whether an address is the endpoint's own host. */
+  readonly place: string;
+}
 
-/** Key and value of an ipcache entry. `tunnel`: the node's address that it is behind, in the overlay. */
-export function ipcacheRow({ prefix, identity, nodeId }: AddressIdentity, tunnel?: IpAddress): MapRow {
+/** The ipcache entry of an address. `tunnels`: which of the nodes' addresses it is behind, in the overlay. */
+export function ipcacheRow({ prefix, identity, nodeId }: AddressIdentity, tunnels: Tunnels | undefined): IpcacheRow {
+  const tunnel = tunnels?.of(prefix, nodeId);
   const tunnelEndpoint = new Uint8Array(16);
   if (tunnel !== undefined) tunnelEndpoint.set(tunnel.bytes);
   const { HAS_TUNNEL_ENDPOINT, IPV6_TUNNEL_ENDPOINT } = IPCACHE_FLAG;
@@ -100,7 +105,7 @@ export function ipcacheRow({ prefix, identity, nodeId }: AddressIdentity, tunnel
     prefix.family === 4
       ? ipcacheKey4.encode({ ...common, address: be32Of(prefix.bytes) })
       : ipcacheKey6.encode({ ...common, address: prefix.bytes });
-  return { key, value };
+  return { family: prefix.family, key, value, place: `${identity} ${nodeId}` };
 }
 
 /** One entry of a map as bytes. */
@@ -109,8 +114,29 @@ export interface MapRow {
   readonly value: Uint8Array;
 }
 
+/** What the endpoint maps say of a pod. */
+export interface EndpointPlace {
+  readonly endpointId: number;
+  readonly policyId: number;
+  readonly epoch: number;
+}
+
+/** Notes that a pod's rows in the endpoint maps come (`before` undefined) or go (`after` undefined). */
+export function noteEndpoint(
+  changes: RowRecorder,
+  pod: PodIdentity,
+  before: EndpointPlace | undefined,
+  after: EndpointPlace | undefined,
+): void {
+  const { endpointId, policyId, epoch } = (after ?? before)!;
+  for (const { family, key, value } of endpointRows(pod, endpointId, policyId, epoch)) {
+    const map = family === 4 ? 'endpoints4' : 'endpoints6';
+    changes.note(map, key, before && value, after && value);
+  }
+}
+
 /** Rows of a pod's addresses in the endpoint maps. */
-export function endpointRows(
+function endpointRows(
   pod: PodIdentity,
   endpointId: number,
   policyId: number,
