@@ -10,22 +10,15 @@ import { LabelIndex, type Selector, selects } from '../selector.ts';
 import type { CompileSettings } from '../settings.ts';
 import type { StickyIds } from '../sticky-ids.ts';
 import { ENTRY_WORDS, EntrySet, type PolicyBlock, ShapeTable, withinProbeBudget } from './entries.ts';
-import { Ladder, type Layer, precedenceOf, priorityOf, type Rung } from './ladder.ts';
+import { Ladder, type Layer, precedenceOf, type Rung } from './ladder.ts';
 import { NamedPortTable, podPorts } from './named-ports.ts';
 import { peerIdentities, peersHoldHost, peersSelect, requireAll, requiredOf } from './peers.ts';
 import { anyProtocolWord, portWords } from './ports.ts';
 import type { Region } from './region.ts';
 import { hasNames, RuleTable } from './rule-table.ts';
-import {
-  compareRules,
-  type Direction,
-  type FqdnPeer,
-  type Isolation,
-  type NormalPolicies,
-  type PolicyRule,
-  type Requires,
-  type RuleTier,
-} from './rule.ts';
+import type { Direction, FqdnPeer, Isolation, NormalPolicies, PolicyRule } from './rule.ts';
+import { rungsOf } from './rungs.ts';
+import { DIRECTIONS, emptySides, forget, isEnforced, type Sides, type SubjectSide } from './subject-sides.ts';
 import { type PolicySubject, subjectName } from './subject.ts';
 
 /** A rule about DNS names: what it grants depends on answers that may not be known. */
@@ -58,19 +51,6 @@ const builtin = (name: string, direction: Direction): RuleRef => ({
 
 const PLAIN_HOST = new LabelSet([reservedLabel('host')]);
 const INIT_TEXT = new LabelSet([reservedLabel('init')]).text;
-const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
-
-/** Everything that holds for all subjects with the same labels, in one direction. */
-export interface SubjectSide {
-  readonly rules: number[];
-  /** Provenance numbers of what isolates, and of what would if it were not in audit mode. */
-  readonly isolations: number[];
-  readonly audited: number[];
-  readonly requires: Requires[];
-}
-
-/** Sides by the text of the subject's labels. */
-export type Sides = Record<Direction, SubjectSide>;
 
 /** Compiles policies for a list of pods and nodes. */
 export class PolicyCompiler {
@@ -188,7 +168,7 @@ export class PolicyCompiler {
     const hosts: boolean[] = [];
     for (const { labels, pod } of pods) {
       if (byText.has(labels.text)) continue;
-      const side = { ingress: emptySide(), egress: emptySide() };
+      const side = emptySides();
       index.add(sides.length, labels);
       sides.push(side);
       hosts.push(pod === undefined);
@@ -224,14 +204,7 @@ export class PolicyCompiler {
     }
     const numbers = new Set(rules);
     const ids = new Set(isolations.map(({ ref }) => this.provenance.register(ref)));
-    for (const sides of all) {
-      for (const direction of DIRECTIONS) {
-        const side = sides[direction];
-        keep(side.rules, (index) => !numbers.has(index));
-        keep(side.isolations, (id) => !ids.has(id));
-        keep(side.audited, (id) => !ids.has(id));
-      }
-    }
+    for (const sides of all) forget(sides, numbers, ids);
   }
 
   /** Takes a policy up, also into the sides of the pods that it selects. */
@@ -317,44 +290,12 @@ export class PolicyCompiler {
   /** The rules of a direction in the order in which they decide. */
   private rungsOf(side: SubjectSide, direction: Direction, pod: PolicySubject): Rung[] {
     const required = requireAll(side.requires);
-    const rules = side.rules.map((index) => ({
-      index,
-      rule: this.table.at(index),
-      layer: this.layerOf(index, pod, requiredOf(this.table.at(index), required)),
-    }));
-    const tier = (wanted: RuleTier): typeof rules => rules.filter(({ rule }) => rule.tier === wanted);
-    const ordered = (wanted: 'admin' | 'baseline', next: (rungs: number) => number): Rung[] => {
-      const list = tier(wanted).sort((a, b) => compareRules(a.rule, b.rule));
-      return list.map(({ rule, layer }) => ({
-        layers: [layer],
-        priority: priorityOf(wanted, rule.priority),
-        next: next(list.length),
-      }));
-    };
-    const everything: Region = [{ identities: [IDENTITY.UNKNOWN], shapes: [anyProtocolWord(direction)] }];
-    const isolated = side.isolations.length > 0;
-    const normal = tier('normal');
-    if (normal.some(({ rule }) => rule.audited)) normal.sort((a, b) => this.table.compare(a.index, b.index));
-    const rungs = ordered('admin', (count) => count);
-    rungs.push(
-      ...normalRungs(
-        normal.map(({ layer }) => layer),
-        isolated,
-      ),
-    );
-    if (isolated) {
-      rungs.push(normalRung([{ region: everything, verdict: 'deny', rules: side.isolations, audited: false }], true));
-      return rungs;
-    }
-    if (side.audited.length > 0) {
-      rungs.push(normalRung([{ region: everything, verdict: 'deny', rules: side.audited, audited: true }], false));
-    }
-    const before = rungs.length;
-    rungs.push(...ordered('baseline', (count) => before + count));
-    const open = [this.provenance.register(builtin('no-default-deny', direction))];
-    const layer: Layer = { region: everything, verdict: 'allow', rules: open, audited: false };
-    rungs.push({ layers: [layer], priority: priorityOf('default'), next: 0 });
-    return rungs;
+    const rules = side.rules.map((index) => {
+      const rule = this.table.at(index);
+      return { index, rule, layer: this.layerOf(index, pod, requiredOf(rule, required)) };
+    });
+    const open = (): number => this.provenance.register(builtin('no-default-deny', direction));
+    return rungsOf(rules, side, direction, open, (a, b) => this.table.compare(a.index, b.index));
   }
 
   private layerOf(index: number, pod: PolicySubject, required: Selector): Layer {
@@ -434,43 +375,6 @@ export class PolicyCompiler {
       this.problems.push({ severity: 'warning', file, line, column, message });
     }
   }
-}
-
-const emptySide = (): SubjectSide => ({ rules: [], isolations: [], audited: [], requires: [] });
-
-const isEnforced = ({ rules, isolations, audited }: SubjectSide): boolean =>
-  rules.length + isolations.length + audited.length > 0;
-
-const normalRung = (layers: readonly Layer[], implicit: boolean): Rung => ({
-  layers,
-  priority: priorityOf('normal'),
-  next: 0,
-  implicit,
-});
-
-/**
- * The tier of NetworkPolicies and Cilium's: one rung where deny wins. What policies in audit mode say stands on rungs of its
- * own, denials before what is allowed; what they allow changes nothing where an enforced policy isolates.
- */
-function normalRungs(layers: readonly Layer[], isolated: boolean): Rung[] {
-  const audited = layers.filter((layer) => layer.audited);
-  if (audited.length === 0) return [normalRung(layers, false)];
-  const of = (list: readonly Layer[], denies: boolean): Layer[] =>
-    list.filter(({ verdict }) => (verdict === 'deny') === denies);
-  const enforced = layers.filter((layer) => !layer.audited);
-  return [
-    normalRung(of(enforced, true), false),
-    ...of(audited, true).map((layer) => normalRung([layer], false)),
-    normalRung(of(enforced, false), false),
-    ...of(audited, false).map((layer) => normalRung([layer], isolated)),
-  ];
-}
-
-/** Keeps some of a list in place. */
-function keep(list: number[], wanted: (item: number) => boolean): void {
-  let kept = 0;
-  for (const item of list) if (wanted(item)) list[kept++] = item;
-  list.length = kept;
 }
 
 function ofRule<V>(byRule: Map<number, Map<string, V>>, index: number): Map<string, V> {

@@ -5,10 +5,11 @@ import type { PodIdentity } from '../identity.ts';
 import type { LabelSet } from '../labels.ts';
 import { selects } from '../selector.ts';
 import type { StickyIds } from '../sticky-ids.ts';
-import type { CompiledPolicies, PolicyCompiler, Sides } from './compile-policies.ts';
+import type { CompiledPolicies, PolicyCompiler } from './compile-policies.ts';
 import { ENTRY_WORDS, identityClass, type PolicyBlock } from './entries.ts';
 import { isEgressWord, shapeOfWord } from './ports.ts';
 import type { NormalPolicies, PolicyRule } from './rule.ts';
+import type { Sides } from './subject-sides.ts';
 
 /** A policy before and after; undefined: it is not there. */
 export interface BlockChange {
