@@ -11,13 +11,7 @@ import { Controller } from '../src/control/controller.ts';
 import { readManifests } from '../src/control/manifest/index.ts';
 import type { ClusterState, EndpointSlice } from '../src/control/state.ts';
 import { type BenchResult, median } from './harness.ts';
-import { FULL, SMOKE } from './sizes.ts';
-
-/** Sizes of the cluster. */
-export interface ServicesSize {
-  readonly services: number;
-  readonly backends: number;
-}
+import { FULL, type ServicesSize, SMOKE } from './sizes.ts';
 
 const NODES = 10;
 /** Bounds: ten seconds from text to writes, five milliseconds a change, 1.5 GB. */

@@ -5,7 +5,6 @@ import { NODE, type PacketSizes } from './world/packets.ts';
 import { POLICY_SIZE, type PolicySize } from './world/policies.ts';
 import { type ClusterSize, LARGE } from './world/policy-cluster.ts';
 import { DEFAULT_TRAFFIC, type TrafficSize } from './world/traffic.ts';
-import type { ServicesSize } from './services.ts';
 
 /** Sizes of the pipeline suites. */
 export interface PipelineSizes {
@@ -13,6 +12,12 @@ export interface PipelineSizes {
   readonly cold: PacketSizes;
   readonly hot: PacketSizes;
   readonly objects: PacketSizes;
+}
+
+/** Size of the cluster of services; backends of each. */
+export interface ServicesSize {
+  readonly services: number;
+  readonly backends: number;
 }
 
 /** Everything that is a size, and not a question. */

@@ -92,7 +92,8 @@ export type { AddressIdentity, IdentityView, PodIdentity } from './control/ident
 export type { LabelIndex, Requirement, Selector } from './control/selector.ts';
 export type { Label, LabelSet } from './control/labels.ts';
 export type { NodeAddressView, NodeView } from './control/nodes.ts';
-export type { CompiledMapName, CompileSummary, DesiredMaps } from './control/compile.ts';
+export type { CompileSummary } from './control/compile.ts';
+export type { CompiledMapName, DesiredMaps } from './control/desired-map.ts';
 export type { DesiredMap } from './control/desired-map.ts';
 export type { NamedRule } from './control/policy/compile-policies.ts';
 export type { MapSizes } from './control/map-sizes.ts';

@@ -6,7 +6,7 @@ import { buildAnnouncements } from './announcements.ts';
 import { readLimits } from './bandwidth.ts';
 import { ClusterPlane, type ClusterParts } from './cluster-plane.ts';
 import type { Config } from './config/index.ts';
-import { type DesiredMap, MapBuilder } from './desired-map.ts';
+import { type CompiledMapName, type DesiredMap, type DesiredMaps, MapBuilder } from './desired-map.ts';
 import { buildEndpoints, buildIpcache, buildPolicies, EndpointNumbers, localPods } from './endpoint-tables.ts';
 import { type MapSizes, mapSizes, sizeProblems } from './map-sizes.ts';
 import { buildIdentities, IdentityNumbers, type IdentityView, WHOLE_CLUSTER } from './identity.ts';
@@ -33,45 +33,6 @@ import {
 } from './settings.ts';
 import { Tunnels } from './tunnels.ts';
 import type { ClusterState } from './state.ts';
-
-/** The maps that control owns. */
-export type CompiledMapName =
-  | 'config'
-  | 'vlans'
-  | 'announced4'
-  | 'announced6'
-  | 'limits'
-  | 'services4'
-  | 'services6'
-  | 'backends4'
-  | 'backends6'
-  | 'reverseNat4'
-  | 'reverseNat6'
-  | 'maglev4'
-  | 'maglev6'
-  | 'maglevPrevious4'
-  | 'maglevPrevious6'
-  | 'affinityMatch'
-  | 'nodes4'
-  | 'nodes6'
-  | 'noMasquerade4'
-  | 'noMasquerade6'
-  | 'routes4'
-  | 'routes6'
-  | 'neighbours4'
-  | 'neighbours6'
-  | 'sourceRange4'
-  | 'sourceRange6'
-  | 'scaleToZero'
-  | 'policy'
-  | 'policyMeta'
-  | 'ipcache4'
-  | 'ipcache6'
-  | 'endpoints4'
-  | 'endpoints6';
-
-/** Desired content by map. A map's spec tells its bounds, Maglev's table size included. */
-export type DesiredMaps = { readonly [M in CompiledMapName]: DesiredMap };
 
 /** What numbers in maps and records stand for. */
 export interface CompiledNames {

@@ -5,11 +5,11 @@
 import type { MapWrite } from '../maps/map-write.ts';
 import type { MapSpec } from '../schema/index.ts';
 import { buildAnnouncements, concernsAnnouncements } from './announcements.ts';
-import { Compiler, type ClusterMaps, type CompiledMapName, type DesiredMaps } from './compile.ts';
+import { Compiler, type ClusterMaps } from './compile.ts';
 import type { ClusterPlane } from './cluster-plane.ts';
 import { type Config, mentionsIpv6 } from './config/index.ts';
 import { DesiredOverlay } from './desired-overlay.ts';
-import { type DesiredMap, MapBuilder } from './desired-map.ts';
+import { type CompiledMapName, type DesiredMap, type DesiredMaps, MapBuilder } from './desired-map.ts';
 import { changesOf, type MapChanges, orderChanges } from './diff.ts';
 import {
   concernsCluster,

@@ -159,3 +159,42 @@ export class MapBuilder {
     );
   }
 }
+
+/** The maps that control owns. */
+export type CompiledMapName =
+  | 'config'
+  | 'vlans'
+  | 'announced4'
+  | 'announced6'
+  | 'limits'
+  | 'services4'
+  | 'services6'
+  | 'backends4'
+  | 'backends6'
+  | 'reverseNat4'
+  | 'reverseNat6'
+  | 'maglev4'
+  | 'maglev6'
+  | 'maglevPrevious4'
+  | 'maglevPrevious6'
+  | 'affinityMatch'
+  | 'nodes4'
+  | 'nodes6'
+  | 'noMasquerade4'
+  | 'noMasquerade6'
+  | 'routes4'
+  | 'routes6'
+  | 'neighbours4'
+  | 'neighbours6'
+  | 'sourceRange4'
+  | 'sourceRange6'
+  | 'scaleToZero'
+  | 'policy'
+  | 'policyMeta'
+  | 'ipcache4'
+  | 'ipcache6'
+  | 'endpoints4'
+  | 'endpoints6';
+
+/** Desired content by map. A map's spec tells its bounds, Maglev's table size included. */
+export type DesiredMaps = { readonly [M in CompiledMapName]: DesiredMap };

@@ -2,8 +2,8 @@
 // maps below. Output: writes, and the content with the rows in it. Invariant: a row is written only where it differs from what is
 // desired already.
 import { MAPS } from '../schema/index.ts';
-import type { ClusterMaps, CompiledMapName } from './compile.ts';
-import { type DesiredMap, MapBuilder } from './desired-map.ts';
+import type { ClusterMaps } from './compile.ts';
+import { type CompiledMapName, type DesiredMap, MapBuilder } from './desired-map.ts';
 import { type MapChanges, sameValue, updateOf } from './diff.ts';
 import type { RowChanges } from './row-changes.ts';
 import type { MapWrite } from '../maps/map-write.ts';

@@ -3,8 +3,7 @@
 // old content gives the new; what is referred to is written before, and removed after, what refers to it.
 import { bytesOf, type LazyBytes, type MapWrite } from '../maps/map-write.ts';
 import { policyKey, policyMetaKey, serviceKey4, serviceKey6 } from '../schema/index.ts';
-import type { CompiledMapName, DesiredMaps } from './compile.ts';
-import type { DesiredMap } from './desired-map.ts';
+import type { CompiledMapName, DesiredMap, DesiredMaps } from './desired-map.ts';
 
 /** What has to be done to one map. */
 export interface MapChanges {

@@ -1,6 +1,6 @@
 // Entries of maps that change. Input: entries before and after, in the order in which things happen. Output: what that comes to, by
 // map. Invariant: an entry that is in the end what it was is none of the changes.
-import type { CompiledMapName } from './compile.ts';
+import type { CompiledMapName } from './desired-map.ts';
 import { ENTRY_WORDS } from './policy/entries.ts';
 
 /** An entry of a map before and after; undefined: it is not there. */

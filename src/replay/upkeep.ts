@@ -2,7 +2,7 @@
 // collected. Input: the second that it is, on the clock of the dataplane's packets. Output: what was done. Used by who keeps a
 // dataplane running, and by replays (`everySecond`), where the time is the capture's. Invariant: what could not be written is written
 // by a later step, which compares the maps with what they should hold; time that goes back is told to nobody.
-import type { CompiledMapName } from '../control/compile.ts';
+import type { CompiledMapName } from '../control/desired-map.ts';
 import type { ContentDump, Controller } from '../control/controller.ts';
 import type { Problem } from '../control/problem.ts';
 import type { CollectedPass, ConntrackGc, Dataplane } from '../dataplane/index.ts';

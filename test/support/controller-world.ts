@@ -1,7 +1,7 @@
 // A running control plane beside the maps that it writes: steps of objects, checked after every single write. Input: YAML.
 // Output: the maps as lines of text, numbers, desired tables. Invariant: after each write nothing dangles.
 import assert from 'node:assert/strict';
-import type { DesiredMaps } from '../../src/control/compile.ts';
+import type { DesiredMaps } from '../../src/control/desired-map.ts';
 import type { Config } from '../../src/control/config/index.ts';
 import { type ContentDump, Controller } from '../../src/control/controller.ts';
 import { type DesiredMap, MapBuilder } from '../../src/control/desired-map.ts';

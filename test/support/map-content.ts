@@ -1,6 +1,6 @@
 // Map content as a plain store, writes applied one by one, and a check that nothing in it refers to something that is missing.
 // Input: MapWrites. Output: content, complaints. Invariant: applies a write as the kernel's map kinds would (arrays never delete).
-import type { DesiredMaps } from '../../src/control/compile.ts';
+import type { DesiredMaps } from '../../src/control/desired-map.ts';
 import type { MapWrite } from '../../src/maps/map-write.ts';
 import {
   affinityMatchKey,

@@ -1,7 +1,7 @@
 // Map content of endpoints, identities and policies without its numbers: what two compiles of one cluster have in common, whatever
 // their histories. Input: maps, the rules behind cookies. Output: lines of text. Invariant: content that differs in more than
 // numbers, epochs included, gives other lines.
-import type { DesiredMaps } from '../../src/control/compile.ts';
+import type { DesiredMaps } from '../../src/control/desired-map.ts';
 import type { Provenance } from '../../src/control/provenance.ts';
 import {
   endpointValue,

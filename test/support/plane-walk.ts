@@ -2,7 +2,8 @@
 // Output: which steps the plane took. Invariant: what a plane writes is what lies between two whole compiles, and no more.
 import assert from 'node:assert/strict';
 import type { RowChanges } from '../../src/control/row-changes.ts';
-import { type Compiled, Compiler, type CompiledMapName } from '../../src/control/compile.ts';
+import { type Compiled, Compiler } from '../../src/control/compile.ts';
+import type { CompiledMapName } from '../../src/control/desired-map.ts';
 import { diff } from '../../src/control/diff.ts';
 import type { Provenance } from '../../src/control/provenance.ts';
 import type { ClusterState, Pod } from '../../src/control/state.ts';

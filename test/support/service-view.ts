@@ -1,7 +1,8 @@
 // The service maps as text, in the notation of load-balancer scenarios. Input: compiled maps. Output: lines, sorted.
 // `fe A T flags : b1 b2 | b3`, `maglev A : b=n`, `wild A T`, `aff A : b`, `src A : C`, `be b state`. Left out, as there:
 // what goes without saying (routable set, algorithm 0, state active).
-import type { Compiled, DesiredMaps } from '../../src/control/compile.ts';
+import type { Compiled } from '../../src/control/compile.ts';
+import type { DesiredMaps } from '../../src/control/desired-map.ts';
 import type { DesiredMap } from '../../src/control/desired-map.ts';
 import { formatAddress } from '../../src/control/manifest/address.ts';
 import {

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type CompiledMapName, Compiler, type DesiredMaps } from '../../../src/control/compile.ts';
+import { Compiler } from '../../../src/control/compile.ts';
+import type { CompiledMapName, DesiredMaps } from '../../../src/control/desired-map.ts';
 import { Controller } from '../../../src/control/controller.ts';
 import { controlKey } from '../../../src/control/object-kinds.ts';
 import type { ClusterObject, ClusterState } from '../../../src/control/state.ts';

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Compiler, type DesiredMaps } from '../../../src/control/compile.ts';
+import { Compiler } from '../../../src/control/compile.ts';
+import type { DesiredMaps } from '../../../src/control/desired-map.ts';
 import type { Config } from '../../../src/control/config/index.ts';
 import { diff } from '../../../src/control/diff.ts';
 import { MapContent, contentOf } from '../../support/map-content.ts';
