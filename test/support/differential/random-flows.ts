@@ -83,6 +83,14 @@ export function leavingFlow(random: Random, cast: Cast, family: Family): FrameSp
     : { ...spec, extensions: extensionsOf(random) };
 }
 
+/** First packet of a client outside who asks for a frontend, of somebody else where there is none. */
+export function arrivingFlow(random: Random, cast: Cast, family: Family): FrameSpec {
+  const fronts = cast.frontends.filter((front) => front.family === family);
+  if (fronts.length === 0) return randomFlow(random, cast, family);
+  const { address, port, protocol } = random.pick(fronts);
+  return described(random, ofFamily(random, cast.outside, family), address, protocol, random.pick(CLIENT_PORTS), port);
+}
+
 /** First packet of a connection that the node itself has, with what no policy is asked about, too. */
 export function hostFlow(random: Random, cast: Cast, family: Family): FrameSpec {
   const host = ofFamily(

@@ -263,6 +263,15 @@ export function wayOut(random: Random, cast: Cast): WorldEntry[] {
   return entries;
 }
 
+/** Whether the node itself has an address of a family to put in place of others. */
+export const hasNodeAddress = (entries: readonly WorldEntry[], family: 4 | 6): boolean =>
+  entries.some((entry) => {
+    if ((entry.map !== 'nodes4' && entry.map !== 'nodes6') || !('value' in entry)) return false;
+    if (entry.map !== `nodes${family}` || entry.key.id !== 0) return false;
+    const { address } = entry.value;
+    return typeof address === 'number' ? address !== 0 : address.some((byte) => byte !== 0);
+  });
+
 /**
  * Maglev tables, which outlive a world: to replace one takes the kernel a grace period. They name backends that a world may
  * not have, and slots with bit 31.

@@ -10,8 +10,8 @@ import { frame, type FrameSpec, PLAIN, transport } from './frame.ts';
 import { fitting, mutated, networkOffset, noise } from './mutate.ts';
 import type { Random } from './random.ts';
 import type { Config } from './random-config.ts';
-import { described, hostFlow, leavingFlow, randomFlow, SEGMENTS } from './random-flows.ts';
-import { openDoors, type RandomWorld, wayOut } from './random-world.ts';
+import { arrivingFlow, described, hostFlow, leavingFlow, randomFlow, SEGMENTS } from './random-flows.ts';
+import { hasNodeAddress, openDoors, type RandomWorld, wayOut } from './random-world.ts';
 import {
   ACK,
   answer,
@@ -66,6 +66,8 @@ export class Traffic {
   private readonly frames: Uint8Array[] = [];
   /** Whether pods talk at length with a service in this sequence, and the connection that they have. */
   private readonly talkative: boolean;
+  /** Families in which the node has no address to put in a client's place, so that what it would send on is dropped. */
+  private readonly addressless: readonly Family[];
   /** What lets them, and makes services lead to backends elsewhere, by a route; empty once it is written. */
   private paving: WorldEntry[] = [];
   private talk: FrameSpec | undefined;
@@ -86,6 +88,8 @@ export class Traffic {
     if ((features & FEATURE.IPV4) !== 0) on.push(4);
     if ((features & FEATURE.IPV6) !== 0) on.push(6);
     this.families = on;
+    const balances = (features & FEATURE.NODE_PORT) !== 0;
+    this.addressless = balances ? on.filter((family) => !hasNodeAddress(world.entries, family)) : [];
     this.flows.push(...flows);
     this.talkative = random.chance(14);
     if (this.talkative && random.chance(50)) this.paving.push(...wayOut(random, world.cast));
@@ -191,6 +195,7 @@ export class Traffic {
       if (said !== undefined) return said;
     }
     if ((this.config.features & FEATURE.HOST_FIREWALL) !== 0 && random.chance(20)) return this.fresh(hostFlow);
+    if (this.addressless.length > 0 && random.chance(20)) return this.arriving();
     const n = random.below(100);
     if (n >= 44 && n < 61) return this.leaving();
     if (n < 61 || this.flows.length === 0) return this.fresh();
@@ -232,6 +237,12 @@ export class Traffic {
     if (!random.chance(70)) return sent;
     const limited = random.chance(35) ? random.below(12) : 0;
     return { ...sent, hook: HOOK.TO_NETDEV, meta: { ...sent.meta, cb: [limited, 0, 0, 0, 0] } };
+  }
+
+  /** A client outside, at the device of a node that can send nothing on. */
+  private arriving(): Pending {
+    const { random, cast } = this;
+    return { ...this.sent(arrivingFlow(random, cast, random.pick(this.addressless))), hook: HOOK.FROM_NETDEV };
   }
 
   /** The opener of a connection goes on: next segments, the same again. */
