@@ -168,12 +168,13 @@ describe('weir replay', () => {
     const env = { NODE_DEBUG: 'worker' };
     const counted = await weir([...args, '--quiet', '--summary', '-'], { env });
     assert.equal(counted.code, 0, counted.stderr);
-    assert.match(counted.stderr, /new worker/);
+    assert.match(counted.stderr, /index-worker/);
     const whole = await weir([...args, '--quiet', '-o', 'none', '--per', 'flow', '--summary', join(folder, 's')], {
       env,
     });
     assert.equal(whole.code, 0, whole.stderr);
-    assert.doesNotMatch(whole.stderr, /new worker/);
+    assert.match(whole.stderr, /read-worker/);
+    assert.doesNotMatch(whole.stderr, /index-worker/);
     const { seconds: _a, ...one } = JSON.parse(counted.stdout);
     const { seconds: _b, ...other } = JSON.parse(readFileSync(join(folder, 's'), 'utf8'));
     assert.deepEqual(one, other);
